@@ -1,0 +1,40 @@
+"""Counter-based random draws: a draw depends on (seed, stream, index) alone, never on what was drawn before.
+
+So the draws of one group do not change when another group grows, work may be split among any number
+of threads, and the numbers are the same under every version of numpy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def draws(seed: int, stream: int, start: int, stop: int) -> NDArray[np.uint64]:
+    """One 64-bit draw for each index start..stop-1 of a numbered stream.
+
+    seed: any int; only its low 64 bits count.  stream: keeps uses of one seed apart.
+    Returns (stop - start,) uint64, uniform over the whole range.
+    Source: SplitMix64 (Steele, Lea, Flood 2014), used as a hash of the counter.
+    """
+    with np.errstate(over="ignore"):
+        key = _mixed(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
+        key = _mixed(key ^ np.uint64(stream & 0xFFFFFFFFFFFFFFFF))
+        return _mixed(key + np.arange(start, stop, dtype=np.uint64) * _GOLDEN)
+
+
+def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    value = value + _GOLDEN
+    value = (value ^ (value >> np.uint64(30))) * _MIX_1
+    value = (value ^ (value >> np.uint64(27))) * _MIX_2
+    return value ^ (value >> np.uint64(31))
+
+
+# Streams in use. A new use of randomness takes the next number.
+ROW_ORDER = 1  # the random order of rows: presets random, proportional, equal
+MIXTURE_ORDER = 2  # the order of the rows in a written mixture
+TASK_ORDER = 3  # tasks drawn at random in stage 1

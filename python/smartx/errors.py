@@ -1,0 +1,69 @@
+"""What smartx raises. Every error names the place, the fault and the fix, and carries them as fields."""
+
+from __future__ import annotations
+
+import os
+
+
+class SmartxError(Exception):
+    """The base of all errors of smartx.
+
+    place: where it happened (a file and line, an argument, a field), or "" where there is none.
+    fault: what is wrong, with the sizes or names involved.
+    fix: what to do next, or "" where the fault says it.
+    """
+
+    def __init__(self, fault: str, *, place: str = "", fix: str = "") -> None:
+        self.place, self.fault, self.fix = place, fault, fix
+        head = f"{place}: {fault}" if place else fault
+        super().__init__(f"{head}\n  fix: {fix}" if fix else head)
+
+
+class InputError(SmartxError, ValueError):
+    """An argument, array or option of the caller is at fault."""
+
+
+class ConfigError(InputError):
+    """A field of the configuration, or a flag of the command line, is at fault."""
+
+
+class CorpusError(InputError):
+    """A source file is at fault. `path` and `line` (1-based, 0 for the whole file) say where."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], line: int, fault: str, *, fix: str = ""
+    ) -> None:
+        self.path, self.line = os.fspath(path), line
+        place = f"{self.path}:{line}" if line else self.path
+        super().__init__(fault, place=place, fix=fix)
+
+
+class EncoderError(SmartxError):
+    """The sentence encoder cannot be loaded or gave something unusable."""
+
+
+class VectorsError(InputError):
+    """A file of ready vectors does not fit the corpus or holds an unusable row."""
+
+
+class BudgetError(InputError):
+    """A budget cannot be met. `asked` and `available` say by how much (rows)."""
+
+    def __init__(self, fault: str, *, asked: int, available: int, fix: str = "") -> None:
+        self.asked, self.available = asked, available
+        super().__init__(fault, fix=fix)
+
+
+class StoreError(SmartxError):
+    """A folder of a run is missing, damaged or belongs to something else."""
+
+
+class MissingPackageError(SmartxError, ImportError):
+    """An optional package is needed. `package` and `extra` say what to install."""
+
+    def __init__(self, package: str, *, needed_for: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(
+            f'{needed_for} needs the package "{package}", which is not installed',
+            fix=f'pip install "smartx-mix[{extra}]"',
+        )
