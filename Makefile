@@ -1,0 +1,57 @@
+# `make help` lists the targets. Everything is installed into $(VENV), with the versions of constraints.txt.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= demo
+SOURCES := CMakeLists.txt pyproject.toml constraints.txt $(shell find cpp python -type f \
+             \( -name '*.cpp' -o -name '*.hpp' -o -name '*.py' -o -name '*.pyi' -o -name '*.j2' \))
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt
+
+.PHONY: help demo test lint format wheel sanitize clean
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## turn a real corpus into a fine-tuning mixture: SMART, end to end, on this machine
+	$(VENV)/bin/smartx demo --out $(DEMO)
+
+test: $(VENV)/.test  ## run the tests
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.test  ## style and types: ruff, mypy, clang-format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.hpp')
+
+format: $(VENV)/.test  ## rewrite the sources in the project's style
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/clang-format -i $$(git ls-files '*.cpp' '*.hpp')
+
+wheel: $(VENV)/.tools  ## build a wheel into dist/
+	$(PIP) wheel --quiet --no-deps --build-constraint constraints.txt --wheel-dir dist .
+
+sanitize: $(VENV)/.tools  ## the core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(INSTALL) cmake ninja
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake --preset asan -G Ninja
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake --build --preset asan
+	build/asan/smartx_core_tests
+
+clean:  ## remove what was built and installed here
+	rm -rf $(VENV) build dist
+
+$(VENV)/.tools:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "smartx needs Python 3.10 or newer; this is $$($(PYTHON) -V). Try: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet pip==26.3
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.tools $(SOURCES)
+	$(INSTALL) '.[demo]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.tools $(SOURCES)
+	$(INSTALL) '.[test]'
+	touch $@
