@@ -1,0 +1,84 @@
+// Exact similarities of Q12 rows: tiles of them, by the best instruction set of this processor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "smartx/fixed_point.hpp"
+#include "smartx/types.hpp"
+
+namespace smartx {
+
+/// q_a . q_b of two rows, exact.
+std::int32_t similarity(const std::int16_t* a, const std::int16_t* b, Item d);
+/// q . sum for a sum of up to 2^31 rows, exact.
+std::int64_t dot(const std::int16_t* row, const std::int64_t* sum, Item d);
+std::int64_t dot(const std::int16_t* row, const std::int32_t* sum, Item d);
+
+/// One instruction set's way to multiply rows. Rows are packed in panels of `panel` rows; the
+/// product of two panels is a tile of panel x panel similarities, row-major. All levels give the
+/// same bits, because every value is an exact integer. The functions are the only code of smartx
+/// that is compiled for more than the baseline processor; they include no shared inline code.
+struct DotLevel {
+  const char* name;
+  Item panel;                     // rows in a panel; at most 64, so that a tile's row fits a mask
+  Offset (*panel_bytes)(Item d);  // size of one packed panel, a multiple of 64
+  /// Packs `count` rows (<= panel) of d values; missing rows become zeros.
+  void (*pack)(const std::int16_t* rows, Item count, Item d, void* out);
+  void (*multiply)(const void* a, const void* b, Item d, std::int32_t* tile);
+  /// Bit c of row_hits[r]: tile[r][c] > row_floor[r].  Bit c of column_hits[r]: > column_floor[c].
+  void (*above)(const std::int32_t* tile, const std::int32_t* row_floor,
+                const std::int32_t* column_floor, std::uint64_t* row_hits,
+                std::uint64_t* column_hits);
+  /// out[i] = min(65535, (max(0, tile[i]) + 128) >> 8), `count` values; out_t is panel x panel.
+  void (*narrow)(const std::int32_t* tile, std::uint16_t* out);
+  std::int32_t (*lowest)(const std::int32_t* tile);  // over the whole tile
+  /// out[j] = a . (row j of rows), j < count: int16 dot products that fit int32.
+  void (*row_dots)(const std::int16_t* a, const std::int16_t* rows, Item count, Item d,
+                   std::int32_t* out);
+};
+
+/// The levels that this processor runs, slowest first. The first is "generic".
+const std::vector<const DotLevel*>& dot_levels();
+/// The level of that name ("generic", "avx2", "avx512"); throws std::invalid_argument where the
+/// name is unknown or the processor cannot run it. "" means the default of this process: the one
+/// named by the environment variable SMARTX_SIMD if that is set, else the fastest.
+const DotLevel& dot_level(const std::string& name = "");
+
+/// Rows copied into the panels of one level: 64-byte aligned, about the size of the rows.
+class PackedRows {
+ public:
+  PackedRows(RowsView rows, const DotLevel& level, int threads, const Cancel& cancel);
+
+  const DotLevel& level() const { return *level_; }
+  Item size() const { return n_; }
+  Item dimensions() const { return d_; }
+  Item panels() const { return panels_; }
+  const void* panel(Item p) const { return data_.get() + p * bytes_; }
+  /// Similarities of the rows of panel a (down) with those of panel b (across).
+  void multiply(Item a, Item b, std::int32_t* tile) const {
+    level_->multiply(panel(a), panel(b), d_, tile);
+  }
+
+ private:
+  struct Free {
+    void operator()(unsigned char* data) const noexcept;
+  };
+  const DotLevel* level_;
+  Item n_, d_, panels_;
+  Offset bytes_;  // of one panel
+  std::unique_ptr<unsigned char[], Free> data_;
+};
+
+/// All similarities of rows a (down) with rows b (across), row-major (a.n, b.n). For tests and
+/// small inputs: nothing is blocked for memory.
+std::vector<std::int32_t> similarities(RowsView a, RowsView b, const DotLevel& level, int threads,
+                                       const Cancel& cancel);
+
+/// out[p] = rows[i[p]] . rows[j[p]].
+void pair_similarities(RowsView rows, Span<const Item> i, Span<const Item> j, std::int32_t* out,
+                       int threads, const Cancel& cancel);
+
+}  // namespace smartx

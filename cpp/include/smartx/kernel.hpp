@@ -1,0 +1,41 @@
+// The dense n x n kernel in 16 bits, for ground sets whose square fits in memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "smartx/dot.hpp"
+#include "smartx/fixed_point.hpp"
+#include "smartx/types.hpp"
+
+namespace smartx {
+
+/// Similarities rounded to 16 bits: (max(0, s) + 128) >> 8, at most 65535, in units of 256 Q12
+/// similarity units. Symmetric, diagonal included, rows 64-byte aligned and padded with zeros.
+class DenseKernel16 {
+ public:
+  static DenseKernel16 build(RowsView rows, int threads, const Cancel& cancel,
+                             const DotLevel& level = dot_level());
+
+  Item size() const { return n_; }
+  /// Values from one row to the next: n rounded up to a multiple of 32. Padding is zero.
+  Offset stride() const { return stride_; }
+  const std::uint16_t* row(Item i) const { return data_.get() + i * stride_; }
+  /// Bytes that a kernel of n rows takes.
+  static Offset bytes(Item n) { return n * ((static_cast<Offset>(n) + 31) / 32 * 32) * 2; }
+
+ private:
+  struct Free {
+    void operator()(std::uint16_t* data) const noexcept;
+  };
+  DenseKernel16(Item n, Offset stride);
+  Item n_;
+  Offset stride_;
+  std::unique_ptr<std::uint16_t[], Free> data_;
+};
+
+/// The smallest similarity of two different rows, exact; 0 where there are fewer than two rows.
+std::int32_t min_similarity(RowsView rows, int threads, const Cancel& cancel,
+                            const DotLevel& level = dot_level());
+
+}  // namespace smartx

@@ -1,0 +1,36 @@
+// Exact k nearest neighbours of every row: tiles of similarities stream through a top-k filter.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "smartx/dot.hpp"
+#include "smartx/fixed_point.hpp"
+#include "smartx/types.hpp"
+
+namespace smartx {
+
+/// The neighbours of n rows, k for each: those of row i at i * k .. i * k + k - 1.
+struct NeighboursView {
+  Item n = 0;
+  Item k = 0;
+  const Item* items = nullptr;
+  const std::int32_t* similarities = nullptr;
+};
+
+struct Neighbours {
+  Item n = 0;
+  Item k = 0;
+  std::vector<Item> items;
+  std::vector<std::int32_t> similarities;
+
+  NeighboursView view() const { return {n, k, items.data(), similarities.data()}; }
+};
+
+/// The k rows most similar to each row, itself excluded, best first, ties to the lower row;
+/// n - 1 of them where k >= n. The answer does not depend on threads, level or blocking.
+/// Memory: O(n (k + d)); no n x n storage.
+Neighbours exact_neighbours(RowsView rows, Item k, int threads, const Cancel& cancel,
+                            const DotLevel& level = dot_level());
+
+}  // namespace smartx
