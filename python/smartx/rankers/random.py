@@ -1,0 +1,43 @@
+"""Rows in random order: what the baselines use, and what every other ranker has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.draws import ROW_ORDER, draws
+from smartx.progress import Progress
+
+
+@dataclass(frozen=True)
+class RandomRanker:
+    """The order of a draw for each row id. It claims no gain: every gain is 0."""
+
+    seed: int = 0
+
+    name = "random"
+    needs_embeddings = False
+
+    def parameters(self) -> dict[str, Any]:
+        """The seed."""
+        return {"seed": self.seed}
+
+    def rank(
+        self,
+        rows: NDArray[np.int16] | None,
+        sizes: NDArray[np.int64],
+        first_row: int,
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Lowest draw first; equal draws by row."""
+        count = int(sizes.sum())
+        group = np.repeat(np.arange(len(sizes)), sizes)
+        keys = draws(self.seed, ROW_ORDER, first_row, first_row + count)
+        order = np.lexsort((keys, group))  # stable, so ties keep the order of the rows
+        starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return (order - starts).astype(np.int32), np.zeros(count)

@@ -1,0 +1,42 @@
+"""What a ranker is: it puts the rows of one group after another into an order whose every prefix is a selection."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.progress import Progress
+
+
+class Ranker(Protocol):
+    """A ranker is a frozen dataclass with these members, registered in `rankers.RANKERS`."""
+
+    @property
+    def name(self) -> str:
+        """The name by which configurations and manifests know it."""
+
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether it looks at the rows' vectors. One that does not never makes anyone embed a corpus."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything that its order depends on besides the rows."""
+
+    def rank(
+        self,
+        rows: NDArray[np.int16] | None,
+        sizes: NDArray[np.int64],
+        first_row: int,
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Rank adjacent groups, each by itself and completely.
+
+        rows: (n, d) int16 Q12, the groups one after another; None where embeddings are not needed.
+        sizes: (g,) int64, rows of each group, summing to n.  first_row: row id of the first row.
+        Returns order (n,) int32, places inside the group, best first, group after group; and gains (n,)
+        float64, aligned with the order.
+        """

@@ -1,0 +1,97 @@
+"""Rankings on disk, read back: every row of every group in order, so that a budget is only a prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from smartx.errors import StoreError
+from smartx.store import Stage
+
+STAGE = "ranking"
+PART_ROWS = 1 << 20  # rows of one file
+BLOCK_ROWS = 1 << 16  # rows of one row group of a file: the least that is read
+TABLE = pa.schema(
+    [("row_id", pa.int64()), ("group_id", pa.int32()), ("rank", pa.int32()), ("gain", pa.float64())]
+)
+
+Prefix = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """All rows of a corpus ordered by (group, rank): a group's ranks stand at its places start..start+rows.
+
+    folder: where they are.  digest: names exactly this content.  manifest: as the stage wrote it.
+    """
+
+    folder: Path
+    digest: str
+    manifest: dict[str, Any]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in all groups together."""
+        return int(self.manifest["rows"])
+
+    def prefix(self, start_row: int, count: int) -> Prefix:
+        """The first `count` rows of the group that begins at `start_row`: row ids, ranks, gains."""
+        return next(self.prefixes(np.array([start_row]), np.array([count])))
+
+    def prefixes(self, starts: NDArray[np.int64], counts: NDArray[np.int64]) -> Iterator[Prefix]:
+        """`prefix` of many groups, in rising order of their starts; each block of the files is read once.
+
+        Raises StoreError where a file is missing or damaged.
+        """
+        number, block = -1, TABLE.empty_table()
+        for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+            pieces, stop = [TABLE.empty_table()], start + count
+            while start < stop:
+                if start // BLOCK_ROWS != number:
+                    number = start // BLOCK_ROWS
+                    block = self._block(number)
+                inside = start - number * BLOCK_ROWS
+                piece = block.slice(inside, stop - start)
+                if not piece.num_rows:
+                    raise StoreError(
+                        f"rows {start}..{stop} are asked for and there are {self.num_rows}",
+                        place=str(self.folder), fix="run `smartx rank` again",
+                    )
+                pieces.append(piece)
+                start += piece.num_rows
+            table = pa.concat_tables(pieces)
+            yield (
+                table["row_id"].to_numpy().astype(np.int64, copy=False),
+                table["rank"].to_numpy().astype(np.int32, copy=False),
+                table["gain"].to_numpy().astype(np.float64, copy=False),
+            )
+
+    def _block(self, number: int) -> pa.Table:
+        per_part = PART_ROWS // BLOCK_ROWS
+        path = self.folder / part_name(number // per_part)
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                return file.read_row_group(number % per_part, columns=["row_id", "rank", "gain"])
+        except (OSError, pa.ArrowException) as problem:
+            raise StoreError(
+                f"it cannot be read ({problem})",
+                place=str(path), fix="delete the folder and run `smartx rank` again",
+            ) from None
+
+
+def part_name(part: int) -> str:
+    """File name of the numbered part."""
+    return f"ranks-{part:05d}.parquet"
+
+
+def open_rankings(folder: Path) -> Rankings:
+    """The rankings in a folder. Raises StoreError if the stage has not been finished there."""
+    manifest = Stage(STAGE, folder).manifest()
+    return Rankings(folder, str(manifest["digest"]), manifest)

@@ -1,0 +1,46 @@
+"""Greedy order under a set function: SMART's choice of rows is facility location."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.engine import FacilityLocation, GraphCut, LogDet, rank_groups
+from smartx.errors import InputError
+from smartx.progress import Progress
+from smartx.weights import described
+
+
+@dataclass(frozen=True)
+class SubmodularRanker:
+    """The row with the largest marginal gain first, then again and again until none is left."""
+
+    function: FacilityLocation | GraphCut | LogDet = FacilityLocation()  # noqa: RUF009
+
+    needs_embeddings = True
+
+    @property
+    def name(self) -> str:
+        """The name of the set function."""
+        return str(described(self.function)["name"])
+
+    def parameters(self) -> dict[str, Any]:
+        """The set function and its options."""
+        return {"function": described(self.function)}
+
+    def rank(
+        self,
+        rows: NDArray[np.int16] | None,
+        sizes: NDArray[np.int64],
+        first_row: int,
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Greedy order and gains of every group."""
+        if rows is None:
+            raise InputError(f"the ranker {self.name} needs embeddings", place="rows")
+        return rank_groups(rows, sizes, self.function, threads=threads, progress=progress)

@@ -1,0 +1,94 @@
+"""What a weight law is: it looks at tasks (or groups) and says in which shares they get the rows of a mixture."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from smartx.corpus import Groups
+
+Unit = Literal["task", "group"]
+Rounding = Literal["greedy", "largest-remainder"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What a law may look at: M tasks or groups, each a run of adjacent rows of the corpus.
+
+    names: M tuples: (source, task), and the template too where the units are groups.
+    start, rows: (M,) int64, first row id of each unit and how many rows it holds.
+    means: (M, d) float64, mean vector of each unit, or None where the law needs none.
+    seed: of every random choice.
+    """
+
+    names: Sequence[tuple[str, ...]]
+    start: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    means: NDArray[np.float64] | None
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """What a law says.
+
+    order: (t,) int64, the chosen units, in the order in which what rounding leaves over goes out.
+    weights: (t,) float64 > 0, aligned with `order`; only their ratios count.
+    gains: (t,) float64, what the weights were made of, or None.
+    rounding: "greedy" as SMART published it, or "largest-remainder".
+    """
+
+    order: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    gains: NDArray[np.float64] | None = None
+    rounding: Rounding = "largest-remainder"
+
+
+class WeightLaw(Protocol):
+    """A law is a frozen dataclass with these members, registered in `weights.LAWS`."""
+
+    @property
+    def name(self) -> str:
+        """The name by which configurations and manifests know it."""
+
+    @property
+    def unit(self) -> Unit:
+        """Whether it shares among tasks or among groups."""
+
+    @property
+    def needs_means(self) -> bool:
+        """Whether it looks at `Ground.means`."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything that its shares depend on besides the ground and the total."""
+
+    def shares(self, ground: Ground, total: int) -> Shares:
+        """The shares of the units of `ground` in a mixture of `total` rows."""
+
+
+def task_ground(
+    groups: Groups, *, means: NDArray[np.float64] | None = None, seed: int = 0
+) -> Ground:
+    """The tasks of a corpus as the ground of a law. means: (M, d) float64 in the order of the tasks."""
+    tasks = groups.tasks()
+    names = list(zip(tasks.source, tasks.task, strict=True))
+    return Ground(names, tasks.start, tasks.rows, means, seed)
+
+
+def group_ground(groups: Groups, *, seed: int = 0) -> Ground:
+    """The groups of a corpus as the ground of a law."""
+    names = list(zip(groups.source, groups.task, groups.template, strict=True))
+    return Ground(names, groups.start, groups.rows, None, seed)
+
+
+def described(option: Any) -> dict[str, Any]:
+    """A frozen dataclass as a manifest names it: GraphCut(penalty=0.4) -> name "graph-cut", penalty 0.4."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(option).__name__).lower()
+    return {"name": name, **dataclasses.asdict(option)}

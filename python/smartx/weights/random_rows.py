@@ -1,0 +1,47 @@
+"""Random rows: a group's share is what a uniform sample of rows without replacement takes from it.
+
+The draws are those of the random ranker, so with that ranker the mixture is exactly such a sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smartx.draws import ROW_ORDER, draws
+from smartx.weights.law import Ground, Shares, Unit
+
+
+@dataclass(frozen=True)
+class RandomRows:
+    """How many of the `total` lowest draws over all rows fall into each group."""
+
+    name = "random-rows"
+    unit: Unit = "group"
+    needs_means = False
+
+    def parameters(self) -> dict[str, Any]:
+        """There are none: the seed is the ground's."""
+        return {}
+
+    def shares(self, ground: Ground, total: int) -> Shares:
+        """The groups that the sample touches, each with its number of rows; equal draws go to the lower row."""
+        stop = int(ground.start[-1] + ground.rows[-1]) if len(ground.names) else 0
+        counts = _lowest_in_each(draws(ground.seed, ROW_ORDER, 0, stop), total, ground)
+        order = np.flatnonzero(counts).astype(np.int64)
+        return Shares(order, counts[order].astype(np.float64))
+
+
+def _lowest_in_each(keys: np.ndarray, total: int, ground: Ground) -> np.ndarray:
+    if total >= len(keys):
+        return ground.rows
+    if total == 0:
+        return np.zeros_like(ground.rows)
+    last = np.partition(keys, total - 1)[total - 1]
+    taken = keys < last
+    equal = np.flatnonzero(keys == last)
+    taken[equal[: total - int(np.count_nonzero(taken))]] = True
+    before = np.concatenate([[0], np.cumsum(taken, dtype=np.int64)])
+    return np.asarray(before[ground.start + ground.rows] - before[ground.start])
