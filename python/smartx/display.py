@@ -1,0 +1,143 @@
+"""Progress for people: live bars on a terminal, plain log lines elsewhere. cli.py chooses."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichBars
+from rich.text import Text
+
+LOG_SECONDS = 10.0  # between two log lines of one step
+
+
+class LogLines:
+    """Progress as plain lines: one when a step ends, one every 10 seconds before that."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._step, self._unit = "", ""
+        self._total: int | None = None
+        self._done = 0
+        self._started = self._last_line = 0.0
+
+    def __enter__(self) -> LogLines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def start(self, step: str, total: int | None, unit: str) -> None:
+        """A step begins."""
+        self._step, self._total, self._unit, self._done = step, total, unit, 0
+        self._started = self._last_line = time.monotonic()
+
+    def advance(self, amount: int) -> None:
+        """Count, and write a line if the last one is long ago."""
+        self._done += amount
+        now = time.monotonic()
+        if now - self._last_line >= LOG_SECONDS:
+            self._last_line = now
+            self._say(self._state(now - self._started))
+
+    def finish(self) -> None:
+        """The step is over."""
+        seconds = time.monotonic() - self._started
+        self._say(f"{self._done:,} {self._unit} in {duration(seconds)}")
+
+    def note(self, message: str) -> None:
+        """A line of its own."""
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def _state(self, seconds: float) -> str:
+        rate = self._done / seconds
+        of_total = f" of {self._total:,}" if self._total else ""
+        line = f"{self._done:,}{of_total} {self._unit}, {rate:,.0f} {self._unit}/s"
+        if self._total and rate:
+            line += f", {duration((self._total - self._done) / rate)} left"
+        return line
+
+    def _say(self, text: str) -> None:
+        self.note(f"{self._step}: {text}")
+
+
+class Bars:
+    """Progress as live bars with rate and time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = RichBars(
+            SpinnerColumn(finished_text="[green]done[/]"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def start(self, step: str, total: int | None, unit: str) -> None:
+        """A step begins: a new bar."""
+        self._task = self._bars.add_task(escape(step), total=total, unit=unit)
+
+    def advance(self, amount: int) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._bars.advance(self._task, amount)
+
+    def finish(self) -> None:
+        """The bar stays, full if the step's total was not known."""
+        if self._task is not None:
+            task = self._bars.tasks[self._task]
+            if task.total is None:
+                self._bars.update(self._task, total=task.completed)
+            self._task = None
+
+    def note(self, message: str) -> None:
+        """A line above the bars."""
+        self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="cyan")
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: 0.4 s, 12 s, 3m05s, 2h07m."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m"

@@ -1,0 +1,233 @@
+"""Every step of a run, in order: ingest, embed, rank, mix. Each reads only what the ones before it wrote.
+
+    sources -> corpus -> embeddings -> rankings -> mixture
+
+The costly steps (embed, rank) do not depend on the budget. A step whose inputs and parameters have not
+changed is reused, so a second mixture at another budget, weight law or number of tasks takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from smartx import __version__
+from smartx.budget import allot
+from smartx.config import RunConfig, config_from
+from smartx.corpus import Columns, Corpus, ingest, open_corpus
+from smartx.embed import (
+    Embeddings,
+    EncoderSpec,
+    VectorsSpec,
+    default_encoder,
+    embed_corpus,
+    open_embeddings,
+)
+from smartx.engine import FacilityLocation, GraphCut, LogDet, default_threads
+from smartx.errors import ConfigError
+from smartx.mixture import Mixture, assemble, write_mixture
+from smartx.progress import Progress, Silent
+from smartx.rankers import RandomRanker, Ranker, Rankings, SubmodularRanker, rank_corpus
+from smartx.store import canonical_json, commit_bytes
+from smartx.weights import (
+    Equal,
+    Proportional,
+    RandomRows,
+    RandomTasks,
+    TaylorSoftmax,
+    WeightLaw,
+    task_means,
+)
+
+CORPUS, EMBEDDINGS, RANKINGS, RUN_FILE = "corpus", "embeddings", "rankings", "run.json"
+
+
+def run(
+    config: RunConfig | Mapping[str, Any] | Path | str, *, progress: Progress | None = None
+) -> Mixture:
+    """Turn sources into a mixture: every step, reusing what an earlier run with the same folder left.
+
+    config: a RunConfig, a mapping of its fields, or the path of a YAML file.
+    Raises ConfigError before any work where a needed field is missing; SmartxError where a step fails.
+    """
+    config, progress = _checked(config), progress or Silent()
+    for field in ("sources", "rows", "out"):
+        _required(config, field)
+    ingest_step(config, progress)
+    if ranker_of(config).needs_embeddings or law_of(config).needs_means:
+        embed_step(config, progress)
+    rank_step(config, progress)
+    return mix_step(config, progress)
+
+
+def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
+    """sources -> RUN/corpus."""
+    sources = _required(config, "sources")
+    columns = Columns(
+        prompt=config.prompt_column,
+        response=config.response_column,
+        system=config.system_column,
+        messages=config.messages_column,
+        source=config.source_column,
+        task=config.task_column,
+        template=config.template_column,
+    )
+    with _recorded(config, "ingest"):
+        return ingest(
+            sources,
+            config.work_folder / CORPUS,
+            columns=columns,
+            keep_empty_responses=config.keep_empty_responses,
+            task_name=config.task,
+            progress=progress,
+        )
+
+
+def embed_step(config: RunConfig, progress: Progress) -> Embeddings:
+    """RUN/corpus -> RUN/embeddings."""
+    corpus = open_corpus(config.work_folder / CORPUS)
+    with _recorded(config, "embed"):
+        return embed_corpus(
+            corpus, vectors_of(config), config.work_folder / EMBEDDINGS, progress=progress
+        )
+
+
+def rank_step(config: RunConfig, progress: Progress) -> Rankings:
+    """RUN/corpus and RUN/embeddings -> RUN/rankings/ID."""
+    corpus, ranker = open_corpus(config.work_folder / CORPUS), ranker_of(config)
+    embeddings = _embeddings(config) if ranker.needs_embeddings else None
+    with _recorded(config, "rank"):
+        return rank_corpus(
+            corpus,
+            embeddings,
+            ranker,
+            config.work_folder / RANKINGS,
+            threads=default_threads(config.threads),
+            progress=progress,
+        )
+
+
+def mix_step(config: RunConfig, progress: Progress) -> Mixture:
+    """RUN/corpus and a ranking -> OUT, a folder that trainers load. Ranks first where that is missing."""
+    total, out = _required(config, "rows"), _required(config, "out")
+    corpus, law = open_corpus(config.work_folder / CORPUS), law_of(config)
+    rankings = rank_step(config, progress)
+    with _recorded(config, "mix"):
+        means = None
+        if law.needs_means:
+            means = task_means(_embeddings(config), corpus.groups.tasks(), progress=progress)
+        allotment = allot(corpus.groups, law, means=means, total=total, seed=config.seed)
+        chosen = assemble(corpus, rankings, allotment.groups, seed=config.seed)
+        facts = {"preset": config.preset, "law": law, "ranker": ranker_of(config), "seed": config.seed}
+        return write_mixture(corpus, chosen, out, facts=facts, progress=progress)
+
+
+def law_of(config: RunConfig) -> WeightLaw:
+    """The weight law that a configuration asks for."""
+    if config.law == "taylor-softmax":
+        return TaylorSoftmax(_function(config.task_function, config), config.num_tasks)
+    if config.num_tasks is not None:
+        raise ConfigError(
+            f"the weight law {config.law} mixes all tasks",
+            place="num_tasks",
+            fix="leave it out, or use --weights taylor-softmax",
+        )
+    plain = {"proportional": Proportional, "equal": Equal, "random-rows": RandomRows}
+    return plain[config.law]()
+
+
+def ranker_of(config: RunConfig) -> Ranker:
+    """The ranker that a configuration asks for."""
+    if config.row_function == "random":
+        return RandomRanker(config.seed)
+    function = _function(config.row_function, config)
+    assert not isinstance(function, RandomTasks)
+    return SubmodularRanker(function)
+
+
+def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
+    """Where the vectors come from: a file of ready ones, or an encoder."""
+    if config.vectors is not None:
+        if config.encoder is not None:
+            raise ConfigError(
+                "an encoder and ready vectors are both given",
+                place="vectors",
+                fix="give one of --encoder and --vectors",
+            )
+        return VectorsSpec(config.vectors, config.vectors_column)
+    return EncoderSpec(
+        name=config.encoder or default_encoder(),
+        revision=config.encoder_revision,
+        batch_size=config.batch_size,
+        max_length=config.max_length,
+        prompt_prefix=config.prompt_prefix,
+        device=config.device,
+        dtype=config.dtype,
+        threads=default_threads(config.threads),
+    )
+
+
+def _function(name: str, config: RunConfig) -> FacilityLocation | GraphCut | LogDet | RandomTasks:
+    if name == "graph-cut":
+        return GraphCut(penalty=config.penalty)
+    if name == "log-det":
+        return LogDet(ridge=config.ridge)
+    return FacilityLocation() if name == "facility-location" else RandomTasks()
+
+
+def _embeddings(config: RunConfig) -> Embeddings:
+    return open_embeddings(config.work_folder / EMBEDDINGS)
+
+
+def _checked(config: RunConfig | Mapping[str, Any] | Path | str) -> RunConfig:
+    if isinstance(config, RunConfig):
+        return config
+    if isinstance(config, Mapping):
+        return config_from(config)
+    return config_from({}, file=Path(config))
+
+
+def _required(config: RunConfig, field: str) -> Any:
+    value = getattr(config, field)
+    if value in (None, []):
+        given = "SOURCES" if field == "sources" else f"--{field}"
+        raise ConfigError("it is needed here and not given", place=field, fix=f"pass {given}")
+    return value
+
+
+@contextmanager
+def _recorded(config: RunConfig, step: str) -> Iterator[None]:
+    """Write what is true of this run only (when, where, how long) into RUN/run.json."""
+    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    yield
+    record = {
+        "step": step,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - clock, 3),
+        "command": sys.argv,
+        "smartx": __version__,
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "pyarrow": metadata.version("pyarrow"),
+        "platform": platform.platform(),
+        "threads": default_threads(config.threads),
+    }
+    path = config.work_folder / RUN_FILE
+    commit_bytes(path, canonical_json([*_earlier_records(path), record]))
+
+
+def _earlier_records(path: Path) -> list[Any]:
+    """What run.json says already; nothing where it is missing or damaged, since only people read it."""
+    try:
+        records = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return records if isinstance(records, list) else []

@@ -1,0 +1,93 @@
+"""The map of docs/architecture.md, checked: who may import whom, and how light `import smartx` is."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import smartx
+
+PACKAGE = Path(smartx.__file__).parent
+# From the ground up: a file imports only from rooms above its own in this list (or from its own room).
+ROOMS = [
+    "errors", "progress", "draws", "config", "store", "engine", "corpus", "embed", "weights", "rankers",
+    "budget", "mixture", "report", "pipeline", "demo", "display", "cli",
+]  # fmt: skip
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def imported_modules(path: Path):
+    """Modules of smartx that a file imports, except those it needs for annotations only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.unparse(test.test)
+        for node in ast.walk(test)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("smartx"):
+            yield from (
+                f"smartx.{alias.name}" if node.module == "smartx" else node.module
+                for alias in node.names
+            )
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("smartx."))
+
+
+def files():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        relative = path.relative_to(PACKAGE)
+        if relative != Path("__init__.py"):
+            yield relative.parts[0].removesuffix(".py"), path
+
+
+def test_every_file_stands_in_a_known_room():
+    assert {room for room, _ in files()} <= set(ROOMS)
+
+
+def test_a_file_imports_only_from_rooms_above_its_own():
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for room, path in files()
+        for module in imported_modules(path)
+        if room_of(module) in ROOMS and ROOMS.index(room_of(module)) > ROOMS.index(room)
+    ]
+    assert wrong == []
+
+
+def test_only_the_engine_touches_the_extension():
+    users = {room for room, path in files() if "_core" in {m.split(".")[-1] for m in imported_modules(path)}}
+    assert users == {"engine"}
+
+
+def test_only_the_command_line_prints():
+    printing = [
+        str(path.relative_to(PACKAGE))
+        for room, path in files()
+        if room != "cli"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write")
+    ]
+    assert printing == []
+
+
+def test_import_smartx_loads_neither_torch_nor_transformers():
+    code = (
+        "import sys, smartx; smartx.maximize; smartx.task_budgets; "
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'pydantic', 'typer', 'rich', 'datasets'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert printed.strip() == "[]"
+
+
+def test_every_public_name_exists():
+    assert [name for name in smartx.__all__ if not hasattr(smartx, name)] == []
