@@ -6,6 +6,8 @@ of threads, and the numbers are the same under every version of numpy.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,10 +23,15 @@ def draws(seed: int, stream: int, start: int, stop: int) -> NDArray[np.uint64]:
     Returns (stop - start,) uint64, uniform over the whole range.
     Source: SplitMix64 (Steele, Lea, Flood 2014), used as a hash of the counter.
     """
+    return draws_at(seed, stream, np.arange(start, stop, dtype=np.uint64))
+
+
+def draws_at(seed: int, stream: int, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
+    """The draws of a stream at the given indices >= 0, in that order."""
     with np.errstate(over="ignore"):
         key = _mixed(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
         key = _mixed(key ^ np.uint64(stream & 0xFFFFFFFFFFFFFFFF))
-        return _mixed(key + np.arange(start, stop, dtype=np.uint64) * _GOLDEN)
+        return _mixed(key + indices.astype(np.uint64) * _GOLDEN)
 
 
 def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -1,0 +1,17 @@
+"""Mixtures: which rows, in which order, and the folder that a trainer loads."""
+
+from __future__ import annotations
+
+from smartx.mixture.assemble import Chosen, assemble
+from smartx.mixture.facts import mixture_facts
+from smartx.mixture.write import Mixture, check_out, open_mixture, write_mixture
+
+__all__ = [
+    "Chosen",
+    "Mixture",
+    "assemble",
+    "check_out",
+    "mixture_facts",
+    "open_mixture",
+    "write_mixture",
+]

@@ -1,0 +1,101 @@
+"""What a mixture's manifest says about how it was made: everything that shaped it, and nothing that changes on a rerun."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smartx.budget import Allotment
+from smartx.mixture.assemble import Chosen
+from smartx.rankers import Ranker, Rankings
+from smartx.weights import WeightLaw
+
+if TYPE_CHECKING:
+    from smartx.corpus import Corpus
+
+SCHEMA = 1
+
+
+def mixture_facts(
+    corpus: Corpus,
+    rankings: Rankings,
+    allotment: Allotment,
+    chosen: Chosen,
+    *,
+    law: WeightLaw,
+    ranker: Ranker,
+    preset: str,
+    seed: int,
+    version: str,
+    embedding: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The facts of a mixture, ready for `write_mixture`.
+
+    preset: its name, or "" where weight law and ranker were chosen one by one.
+    version: of smartx.  embedding: what made the vectors (encoder, digest), or None where none were used.
+    """
+    return {
+        "schema": SCHEMA,
+        "smartx": version,
+        "preset": preset,
+        "seed": seed,
+        "rows": len(chosen),
+        "weights": {"name": law.name, **law.parameters()},
+        "ranker": {"name": ranker.name, **ranker.parameters()},
+        "inputs": {"corpus": corpus.digest, "rankings": rankings.digest},
+        "embedding": embedding,
+        "sources": corpus.manifest.get("sources", []),
+        "corpus_rows": corpus.manifest.get("rows", {"kept": corpus.num_rows}),
+        "tasks": _tasks(corpus, allotment),
+        "groups": _groups(corpus, allotment),
+        "value": _value(rankings, chosen),
+    }
+
+
+def _tasks(corpus: Corpus, allotment: Allotment) -> list[dict[str, Any]]:
+    """One entry a task, in corpus order. `order`: the task's place in the law's order, null if not chosen."""
+    tasks = corpus.groups.tasks()
+    place: dict[int, int] = {task: i for i, task in enumerate(allotment.order.tolist())}
+    gains = allotment.gains if allotment.gains is not None else np.full(len(tasks.rows), np.nan)
+    return [
+        {
+            "source": tasks.source[i],
+            "task": tasks.task[i],
+            "capacity": int(tasks.rows[i]),
+            "order": place.get(i),
+            "gain": None if math.isnan(gains[i]) else float(gains[i]),
+            "weight": float(allotment.weights[i]),
+            "asked": int(allotment.asked[i]),
+            "rows": int(allotment.tasks[i]),
+        }
+        for i in range(len(tasks.rows))
+    ]
+
+
+def _groups(corpus: Corpus, allotment: Allotment) -> list[dict[str, Any]]:
+    """One entry a group, in corpus order. `task`: its place in `tasks`."""
+    groups = corpus.groups
+    first = groups.tasks().first_group
+    task = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    return [
+        {
+            "task": int(task[i]),
+            "template": groups.template[i],
+            "capacity": int(groups.rows[i]),
+            "rows": int(allotment.groups[i]),
+        }
+        for i in range(len(groups))
+    ]
+
+
+def _value(rankings: Rankings, chosen: Chosen) -> dict[str, Any] | None:
+    """How much of the groups' objective the mixture holds; None for a ranker without gains.
+
+    `curve`: what the first 0, 1/20, ..., 1 of every group would hold.
+    """
+    curve = [float(point) for point in rankings.manifest.get("curve", [])]
+    if not curve or not curve[-1]:
+        return None
+    return {"held": math.fsum(chosen.gains.tolist()), "whole": curve[-1], "curve": curve}

@@ -1,0 +1,32 @@
+"""Names from a corpus, made fit to be shown: they may hold anything."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:@])")
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """One line without control or direction characters, cut to `limit` characters."""
+    line = "".join(" " if unicodedata.category(char) in _INVISIBLE else char for char in text[: 4 * limit])
+    line = " ".join(line.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def markdown(text: str, limit: int = 80) -> str:
+    """`shown` text as Markdown that renders as exactly that text, also inside a table."""
+    plain = shown(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKUP.sub(_escaped, plain)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    """A harmless `.`, `-` or `:` of a name stays as it is where Markdown would not look at it."""
+    char, text, place = match.group(1), match.string, match.start()
+    inside = 0 < place < len(text) - 1 and text[place - 1].isalnum() and text[place + 1].isalnum()
+    return char if char in "-.:()+" and inside else "\\" + char
+
+
+# controls, format characters (with them the direction overrides), surrogates, line and paragraph ends
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

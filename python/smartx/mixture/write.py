@@ -1,0 +1,244 @@
+"""Write a mixture folder: all of it or nothing, and never over something that is not a mixture of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from smartx.errors import InputError, StoreError
+from smartx.mixture.assemble import Chosen
+from smartx.mixture.card import card
+from smartx.mixture.exports import trainer_files
+from smartx.progress import Progress, Silent, step
+from smartx.store import MANIFEST, canonical_json, file_digest
+
+if TYPE_CHECKING:
+    from smartx.corpus import Corpus
+
+STAGE = "mixture"
+PART_ROWS = 100_000  # rows of one file
+BLOCK_ROWS = 10_000  # rows of one row group of a file
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+Report = Callable[[Path, dict[str, Any]], str]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A finished mixture: its folder, and its manifest as it stands there."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+
+def open_mixture(folder: Path) -> Mixture:
+    """The mixture in a folder. Raises StoreError if there is none."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        manifest = None
+    if not isinstance(manifest, dict) or manifest.get("stage") != STAGE:
+        raise StoreError("it is not a mixture", place=str(folder), fix="make one with `smartx mix`")
+    return Mixture(folder, manifest)
+
+
+def write_mixture(
+    corpus: Corpus,
+    chosen: Chosen,
+    out: Path,
+    *,
+    facts: dict[str, Any],
+    report: Report | None = None,
+    progress: Progress | None = None,
+) -> Mixture:
+    """Write the folder `out`, which a trainer loads.
+
+    facts: what the manifest says, from `mixture_facts`.  report: given the finished data and the facts, the
+    text of report.html; None: no report.
+    An earlier mixture in `out` is replaced in one step at the end. Raises InputError where `out` is anything
+    else, before any work.
+    """
+    progress = progress or Silent()
+    out = Path(os.path.abspath(out))
+    _recover(out)
+    check_out(out)
+    with _folder_beside(out) as building:
+        (building / "data").mkdir()
+        conversations = _write_rows(corpus, chosen, building / "data", progress)
+        (building / "README.md").write_bytes(card(facts))
+        for name, content in trainer_files(conversations=conversations).items():
+            (building / name).write_bytes(content)
+        if report is not None:
+            (building / "report.html").write_text(report(building, facts), encoding="utf-8")
+        manifest = {"stage": STAGE, **facts, "digest": _digest(chosen), "files": _entries(building)}
+        (building / MANIFEST).write_bytes(canonical_json(manifest))
+        _flush(building)
+        _put_in_place(building, out)
+    return Mixture(out, manifest)
+
+
+def check_out(out: Path) -> None:
+    """Raise InputError unless `out` is absent, empty, or a mixture of ours with nothing else in it."""
+    fix = "choose another folder for --out, or empty this one"
+    if not os.path.lexists(out):
+        return
+    if not out.is_dir() or out.is_symlink():
+        raise InputError("it is not a folder", place=str(out), fix=fix)
+    inside = {str(path.relative_to(out)) for path in out.rglob("*") if not path.is_dir() or path.is_symlink()}
+    if not inside and not any(out.iterdir()):
+        return
+    try:
+        manifest = open_mixture(out).manifest
+    except StoreError:
+        raise InputError("the folder is not empty and not a mixture of smartx", place=str(out), fix=fix) from None
+    foreign = sorted(inside - {entry["name"] for entry in manifest["files"]} - {MANIFEST})
+    if foreign:
+        raise InputError(
+            f"the mixture there would be replaced, and {len(foreign)} files in the folder are not part of it "
+            f"(first: {foreign[0]!r})",
+            place=str(out), fix="move them away, or " + fix,
+        )
+
+
+def _write_rows(corpus: Corpus, chosen: Chosen, folder: Path, progress: Progress) -> bool:
+    """Write the rows in mixture order. Returns whether every one of them is a conversation."""
+    parts = max(1, -(-len(chosen) // PART_ROWS))
+    columns = [name for name in _schema().names if name != "messages" or _has_messages(corpus)]
+    conversations = len(chosen) > 0 and "messages" in columns
+    with step(progress, "write", len(chosen), "rows") as advance:
+        for part in range(parts):
+            piece = slice(part * PART_ROWS, (part + 1) * PART_ROWS)
+            table = _rows(corpus, chosen, piece).select(columns)
+            conversations = conversations and not table["messages"].null_count
+            pq.write_table(
+                table,
+                folder / f"train-{part:05d}-of-{parts:05d}.parquet",
+                row_group_size=BLOCK_ROWS, compression="zstd", write_page_checksum=True,
+            )
+            advance(table.num_rows)
+    return conversations
+
+
+def _rows(corpus: Corpus, chosen: Chosen, piece: slice) -> pa.Table:
+    rows = corpus.rows(chosen.row_ids[piece])
+    group = rows["group_id"].to_numpy()
+    names = corpus.groups
+    columns = {
+        "prompt": rows["prompt"],
+        "response": rows["response"],
+        "messages": rows["messages"],
+        "source": pa.array([names.source[i] for i in group], pa.string()),
+        "task": pa.array([names.task[i] for i in group], pa.string()),
+        "template": pa.array([names.template[i] for i in group], pa.string()),
+        "smartx_row": pa.array(chosen.row_ids[piece]),
+        "smartx_rank": pa.array(chosen.ranks[piece]),
+        "smartx_gain": pa.array(chosen.gains[piece]),
+    }
+    return pa.table(columns).cast(_schema())
+
+
+def _schema() -> pa.Schema:
+    text = {name: pa.string() for name in ("source", "task", "template")}
+    numbers = {"smartx_row": pa.int64(), "smartx_rank": pa.int32(), "smartx_gain": pa.float64()}
+    both = {"prompt": pa.string(), "response": pa.string(), "messages": MESSAGES}
+    return pa.schema({**both, **text, **numbers})
+
+
+def _has_messages(corpus: Corpus) -> bool:
+    """Whether any row of the corpus came as a conversation: so the columns do not depend on the choice."""
+    for path in sorted(corpus.folder.glob("rows-*.parquet")):
+        metadata = pq.read_metadata(path)
+        for block in range(metadata.num_row_groups):
+            for place in range(metadata.num_columns):
+                column = metadata.row_group(block).column(place)
+                if column.path_in_schema.startswith("messages.") and not _all_null(column):
+                    return True
+    return False
+
+
+def _all_null(column: pq.ColumnChunkMetaData) -> bool:
+    return bool(
+        column.statistics is not None
+        and column.statistics.has_null_count
+        and column.statistics.null_count == column.num_values
+    )
+
+
+def _digest(chosen: Chosen) -> str:
+    """Of the chosen rows in their order, whatever wrote the files."""
+    return hashlib.sha256(chosen.row_ids.astype("<i8").tobytes()).hexdigest()
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [
+        {"name": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": file_digest(path)}
+        for path in paths
+    ]
+
+
+@contextmanager
+def _folder_beside(out: Path) -> Iterator[Path]:
+    building = out.with_name(f".{out.name}.tmp.{uuid.uuid4().hex}")
+    building.mkdir(parents=True)
+    try:
+        yield building
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _put_in_place(building: Path, out: Path) -> None:
+    """Let `building` become `out`. An old mixture steps aside first; `_recover` undoes that after a crash."""
+    old = out.with_name(f".{out.name}.old")
+    try:
+        if out.exists():
+            os.rename(out, old)
+        os.rename(building, out)
+    except OSError as problem:
+        if old.exists() and not out.exists():
+            os.rename(old, out)
+        raise StoreError(
+            f"the folder cannot be put in place ({problem.strerror})",
+            place=str(out), fix="choose a folder that is not a mount point",
+        ) from None
+    shutil.rmtree(old, ignore_errors=True)
+    _flush_folder(out.parent)
+
+
+def _recover(out: Path) -> None:
+    """Undo what a killed run left: bring an old mixture back that had stepped aside, drop half-built folders."""
+    old = out.with_name(f".{out.name}.old")
+    if old.exists() and not out.exists():
+        os.rename(old, out)
+    shutil.rmtree(old, ignore_errors=True)
+    if out.parent.is_dir():
+        for path in out.parent.iterdir():
+            if path.name.startswith(f".{out.name}.tmp."):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    """Have the disk hold every file and folder below `folder`."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(root, name), "rb") as file:
+                os.fsync(file.fileno())
+        _flush_folder(Path(root))
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
