@@ -1,0 +1,7 @@
+"""Sources in, a corpus out: rows grouped by (source, task, template), read back by place."""
+
+from smartx.corpus.columns import Columns
+from smartx.corpus.corpus import Corpus, Groups, Tasks, open_corpus
+from smartx.corpus.ingest import ingest
+
+__all__ = ["Columns", "Corpus", "Groups", "Tasks", "ingest", "open_corpus"]

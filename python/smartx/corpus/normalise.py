@@ -1,0 +1,301 @@
+"""Rows of any layout become prompt, response, conversation, source, task and template, or a reason why not.
+
+Text columns stay in Arrow from end to end; conversations are taken turn by turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from smartx.corpus.columns import Layout
+from smartx.corpus.formats import Block, Drop, json_kind
+
+TEXT = pa.large_string()
+TURN = pa.struct([("role", TEXT), ("content", TEXT)])
+TURNS = pa.list_(TURN)
+JOIN = "\n\n"
+_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
+_ROLE_KEYS, _CONTENT_KEYS = ("role", "from"), ("content", "value")
+
+
+class _UnusableError(Exception):
+    """A row cannot be used; carries the Drop."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.drop = Drop(reason, detail)
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A block in the corpus's own columns.
+
+    columns: by name, n values each; those of dropped rows are meaningless.  drops: by index in the block.
+    unkept: keys of turns that the corpus does not keep.
+    """
+
+    columns: Mapping[str, pa.Array]
+    drops: dict[int, Drop]
+    unkept: frozenset[str] = frozenset()
+
+    def kept(self) -> NDArray[np.int64]:
+        """Indices of the rows that can be used, rising."""
+        rows = len(self.columns["prompt"])
+        return np.setdiff1d(np.arange(rows, dtype=np.int64), np.fromiter(self.drops, np.int64))
+
+
+def normalise(
+    block: Block, layout: Layout, *, default_name: str, task_name: str | None, keep_empty: bool
+) -> Normal:
+    """Bring a block into the corpus's columns.
+
+    default_name: source and task of rows that do not say.  task_name: the one task of all rows, or None.
+    keep_empty: rows whose response is empty are kept.
+    """
+    drops: dict[int, Drop] = {}
+    unkept: set[str] = set()
+    if layout.messages or layout.system or _has_turns(block, layout):
+        prompt, response, messages = _by_row(block, layout, drops, unkept)
+    else:
+        prompt, response = _by_column(block, layout, drops)
+        messages = pa.nulls(len(prompt), TURNS)
+    for index in np.flatnonzero(_blank(prompt)):
+        drops.setdefault(int(index), Drop("empty prompt"))
+    if not keep_empty:
+        for index in np.flatnonzero(_blank(response)):
+            drops.setdefault(int(index), Drop("empty response"))
+    default_source = default_name if task_name is None else ""
+    columns = {"prompt": prompt, "response": response, "messages": messages}
+    for role, default in (
+        ("source", default_source),
+        ("task", task_name or default_name),
+        ("template", ""),
+    ):
+        columns[role] = _names(block, getattr(layout, role), role, default, drops)
+    return Normal(columns, drops, frozenset(unkept))
+
+
+def _by_column(block: Block, layout: Layout, drops: dict[int, Drop]) -> tuple[pa.Array, pa.Array]:
+    texts = {}
+    for role in ("prompt", "response"):
+        name = getattr(layout, role)
+        texts[role] = _texts(block.cells[name], role, drops)
+        for index in np.flatnonzero(texts[role].is_null().to_numpy(zero_copy_only=False)):
+            drops.setdefault(int(index), Drop(f"no {role}", f'"{name}" is missing or null'))
+    prompt = texts["prompt"]
+    if layout.extra:
+        extra = _texts(block.cells[layout.extra], "prompt", drops).fill_null("")
+        joined = pc.binary_join_element_wise(prompt, extra, pa.scalar(JOIN, TEXT))
+        joined = pc.if_else(pa.array(_blank(prompt)), extra, joined)
+        prompt = pc.if_else(pa.array(_blank(extra)), prompt, joined)
+    return prompt.fill_null(""), texts["response"].fill_null("")
+
+
+def _by_row(
+    block: Block, layout: Layout, drops: dict[int, Drop], unkept: set[str]
+) -> tuple[pa.Array, pa.Array, pa.Array]:
+    rows = len(block.places)
+    cells = {role: _values(block.cells[name]) for role, name in layout.roles().items()}
+    prompts, responses = [""] * rows, [""] * rows
+    conversations: list[list[dict[str, str]] | None] = [None] * rows
+    for index in range(rows):
+        row = {role: values[index] for role, values in cells.items()}
+        try:
+            turns = _row_turns(row, layout, unkept)
+            prompts[index], responses[index] = _split(turns)
+        except _UnusableError as problem:
+            drops.setdefault(index, problem.drop)
+            continue
+        if _is_conversation(row):
+            conversations[index] = turns
+    return pa.array(prompts, TEXT), pa.array(responses, TEXT), pa.array(conversations, TURNS)
+
+
+def _row_turns(row: Mapping[str, Any], layout: Layout, unkept: set[str]) -> list[dict[str, str]]:
+    turns: list[dict[str, str]] = []
+    if row.get("system") is not None:
+        turns += _as_turns(row["system"], "system", "system", unkept)
+    turns = [turn for turn in turns if turn["content"].strip()]
+    if layout.messages:
+        if row["messages"] is None:
+            raise _UnusableError("no prompt", f'"{layout.messages}" is missing or null')
+        if not isinstance(row["messages"], list):
+            _text(row["messages"], "messages")
+            raise _UnusableError(
+                "wrong type: messages", f"{json_kind(row['messages'])}, not a list"
+            )
+        return turns + _as_turns(row["messages"], "", "messages", unkept)
+    for role, speaker in (("prompt", "user"), ("response", "assistant")):
+        value = row[role]
+        if value is None:
+            raise _UnusableError(f"no {role}", f'"{getattr(layout, role)}" is missing or null')
+        if role == "prompt" and isinstance(value, str) and row.get("extra") is not None:
+            extra = _text(row["extra"], "prompt")
+            value = JOIN.join(part for part in (value, extra) if part.strip())
+        turns += _as_turns(value, speaker, role, unkept)
+    return turns
+
+
+def _is_conversation(row: Mapping[str, Any]) -> bool:
+    system = row.get("system")
+    plain = isinstance(row.get("prompt"), str) and isinstance(row.get("response"), str)
+    return not plain or (system is not None and bool(str(system).strip()))
+
+
+def _as_turns(value: Any, speaker: str, column: str, unkept: set[str]) -> list[dict[str, str]]:
+    """The turns of a cell: text is one turn of `speaker`, a list holds a turn per object."""
+    if not isinstance(value, list):
+        return [{"role": speaker, "content": _content(value, column)}]
+    turns = []
+    for turn in value:
+        if not isinstance(turn, dict):
+            raise _UnusableError(
+                f"wrong type: {column}", f"a turn is {json_kind(turn)}, not an object"
+            )
+        role = next((turn[key] for key in _ROLE_KEYS if turn.get(key) is not None), None)
+        if not isinstance(role, str):
+            raise _UnusableError(f"wrong type: {column}", "a turn has no role")
+        content = next((turn[key] for key in _CONTENT_KEYS if turn.get(key) is not None), "")
+        unkept |= {key for key, extra in turn.items() if extra is not None}
+        turns.append({"role": _ROLES.get(role, role), "content": _content(content, column)})
+    unkept.difference_update(_ROLE_KEYS, _CONTENT_KEYS)
+    return turns
+
+
+def _content(value: Any, column: str) -> str:
+    """The text of a turn: text itself, or the text parts of a list of parts."""
+    if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+        texts = [part["text"] for part in value if isinstance(part.get("text"), str)]
+        return JOIN.join(texts)
+    return _text(value, column)
+
+
+def _text(value: Any, column: str) -> str:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as bad:
+            raise _UnusableError("not UTF-8", f"{column}: byte {bad.start}: {bad.reason}") from None
+    if not isinstance(value, str):
+        raise _UnusableError(f"wrong type: {column}", f"{json_kind(value)}, not text")
+    return value
+
+
+def _split(turns: list[dict[str, str]]) -> tuple[str, str]:
+    """(all turns before the last of the assistant, joined; that last turn)."""
+    last = max((i for i, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
+    if last is None:
+        raise _UnusableError("no assistant turn", f"{len(turns)} turns")
+    before = [turn["content"] for turn in turns[:last] if turn["content"].strip()]
+    return JOIN.join(before), turns[last]["content"]
+
+
+def _has_turns(block: Block, layout: Layout) -> bool:
+    def lists(cells: pa.Array | list[Any]) -> bool:
+        if isinstance(cells, list):
+            return any(isinstance(value, list) for value in cells)
+        return bool(pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type))
+
+    return any(lists(block.cells[name]) for name in (layout.prompt, layout.response) if name)
+
+
+def _names(
+    block: Block, name: str | None, role: str, default: str, drops: dict[int, Drop]
+) -> pa.Array:
+    """Source, task or template of each row; numbers are names too, and a missing one is the default."""
+    if name is None:
+        return pa.repeat(pa.scalar(default, TEXT), len(block.places))
+    cells, labels = block.cells[name], block.labels.get(name)
+    if labels is not None and not isinstance(cells, list) and pa.types.is_integer(cells.type):
+        known = [
+            labels[i] if i is not None and 0 <= i < len(labels) else None for i in cells.to_pylist()
+        ]
+        return pa.array(known, TEXT).fill_null(default)
+    return _texts(cells, role, drops, scalar_name).fill_null(default)
+
+
+def scalar_name(value: Any) -> str | None:
+    """How a number or truth value is written as a name; None for what cannot be one."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else None
+
+
+def _texts(
+    cells: pa.Array | list[Any],
+    role: str,
+    drops: dict[int, Drop],
+    convert: Callable[[Any], str | None] = lambda value: None,
+) -> pa.Array:
+    """A column as text. A cell that is not text, cannot be converted or is not UTF-8 goes into `drops`."""
+    fast = _fast_texts(cells)
+    if fast is not None:
+        return fast
+    texts: list[str | None] = []
+    for index, value in enumerate(_values(cells)):
+        text = convert(value)
+        if text is None and value is not None:
+            try:
+                text = _text(value, role)
+            except _UnusableError as problem:
+                drops.setdefault(index, problem.drop)
+        texts.append(text)
+    return pa.array(texts, TEXT)
+
+
+def _fast_texts(cells: pa.Array | list[Any]) -> pa.Array | None:
+    """A column that is all text (or null) as one Arrow array; None where it has to be looked at cell by cell."""
+    try:
+        if isinstance(cells, list):
+            return pa.array(cells, TEXT)
+        if pa.types.is_dictionary(cells.type):
+            cells = cells.dictionary_decode()
+        if not (_is_text_type(cells.type) or pa.types.is_null(cells.type)):
+            return None
+        texts = cells.cast(TEXT)
+        texts.validate(full=True)
+        return texts
+    except (pa.ArrowException, TypeError, OverflowError):
+        return None
+
+
+def _is_text_type(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or kind.id == pa.string_view().id
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    )
+
+
+def _values(cells: pa.Array | list[Any]) -> list[Any]:
+    """Python values; text that is not UTF-8 comes as its bytes."""
+    if isinstance(cells, list):
+        return cells
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    try:
+        return list(cells.to_pylist())
+    except UnicodeDecodeError:
+        return [_value(cell) for cell in cells]
+
+
+def _value(cell: pa.Scalar) -> Any:
+    try:
+        return cell.as_py()
+    except UnicodeDecodeError:
+        return cell.cast(pa.large_binary()).as_py() if _is_text_type(cell.type) else b"\xff"
+
+
+def _blank(texts: pa.Array) -> NDArray[np.bool_]:
+    """Where a text is empty or white space (null: neither)."""
+    blank = pc.equal(pc.utf8_trim_whitespace(texts), pa.scalar("", TEXT)).fill_null(False)
+    return np.asarray(blank.to_numpy(zero_copy_only=False), dtype=np.bool_)
