@@ -94,13 +94,15 @@ class SignalPoll {
   static bool poll(void* context) {
     auto& self = *static_cast<SignalPoll*>(context);
     const auto now = Clock::now();
-    if (now < self.next_) return false;
+    if (self.interrupted_ || now < self.next_) return self.interrupted_;
     self.next_ = now + std::chrono::milliseconds(50);
     py::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;
+    self.interrupted_ = PyErr_CheckSignals() != 0;
+    return self.interrupted_;
   }
 
   Clock::time_point next_ = Clock::now() + std::chrono::milliseconds(50);
+  bool interrupted_ = false;  // the Python exception is set and stays so
 };
 
 /// Runs work(cancel) without the GIL. Ctrl-C makes the core throw Cancelled, which leaves here as

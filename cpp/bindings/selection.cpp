@@ -1,0 +1,151 @@
+// Set functions and greedy for Python. smartx.engine checks values beforehand; here only what would
+// make the core read outside an array is checked again.
+#include <cstdint>
+
+#include "arrays.hpp"
+#include "module.hpp"
+#include "smartx/select.hpp"
+
+namespace smartx {
+
+namespace {
+
+py::tuple to_python(Chosen&& chosen, bool certificate) {
+  py::object gap = py::none();
+  if (certificate) gap = py::float_(chosen.gap);
+  return py::make_tuple(hand_over(std::move(chosen.items)), hand_over(std::move(chosen.gains)),
+                        chosen.evaluations, gap);
+}
+
+RowsView rows_view(const py::array& array) {
+  const auto rows = matrix_view<std::int16_t>(array, "rows");
+  return {rows.data, checked_size(rows.rows, "rows"), checked_size(rows.columns, "columns")};
+}
+
+Request request_of(ObjectiveKind kind, double parameter, Offset budget, Offset size,
+                   Optimizer optimizer, std::uint64_t seed, double epsilon, int threads,
+                   bool certificate) {
+  if (budget < 0 || budget > size) throw std::invalid_argument("budget is outside 0..rows");
+  if (threads < 1) throw std::invalid_argument("threads must be at least 1");
+  return {{kind, parameter},
+          static_cast<Item>(budget),
+          {optimizer, seed, epsilon, threads},
+          certificate};
+}
+
+template <class Source>
+py::tuple run(const Source& source, const Request& request) {
+  return to_python(
+      without_gil([&](const Cancel& cancel) { return maximize(source, request, cancel); }),
+      request.certificate);
+}
+
+py::tuple maximize_rows(const py::array& rows, ObjectiveKind kind, double parameter, Offset budget,
+                        Optimizer optimizer, std::uint64_t seed, double epsilon, int threads,
+                        bool certificate) {
+  const RowsView view = rows_view(rows);
+  return run(view, request_of(kind, parameter, budget, view.n, optimizer, seed, epsilon, threads,
+                              certificate));
+}
+
+template <class W>
+py::tuple maximize_edges(const py::array& indptr, const py::array& indices,
+                         const py::array& weights, const Request& request) {
+  const auto starts = vector_view<Offset>(indptr, "indptr");
+  const auto columns = vector_view<Item>(indices, "indices");
+  const auto values = vector_view<W>(weights, "weights");
+  const GraphView<W> graph{checked_size(starts.size - 1, "indptr"), starts.data, columns.data,
+                           values.data};
+  if (starts[0] != 0 || starts[starts.size - 1] != columns.size || columns.size != values.size) {
+    throw std::invalid_argument("indptr, indices and weights do not fit each other");
+  }
+  return run(graph, request);
+}
+
+py::tuple maximize_graph(const py::array& indptr, const py::array& indices,
+                         const py::array& weights, ObjectiveKind kind, double parameter,
+                         Offset budget, Optimizer optimizer, std::uint64_t seed, double epsilon,
+                         int threads, bool certificate) {
+  if (indptr.size() < 1) throw std::invalid_argument("indptr is empty");
+  const Request request = request_of(kind, parameter, budget, indptr.size() - 1, optimizer, seed,
+                                     epsilon, threads, certificate);
+  if (py::isinstance<py::array_t<std::int32_t>>(weights)) {
+    return maximize_edges<std::int32_t>(indptr, indices, weights, request);
+  }
+  if (py::isinstance<py::array_t<float>>(weights)) {
+    return maximize_edges<float>(indptr, indices, weights, request);
+  }
+  return maximize_edges<double>(indptr, indices, weights, request);
+}
+
+template <class T>
+py::tuple maximize_dense(const py::array& kernel, const Request& request) {
+  const auto view = matrix_view<T>(kernel, "kernel");
+  if (view.rows != view.columns) throw std::invalid_argument("the kernel is not square");
+  return run(DenseView<T>{view.data, checked_size(view.rows, "kernel")}, request);
+}
+
+py::tuple maximize_kernel(const py::array& kernel, ObjectiveKind kind, double parameter,
+                          Offset budget, Optimizer optimizer, std::uint64_t seed, double epsilon,
+                          int threads, bool certificate) {
+  if (kernel.ndim() != 2) throw std::invalid_argument("the kernel is not two-dimensional");
+  const Request request = request_of(kind, parameter, budget, kernel.shape(0), optimizer, seed,
+                                     epsilon, threads, certificate);
+  if (py::isinstance<py::array_t<float>>(kernel)) return maximize_dense<float>(kernel, request);
+  return maximize_dense<double>(kernel, request);
+}
+
+py::tuple rank_many(const py::array& rows, const py::array& sizes, ObjectiveKind kind,
+                    double parameter, int threads) {
+  const RowsView view = rows_view(rows);
+  const auto groups = vector_view<Offset>(sizes, "sizes");
+  Offset total = 0;
+  for (const Offset size : groups) {
+    if (size < 0 || size > view.n - total) throw std::invalid_argument("sizes do not fit the rows");
+    total += size;
+  }
+  if (total != view.n) throw std::invalid_argument("sizes do not fit the rows");
+  GroupOrders orders = without_gil([&](const Cancel& cancel) {
+    return rank_groups(view, groups, {kind, parameter}, threads, cancel);
+  });
+  return py::make_tuple(hand_over(std::move(orders.order)), hand_over(std::move(orders.gains)));
+}
+
+py::array_t<double> task_kernel(const py::array& means, int threads) {
+  const auto view = matrix_view<double>(means, "means");
+  const Item count = checked_size(view.rows, "means");
+  const Item d = checked_size(view.columns, "columns");
+  return hand_over(without_gil([&](const Cancel& cancel) {
+                     return cosine_kernel(view.data, count, d, threads, cancel);
+                   }),
+                   {count, count});
+}
+
+}  // namespace
+
+void bind_selection(py::module_& module) {
+  py::enum_<ObjectiveKind>(module, "ObjectiveKind")
+      .value("facility_location", ObjectiveKind::kFacilityLocation)
+      .value("graph_cut", ObjectiveKind::kGraphCut)
+      .value("log_det", ObjectiveKind::kLogDet);
+  py::enum_<Optimizer>(module, "Optimizer")
+      .value("naive", Optimizer::kNaive)
+      .value("lazy", Optimizer::kLazy)
+      .value("stochastic", Optimizer::kStochastic)
+      .value("lazier_than_lazy", Optimizer::kLazierThanLazy);
+  module.def("maximize_rows", &maximize_rows, py::arg("rows").noconvert(), py::arg("kind"),
+             py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
+             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"));
+  module.def("maximize_graph", &maximize_graph, py::arg("indptr").noconvert(),
+             py::arg("indices").noconvert(), py::arg("weights").noconvert(), py::arg("kind"),
+             py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
+             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"));
+  module.def("maximize_kernel", &maximize_kernel, py::arg("kernel").noconvert(), py::arg("kind"),
+             py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
+             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"));
+  module.def("rank_groups", &rank_many, py::arg("rows").noconvert(), py::arg("sizes").noconvert(),
+             py::arg("kind"), py::arg("parameter"), py::arg("threads"));
+  module.def("cosine_kernel", &task_kernel, py::arg("means").noconvert(), py::arg("threads"));
+}
+
+}  // namespace smartx

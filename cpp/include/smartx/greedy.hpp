@@ -1,0 +1,302 @@
+// Greedy maximisation of any set function: naive, lazy, stochastic, lazier-than-lazy.
+// In every round the row with the largest gain is added; ties go to the lower row. Lazy gives what
+// naive gives and lazier-than-lazy what stochastic gives, always and bit for bit: they only skip
+// rows whose upper bound cannot win.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+#include <type_traits>
+#include <vector>
+
+#include "smartx/parallel.hpp"
+#include "smartx/real.hpp"
+#include "smartx/rng.hpp"
+#include "smartx/set_function.hpp"
+#include "smartx/types.hpp"
+
+namespace smartx {
+
+enum class Optimizer { kNaive, kLazy, kStochastic, kLazierThanLazy };
+
+struct GreedyOptions {
+  Optimizer optimizer = Optimizer::kLazy;
+  std::uint64_t seed = 0;  // of the samples of stochastic and lazier-than-lazy
+  double epsilon = 0.01;   // their sample is ceil(n / budget * log(1 / epsilon)) rows a round
+  int threads = 1;
+};
+
+/// Whether (gain, item) is chosen before (other, other_item).
+template <class Gain>
+bool beats(Gain gain, Item item, Gain other, Item other_item) {
+  return gain > other || (gain == other && item < other_item);
+}
+
+template <class Gain>
+struct Candidate {
+  Gain gain;
+  Item item = -1;  // -1: nobody yet
+
+  void challenge(Gain new_gain, Item new_item) {
+    if (item < 0 || beats(new_gain, new_item, gain, item)) *this = {new_gain, new_item};
+  }
+};
+
+/// An old gain as an upper bound. `key` is that gain less what gains had risen by then, so keys
+/// can be compared whenever they were made, and key + risen() bounds the gain now.
+template <class Gain>
+struct Bound {
+  Gain key;
+  Item item;
+};
+
+template <class Gain>
+bool loses_to(const Bound<Gain>& a, const Bound<Gain>& b) {
+  return beats(b.key, b.item, a.key, a.item);
+}
+
+/// The gain that a bound allows now. Where gains can rise, a few units in the last place are added,
+/// since the key was rounded.
+template <class Gain>
+Gain allowed(Gain key, Gain risen) {
+  if constexpr (std::is_integral_v<Gain>) {
+    return key;
+  } else {
+    return risen == 0.0 ? key : key + risen + (std::abs(key) + risen) * 0x1p-48;
+  }
+}
+
+/// One run of greedy over a set function; f ends as it is after the last addition.
+template <class F>
+class Greedy {
+  static_assert(is_set_function<F>::value, "F is not a set function: see set_function.hpp");
+  using Gain = typename F::Gain;
+
+ public:
+  Greedy(F& f, const GreedyOptions& options, const Cancel& cancel)
+      : f_(f), options_(options), cancel_(cancel) {}
+
+  /// 0 <= budget <= n.
+  Selection<Gain> run(Item budget) {
+    chosen_.items.reserve(budget);
+    chosen_.gains.reserve(budget);
+    if (budget > 0) {
+      switch (options_.optimizer) {
+        case Optimizer::kNaive:
+          naive(budget);
+          break;
+        case Optimizer::kLazy:
+          lazy(budget);
+          break;
+        case Optimizer::kStochastic:
+          stochastic(budget, false);
+          break;
+        case Optimizer::kLazierThanLazy:
+          stochastic(budget, true);
+          break;
+      }
+    }
+    return std::move(chosen_);
+  }
+
+ private:
+  /// The gains of many rows at once: gains[i] is that of items[i].
+  void evaluate(const std::vector<Item>& items, std::vector<Gain>& gains) {
+    const auto count = static_cast<Offset>(items.size());
+    gains.resize(items.size());
+    chosen_.evaluations += count;
+    const auto one = [&](Offset i) noexcept { gains[i] = f_.gain(items[i]); };
+    if (options_.threads > 1 && count >= 64) {
+      parallel_for(count, options_.threads, cancel_, one, 16);
+      return;
+    }
+    for (Offset i = 0; i < count; ++i) {
+      one(i);
+      if ((i & 15) == 15) cancel_.check();
+    }
+  }
+
+  std::vector<Item> all_items() const {
+    std::vector<Item> items(static_cast<std::size_t>(f_.size()));
+    std::iota(items.begin(), items.end(), 0);
+    return items;
+  }
+
+  void add(const Candidate<Gain>& winner) {
+    f_.add(winner.item);
+    chosen_.items.push_back(winner.item);
+    chosen_.gains.push_back(winner.gain);
+    cancel_.check();
+  }
+
+  void naive(Item budget) {
+    std::vector<Item> remaining = all_items();  // ascending
+    std::vector<Gain> gains;
+    for (Item round = 0; round < budget; ++round) {
+      evaluate(remaining, gains);
+      Candidate<Gain> best{};
+      for (std::size_t i = 0; i < remaining.size(); ++i) best.challenge(gains[i], remaining[i]);
+      add(best);
+      remaining.erase(std::lower_bound(remaining.begin(), remaining.end(), best.item));
+    }
+  }
+
+  void lazy(Item budget) {
+    const std::vector<Item> items = all_items();
+    std::vector<Gain> gains;
+    evaluate(items, gains);
+    std::vector<Bound<Gain>> heap, parked;
+    for (const Item item : items) heap.push_back({gains[item], item});
+    std::make_heap(heap.begin(), heap.end(), loses_to<Gain>);
+    for (Item round = 0; round < budget; ++round) {
+      const Candidate<Gain> best = round == 0 ? pop_fresh(heap) : settle(heap, parked);
+      for (const Bound<Gain>& bound : parked) {
+        heap.push_back(bound);
+        std::push_heap(heap.begin(), heap.end(), loses_to<Gain>);
+      }
+      add(best);
+    }
+  }
+
+  Candidate<Gain> pop_fresh(std::vector<Bound<Gain>>& heap) {
+    std::pop_heap(heap.begin(), heap.end(), loses_to<Gain>);
+    const Candidate<Gain> best{heap.back().key, heap.back().item};
+    heap.pop_back();
+    return best;
+  }
+
+  /// Takes bounds off the heap and asks for their gains until no bound left can beat the best gain.
+  /// Those asked for that did not win are left in `parked`, as bounds of this round. The winner is
+  /// the best of all rows of the heap, whatever the order of asking.
+  Candidate<Gain> settle(std::vector<Bound<Gain>>& heap, std::vector<Bound<Gain>>& parked) {
+    const Gain risen = f_.risen();
+    Candidate<Gain> best{};
+    parked.clear();
+    while (!heap.empty()) {
+      const Bound<Gain> top = heap.front();
+      if (best.item >= 0 && !beats(allowed(top.key, risen), top.item, best.gain, best.item)) break;
+      std::pop_heap(heap.begin(), heap.end(), loses_to<Gain>);
+      heap.pop_back();
+      const Candidate<Gain> asked{f_.gain(top.item), top.item};
+      if ((++chosen_.evaluations & 15) == 0) cancel_.check();
+      const Candidate<Gain> before = best;
+      best.challenge(asked.gain, asked.item);
+      const Candidate<Gain>& loser = best.item == asked.item ? before : asked;
+      if (loser.item >= 0) parked.push_back({loser.gain - risen, loser.item});
+    }
+    return best;
+  }
+
+  /// Rows a round: ceil(n / budget * log(1 / epsilon)), at least 1.
+  Offset sample_size(Item budget) const {
+    const double wanted =
+        std::ceil(f_.size() / static_cast<double>(budget) * -natural_log(options_.epsilon));
+    return std::max<Offset>(1, static_cast<Offset>(std::min(wanted, 2147483647.0)));
+  }
+
+  void stochastic(Item budget, bool lazily) {
+    const Offset sample = sample_size(budget);
+    std::vector<Item> remaining = all_items();
+    std::vector<Gain> gains, keys;  // keys[v]: bound of v where asked[v]
+    std::vector<char> asked;
+    if (lazily) {
+      keys.resize(remaining.size());
+      asked.assign(remaining.size(), 0);
+    }
+    for (Item round = 0; round < budget; ++round) {
+      const std::vector<Item> items = draw(remaining, sample, round);
+      const Candidate<Gain> best =
+          lazily ? best_by_bounds(items, keys, asked) : best_of(items, gains);
+      add(best);
+      const auto place = std::find(remaining.begin(), remaining.end(), best.item);
+      *place = remaining.back();
+      remaining.pop_back();
+    }
+  }
+
+  /// Moves a sample without replacement to the front of `remaining` and returns it; all of it once
+  /// the sample is as large.
+  std::vector<Item> draw(std::vector<Item>& remaining, Offset sample, Item round) const {
+    const auto left = static_cast<Offset>(remaining.size());
+    if (sample >= left) return remaining;
+    const Draws draws(options_.seed, static_cast<std::uint64_t>(round));
+    for (Offset i = 0; i < sample; ++i) {
+      const Offset other = i + draws.below(left - i, static_cast<std::uint64_t>(i));
+      std::swap(remaining[i], remaining[other]);
+    }
+    return std::vector<Item>(remaining.begin(), remaining.begin() + sample);
+  }
+
+  Candidate<Gain> best_of(const std::vector<Item>& items, std::vector<Gain>& gains) {
+    evaluate(items, gains);
+    Candidate<Gain> best{};
+    for (std::size_t i = 0; i < items.size(); ++i) best.challenge(gains[i], items[i]);
+    return best;
+  }
+
+  /// The same row as best_of, asking only where a bound of an earlier round can still win. Rows
+  /// never asked for have no bound, so they are asked for first.
+  Candidate<Gain> best_by_bounds(const std::vector<Item>& items, std::vector<Gain>& keys,
+                                 std::vector<char>& asked) {
+    const Gain risen = f_.risen();
+    std::vector<Item> unknown;
+    std::vector<Bound<Gain>> heap, parked;
+    for (const Item item : items) {
+      if (asked[item]) {
+        heap.push_back({keys[item], item});
+      } else {
+        unknown.push_back(item);
+      }
+    }
+    std::vector<Gain> gains;
+    Candidate<Gain> best = best_of(unknown, gains);
+    for (std::size_t i = 0; i < unknown.size(); ++i) {
+      keys[unknown[i]] = gains[i] - risen;
+      asked[unknown[i]] = 1;
+    }
+    std::make_heap(heap.begin(), heap.end(), loses_to<Gain>);
+    const Bound<Gain>* top = heap.empty() ? nullptr : &heap.front();
+    if (top &&
+        (best.item < 0 || beats(allowed(top->key, risen), top->item, best.gain, best.item))) {
+      const Candidate<Gain> settled = settle(heap, parked);
+      for (const Bound<Gain>& bound : parked) keys[bound.item] = bound.key;
+      best.challenge(settled.gain, settled.item);
+    }
+    return best;
+  }
+
+  F& f_;
+  const GreedyOptions options_;
+  const Cancel cancel_;
+  Selection<Gain> chosen_;
+};
+
+/// No set T of as many rows as were chosen has f(T) above f(S) plus this: the sum of the |S|
+/// largest remaining gains (with slack() added where f is not monotone), none below zero.
+/// Asks for one gain per remaining row.
+template <class F>
+double certificate_gap(F& f, const std::vector<Item>& chosen, const GreedyOptions& options,
+                       const Cancel& cancel, Offset& evaluations) {
+  const Item n = f.size();
+  std::vector<char> taken(static_cast<std::size_t>(n), 0);
+  for (const Item item : chosen) taken[item] = 1;
+  std::vector<Item> rest;
+  for (Item v = 0; v < n; ++v) {
+    if (!taken[v]) rest.push_back(v);
+  }
+  std::vector<double> gains(rest.size());
+  const double slack = f.slack();
+  parallel_for(
+      static_cast<Offset>(rest.size()), options.threads, cancel,
+      [&](Offset i) noexcept { gains[i] = std::max(0.0, f.shown(f.gain(rest[i])) + slack); }, 16);
+  evaluations += static_cast<Offset>(rest.size());
+  std::sort(gains.begin(), gains.end(), [](double a, double b) { return a > b; });
+  const auto count = std::min(gains.size(), chosen.size());
+  double total = 0.0;
+  for (std::size_t i = 0; i < count; ++i) total += gains[i];
+  return total;
+}
+
+}  // namespace smartx

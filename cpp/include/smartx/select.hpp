@@ -1,0 +1,64 @@
+// From a choice made at run time (which set function, over what) to one run of greedy.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "smartx/facility_location.hpp"
+#include "smartx/fixed_point.hpp"
+#include "smartx/graph.hpp"
+#include "smartx/greedy.hpp"
+#include "smartx/types.hpp"
+
+namespace smartx {
+
+enum class ObjectiveKind { kFacilityLocation, kGraphCut, kLogDet };
+
+struct Objective {
+  ObjectiveKind kind = ObjectiveKind::kFacilityLocation;
+  double parameter = 0.0;  // penalty of graph cut, ridge of log-det
+};
+
+struct Request {
+  Objective objective;
+  Item budget = 0;
+  GreedyOptions options;
+  bool certificate = false;
+};
+
+/// A selection whose gains are in the units of the set function's definition: similarities of
+/// fixed-point rows are cosines again.
+struct Chosen {
+  std::vector<Item> items;
+  std::vector<double> gains;
+  Offset evaluations = 0;
+  double gap = 0.0;  // certificate_gap, where asked for
+};
+
+/// Over Q12 rows. Facility location builds the dense 16-bit kernel (2 n^2 bytes); graph cut and
+/// log-det build none.
+Chosen maximize(RowsView rows, const Request& request, const Cancel& cancel);
+/// Over a sparse graph; row v lists what v covers. Graph cut and log-det need it symmetric.
+template <class W>
+Chosen maximize(GraphView<W> graph, const Request& request, const Cancel& cancel);
+/// Over a dense kernel; row v lists what v covers. Graph cut and log-det need it symmetric.
+template <class T>
+Chosen maximize(DenseView<T> kernel, const Request& request, const Cancel& cancel);
+
+/// The full greedy order of many groups of adjacent rows: order[i] is a place inside its group.
+struct GroupOrders {
+  std::vector<Item> order;    // (rows,) group after group, best first
+  std::vector<double> gains;  // (rows,)
+};
+
+/// Orders every group by lazy greedy over its own rows. `sizes` sum to rows.n. Small groups run one
+/// on each thread, large ones one after another on all threads.
+GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective& objective,
+                        int threads, const Cancel& cancel);
+
+/// Cosines of M rows of d values, in float64 and one fixed order: (M, M), diagonal computed like
+/// the rest. Every row must have a length above 0.
+std::vector<double> cosine_kernel(const double* rows, Item count, Item d, int threads,
+                                  const Cancel& cancel);
+
+}  // namespace smartx

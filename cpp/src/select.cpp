@@ -1,0 +1,132 @@
+#include "smartx/select.hpp"
+
+#include <cmath>
+#include <utility>
+
+#include "smartx/graph_cut.hpp"
+#include "smartx/kernel.hpp"
+#include "smartx/log_det.hpp"
+#include "smartx/parallel.hpp"
+
+namespace smartx {
+
+namespace {
+
+constexpr double kCosine = 1.0 / (kScale * kScale);  // one Q12 similarity unit, as a cosine
+
+template <class F>
+Chosen solve(F f, const Request& request, const Cancel& cancel) {
+  Greedy<F> greedy(f, request.options, cancel);
+  auto selection = greedy.run(request.budget);
+  Chosen chosen;
+  chosen.evaluations = selection.evaluations;
+  chosen.gains.reserve(selection.gains.size());
+  for (const auto gain : selection.gains) chosen.gains.push_back(f.shown(gain));
+  if (request.certificate) {
+    chosen.gap = certificate_gap(f, selection.items, request.options, cancel, chosen.evaluations);
+  }
+  chosen.items = std::move(selection.items);
+  return chosen;
+}
+
+/// Lazy graph cut must know how negative a similarity can be, which costs about n^2 d / 2 products
+/// in fast tiles; plain greedy costs budget * n * d slow ones and selects the same. `kTiles` is how
+/// much faster the tiles are.
+bool naive_is_cheaper(RowsView rows, const Request& request) {
+  constexpr Offset kTiles = 16;
+  return !request.certificate && request.options.optimizer == Optimizer::kLazy &&
+         Offset{2} * kTiles * request.budget < rows.n;
+}
+
+Chosen cut_rows(RowsView rows, Request request, const Cancel& cancel) {
+  Optimizer& optimizer = request.options.optimizer;
+  if (naive_is_cheaper(rows, request)) optimizer = Optimizer::kNaive;
+  const bool needs_lowest = request.certificate || optimizer == Optimizer::kLazy ||
+                            optimizer == Optimizer::kLazierThanLazy;
+  const std::int32_t lowest =
+      needs_lowest ? min_similarity(rows, request.options.threads, cancel) : 0;
+  return solve(GraphCut<RowsCut>(RowsCut(rows, lowest), request.objective.parameter, kCosine),
+               request, cancel);
+}
+
+}  // namespace
+
+Chosen maximize(RowsView rows, const Request& request, const Cancel& cancel) {
+  const double parameter = request.objective.parameter;
+  switch (request.objective.kind) {
+    case ObjectiveKind::kFacilityLocation: {
+      const auto kernel = DenseKernel16::build(rows, request.options.threads, cancel);
+      return solve(FacilityLocation<Kernel16Cover>(Kernel16Cover(kernel), 256.0 * kCosine), request,
+                   cancel);
+    }
+    case ObjectiveKind::kGraphCut:
+      return cut_rows(rows, request, cancel);
+    case ObjectiveKind::kLogDet:
+      return solve(RowsLogDet(rows, parameter), request, cancel);
+  }
+  return {};
+}
+
+template <class W>
+Chosen maximize(GraphView<W> graph, const Request& request, const Cancel& cancel) {
+  const double unit = std::is_integral_v<W> ? kCosine : 1.0;
+  const double parameter = request.objective.parameter;
+  switch (request.objective.kind) {
+    case ObjectiveKind::kFacilityLocation:
+      return solve(FacilityLocation<GraphCover<W>>(GraphCover<W>{graph}, unit), request, cancel);
+    case ObjectiveKind::kGraphCut:
+      return solve(GraphCut<GraphCutEdges<W>>(GraphCutEdges<W>(graph), parameter, unit), request,
+                   cancel);
+    case ObjectiveKind::kLogDet:
+      return solve(KernelLogDet<GraphEntries<W>>(GraphEntries<W>{graph, unit}, parameter), request,
+                   cancel);
+  }
+  return {};
+}
+
+template <class T>
+Chosen maximize(DenseView<T> kernel, const Request& request, const Cancel& cancel) {
+  const double parameter = request.objective.parameter;
+  switch (request.objective.kind) {
+    case ObjectiveKind::kFacilityLocation:
+      return solve(FacilityLocation<DenseCover<T>>(DenseCover<T>{kernel}, 1.0), request, cancel);
+    case ObjectiveKind::kGraphCut:
+      return solve(GraphCut<DenseCut<T>>(DenseCut<T>(kernel), parameter, 1.0), request, cancel);
+    case ObjectiveKind::kLogDet:
+      return solve(KernelLogDet<DenseEntries<T>>(DenseEntries<T>{kernel}, parameter), request,
+                   cancel);
+  }
+  return {};
+}
+
+template Chosen maximize(GraphView<std::int32_t>, const Request&, const Cancel&);
+template Chosen maximize(GraphView<float>, const Request&, const Cancel&);
+template Chosen maximize(GraphView<double>, const Request&, const Cancel&);
+template Chosen maximize(DenseView<float>, const Request&, const Cancel&);
+template Chosen maximize(DenseView<double>, const Request&, const Cancel&);
+
+std::vector<double> cosine_kernel(const double* rows, Item count, Item d, int threads,
+                                  const Cancel& cancel) {
+  std::vector<double> units(static_cast<std::size_t>(count) * d);
+  const auto normalise = [&](Offset i) noexcept {
+    const double* row = rows + i * d;
+    double largest = 0.0;  // scaling by it first keeps the squares in range
+    for (Item c = 0; c < d; ++c) largest = std::max(largest, std::abs(row[c]));
+    const double norm = std::sqrt(
+        fixed_order_sum(d, [&](Offset c) { return (row[c] / largest) * (row[c] / largest); }));
+    for (Item c = 0; c < d; ++c) units[i * d + c] = row[c] / largest / norm;
+  };
+  parallel_for(count, threads, cancel, normalise);
+  std::vector<double> kernel(static_cast<std::size_t>(count) * count);
+  const auto one_row = [&](Offset i) noexcept {
+    for (Offset j = 0; j < count; ++j) {
+      const double* a = units.data() + i * d;
+      const double* b = units.data() + j * d;
+      kernel[i * count + j] = fixed_order_sum(d, [&](Offset c) { return a[c] * b[c]; });
+    }
+  };
+  parallel_for(count, threads, cancel, one_row);
+  return kernel;
+}
+
+}  // namespace smartx
