@@ -1,0 +1,213 @@
+"""What a report shows, worked out from a mixture's facts and its first rows. No layout here."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from smartx.mixture.names import shown
+
+FIRST_TASKS = 40  # tasks that are seen at once
+ALL_TASKS = 4_000  # tasks that are in the page at all
+SAMPLES = 6  # tasks of which a row is shown
+SAMPLE_TEXT = 900  # characters of a shown prompt or response
+
+
+@dataclass(frozen=True)
+class TaskLine:
+    """A task's line of the table. share, corpus_share: parts of 1. bar, mark: percent of the widest bar."""
+
+    name: str
+    source: str
+    rows: int
+    capacity: int
+    share: float
+    corpus_share: float
+    gain: float | None
+    bar: float
+    mark: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times its examples-proportional share the task got."""
+        return self.share / self.corpus_share if self.corpus_share else 0.0
+
+    @property
+    def used(self) -> float:
+        """Which part of the task's rows is in the mixture."""
+        return self.rows / self.capacity if self.capacity else 0.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A row of the mixture: the best one of a task among the first rows of the data."""
+
+    task: str
+    template: str
+    rank: int
+    prompt: str
+    response: str
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Everything on the page."""
+
+    version: str
+    preset: str
+    rows: int
+    corpus_rows: int
+    tasks_given: int
+    tasks: int
+    effective_tasks: float
+    value: float | None
+    curve: list[tuple[float, float]]
+    recipe: list[tuple[str, str]]
+    lines: list[TaskLine]
+    lines_left_out: int
+    dots: list[tuple[float, float]]
+    templates: list[tuple[str, int, int]]
+    dropped: list[tuple[str, int]]
+    sources: list[tuple[str, int, str]]
+    samples: list[Sample]
+
+
+def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
+    """The numbers of a mixture. folder: holds its `data`.  facts: of its manifest."""
+    tasks, rows = facts["tasks"], facts["rows"]
+    held = sum(task["capacity"] for task in tasks)
+    ordered = sorted(tasks, key=lambda task: (-int(task["rows"]), -int(task["capacity"])))
+    value = facts.get("value")
+    return Numbers(
+        version=facts["smartx"],
+        preset=facts["preset"],
+        rows=rows,
+        corpus_rows=held,
+        tasks_given=sum(1 for task in tasks if task["rows"]),
+        tasks=len(tasks),
+        effective_tasks=_effective([task["rows"] for task in tasks]),
+        value=value["held"] / value["whole"] if value else None,
+        curve=_curve(value["curve"]) if value else [],
+        recipe=_recipe(facts),
+        lines=_lines(ordered[:ALL_TASKS], rows, held),
+        lines_left_out=max(0, len(tasks) - ALL_TASKS),
+        dots=_dots(ordered[:ALL_TASKS]),
+        templates=_templates(facts),
+        dropped=_dropped(facts),
+        sources=_sources(facts),
+        samples=_samples(folder, ordered),
+    )
+
+
+def _effective(rows: list[int]) -> float:
+    """The number of equally large tasks that would be as concentrated: 1 / sum of squared shares."""
+    total = sum(rows)
+    return total * total / sum(count * count for count in rows) if total else 0.0
+
+
+def _curve(held: list[float]) -> list[tuple[float, float]]:
+    return [(i / (len(held) - 1), value / held[-1]) for i, value in enumerate(held)]
+
+
+def _lines(tasks: list[dict[str, Any]], total: int, held: int) -> list[TaskLine]:
+    shares = [(task["rows"] / max(total, 1), task["capacity"] / max(held, 1)) for task in tasks]
+    widest = max((max(pair) for pair in shares), default=1.0) or 1.0
+    return [
+        TaskLine(
+            name=shown(task["task"], 120),
+            source=shown(task["source"], 60),
+            rows=task["rows"],
+            capacity=task["capacity"],
+            share=share,
+            corpus_share=corpus_share,
+            gain=task["gain"],
+            bar=100 * share / widest,
+            mark=100 * corpus_share / widest,
+        )
+        for task, (share, corpus_share) in zip(tasks, shares, strict=True)
+    ]
+
+
+def _dots(tasks: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    """(rows in the corpus, rows in the mixture) of the tasks that got any, as parts of a common log scale."""
+    pairs = [(task["capacity"], task["rows"]) for task in tasks if task["rows"]]
+    top = math.log10(max((capacity for capacity, _ in pairs), default=1) + 1)
+    return [(math.log10(held + 1) / top, math.log10(rows + 1) / top) for held, rows in pairs]
+
+
+def _templates(facts: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """Rows in the mixture and in the corpus of the largest templates over all tasks."""
+    given: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    for group in facts["groups"]:
+        given[group["template"]] += group["rows"]
+        held[group["template"]] += group["capacity"]
+    names = sorted(given, key=lambda name: (-given[name], name))[:12]
+    return [(shown(name) or "(none)", given[name], held[name]) for name in names]
+
+
+def _dropped(facts: dict[str, Any]) -> list[tuple[str, int]]:
+    reasons = facts["corpus_rows"].get("dropped", {})
+    return sorted(((shown(name), int(count)) for name, count in reasons.items()), key=lambda pair: -pair[1])
+
+
+def _sources(facts: dict[str, Any]) -> list[tuple[str, int, str]]:
+    return [
+        (shown(str(source.get("name", "")), 120), int(source.get("rows", 0)), str(source.get("sha256", ""))[:16])
+        for source in facts["sources"]
+    ]
+
+
+def _recipe(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [("preset", facts["preset"])] if facts["preset"] else []
+    for part in ("weights", "ranker", "embedding"):
+        if facts.get(part):
+            lines += [(f"{part}: {name}" if name != "name" else part, _text(value)) for name, value in facts[part].items()]
+    lines += [("rows", f"{facts['rows']:,}"), ("seed", str(facts["seed"]))]
+    lines += [(f"digest of the {name}", digest) for name, digest in facts["inputs"].items()]
+    return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(str(inner) if name == "name" else f"{name} {_text(inner)}" for name, inner in value.items())
+    return "all" if value is None else shown(str(value), 200)
+
+
+def _samples(folder: Path, ordered: list[dict[str, Any]]) -> list[Sample]:
+    """The best-ranked row of the largest and of the smallest tasks, among the first rows of the data."""
+    given = [task for task in ordered if task["rows"]]
+    if not given:
+        return []
+    half = SAMPLES // 2
+    picked = given if len(given) <= SAMPLES else [*given[:half], *given[-half:]]
+    with pq.ParquetFile(min((folder / "data").glob("train-*.parquet"))) as file:
+        columns = ["source", "task", "template", "prompt", "response", "smartx_rank"]
+        table = file.read_row_group(0, columns=columns).sort_by("smartx_rank")
+    places: dict[tuple[str, str], int] = {}
+    names = zip(table["source"].to_pylist(), table["task"].to_pylist(), strict=True)
+    for place, name in enumerate(names):
+        places.setdefault(name, place)
+    wanted = [places.get((task["source"], task["task"])) for task in picked]
+    return [_sample(table.slice(place, 1).to_pylist()[0]) for place in wanted if place is not None]
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    return Sample(
+        task=shown(row["task"], 120),
+        template=shown(row["template"]),
+        rank=row["smartx_rank"],
+        prompt=_cut(row["prompt"]),
+        response=_cut(row["response"] or ""),
+    )
+
+
+def _cut(text: str) -> str:
+    """Text of a row as it is, without control characters other than line ends, cut."""
+    lines = (shown(line, SAMPLE_TEXT) for line in text[:SAMPLE_TEXT].split("\n"))
+    return "\n".join(lines) + ("…" if len(text) > SAMPLE_TEXT else "")
