@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "smartx/dot_level.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/types.hpp"
 
@@ -16,29 +17,6 @@ std::int32_t similarity(const std::int16_t* a, const std::int16_t* b, Item d);
 /// q . sum for a sum of up to 2^31 rows, exact.
 std::int64_t dot(const std::int16_t* row, const std::int64_t* sum, Item d);
 std::int64_t dot(const std::int16_t* row, const std::int32_t* sum, Item d);
-
-/// One instruction set's way to multiply rows. Rows are packed in panels of `panel` rows; the
-/// product of two panels is a tile of panel x panel similarities, row-major. All levels give the
-/// same bits, because every value is an exact integer. The functions are the only code of smartx
-/// that is compiled for more than the baseline processor; they include no shared inline code.
-struct DotLevel {
-  const char* name;
-  Item panel;                     // rows in a panel; at most 64, so that a tile's row fits a mask
-  Offset (*panel_bytes)(Item d);  // size of one packed panel, a multiple of 64
-  /// Packs `count` rows (<= panel) of d values; missing rows become zeros.
-  void (*pack)(const std::int16_t* rows, Item count, Item d, void* out);
-  void (*multiply)(const void* a, const void* b, Item d, std::int32_t* tile);
-  /// Bit c of row_hits[r]: tile[r][c] > row_floor[r].  Bit c of column_hits[r]: > column_floor[c].
-  void (*above)(const std::int32_t* tile, const std::int32_t* row_floor,
-                const std::int32_t* column_floor, std::uint64_t* row_hits,
-                std::uint64_t* column_hits);
-  /// out[i] = min(65535, (max(0, tile[i]) + 128) >> 8), `count` values; out_t is panel x panel.
-  void (*narrow)(const std::int32_t* tile, std::uint16_t* out);
-  std::int32_t (*lowest)(const std::int32_t* tile);  // over the whole tile
-  /// out[j] = a . (row j of rows), j < count: int16 dot products that fit int32.
-  void (*row_dots)(const std::int16_t* a, const std::int16_t* rows, Item count, Item d,
-                   std::int32_t* out);
-};
 
 /// The levels that this processor runs, slowest first. The first is "generic".
 const std::vector<const DotLevel*>& dot_levels();

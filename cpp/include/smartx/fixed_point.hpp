@@ -13,6 +13,8 @@ inline constexpr double kScale = 0.998 * 4096.0;
 /// Largest sum of q^2 of a row. By Cauchy-Schwarz every dot product, and every partial sum of one,
 /// then stays within +-2^24: exact in int32 and in float32, in any order.
 inline constexpr std::int64_t kMaxNorm2 = std::int64_t{1} << 24;
+/// The largest similarity.
+inline constexpr std::int32_t kMaxSimilarity = std::int32_t{1} << 24;
 
 /// Q12 rows that somebody else owns: row i is data[i * d .. i * d + d - 1].
 struct RowsView {

@@ -1,0 +1,225 @@
+// Fixed point, exact similarities, nearest neighbours, graphs: what smartx.engine sees of them.
+#include <cstring>
+
+#include "arrays.hpp"
+#include "module.hpp"
+#include "smartx/dot.hpp"
+#include "smartx/fixed_point.hpp"
+#include "smartx/graph.hpp"
+#include "smartx/kernel.hpp"
+#include "smartx/knn.hpp"
+
+namespace smartx {
+
+namespace {
+
+RowsView rows_view(const py::array& array, const char* name) {
+  const auto view = matrix_view<std::int16_t>(array, name);
+  return {view.data, checked_size(view.rows, name), checked_size(view.columns, name)};
+}
+
+/// (kind, count, first few rows); kind is "" where nothing is wrong.
+py::tuple as_tuple(const RowFaults& faults) {
+  const auto kind = [&]() -> const char* {
+    switch (faults.kind) {
+      case RowFaults::Kind::kNone:
+        return "";
+      case RowFaults::Kind::kNotFinite:
+        return "not finite";
+      case RowFaults::Kind::kZero:
+        return "zero";
+      case RowFaults::Kind::kTooLong:
+        return "too long";
+    }
+    return "";
+  };
+  py::list first;
+  for (const Item row : faults.first) first.append(row);
+  return py::make_tuple(kind(), faults.count, first);
+}
+
+template <class Real>
+py::tuple quantize_real(const py::array& values, int threads) {
+  const auto view = matrix_view<Real>(values, "X");
+  const Item n = checked_size(view.rows, "X"), d = checked_size(view.columns, "X");
+  py::array_t<std::int16_t> out({view.rows, view.columns});
+  std::int16_t* q = out.mutable_data();
+  const RowFaults faults = without_gil(
+      [&](const Cancel& cancel) { return quantize(view.data, n, d, q, threads, cancel); });
+  return py::make_tuple(out, as_tuple(faults));
+}
+
+py::tuple quantize_any(const py::array& values, int threads) {
+  if (py::isinstance<py::array_t<float>>(values)) return quantize_real<float>(values, threads);
+  return quantize_real<double>(values, threads);
+}
+
+py::tuple check_rows(const py::array& rows, int threads) {
+  const RowsView view = rows_view(rows, "rows");
+  return as_tuple(
+      without_gil([&](const Cancel& cancel) { return check_q12(view, threads, cancel); }));
+}
+
+py::array_t<std::int64_t> sum_of(const py::array& rows) {
+  const RowsView view = rows_view(rows, "rows");
+  return hand_over(without_gil([&](const Cancel&) { return sum_rows(view); }));
+}
+
+py::array_t<std::int32_t> similarities_of(const py::array& a, const py::array& b,
+                                          const std::string& level, int threads) {
+  const RowsView down = rows_view(a, "a"), across = rows_view(b, "b");
+  if (down.d != across.d) throw std::invalid_argument("a and b have different dimensions");
+  const DotLevel& chosen = dot_level(level);
+  auto values = without_gil(
+      [&](const Cancel& cancel) { return similarities(down, across, chosen, threads, cancel); });
+  return hand_over(std::move(values), {down.n, across.n});
+}
+
+py::array_t<std::int32_t> pairs_of(const py::array& rows, const py::array& i, const py::array& j,
+                                   int threads) {
+  const RowsView view = rows_view(rows, "rows");
+  const auto left = vector_view<Item>(i, "i"), right = vector_view<Item>(j, "j");
+  if (left.size != right.size) throw std::invalid_argument("i and j have different lengths");
+  for (Offset p = 0; p < left.size; ++p) {
+    if (left[p] < 0 || left[p] >= view.n || right[p] < 0 || right[p] >= view.n)
+      throw std::out_of_range("pair " + std::to_string(p) + " names a row outside 0.." +
+                              std::to_string(view.n - 1));
+  }
+  std::vector<std::int32_t> out(static_cast<std::size_t>(left.size));
+  without_gil([&](const Cancel& cancel) {
+    pair_similarities(view, left, right, out.data(), threads, cancel);
+    return 0;
+  });
+  return hand_over(std::move(out));
+}
+
+std::vector<std::int32_t> own_similarities(RowsView rows) {
+  std::vector<std::int32_t> self(static_cast<std::size_t>(rows.n));
+  for (Item i = 0; i < rows.n; ++i)
+    self[static_cast<std::size_t>(i)] = similarity(rows.row(i), rows.row(i), rows.d);
+  return self;
+}
+
+py::tuple neighbours_of(const py::array& rows, Item k, const std::string& level, int threads) {
+  const RowsView view = rows_view(rows, "rows");
+  const DotLevel& chosen = dot_level(level);
+  Neighbours found = without_gil(
+      [&](const Cancel& cancel) { return exact_neighbours(view, k, threads, cancel, chosen); });
+  const std::vector<py::ssize_t> shape{found.n, found.k};
+  return py::make_tuple(hand_over(std::move(found.items), shape),
+                        hand_over(std::move(found.similarities), shape));
+}
+
+template <class W>
+py::tuple graph_tuple(Graph<W>&& graph) {
+  return py::make_tuple(hand_over(std::move(graph.indptr)), hand_over(std::move(graph.indices)),
+                        hand_over(std::move(graph.weights)));
+}
+
+py::tuple graph_of_neighbours(const py::array& rows, const py::array& items,
+                              const py::array& weights, bool symmetric, bool include_self) {
+  const RowsView view = rows_view(rows, "rows");
+  const auto near = matrix_view<Item>(items, "items");
+  const auto values = matrix_view<std::int32_t>(weights, "weights");
+  if (near.rows != view.n || values.rows != near.rows || values.columns != near.columns)
+    throw std::invalid_argument("rows, items and weights do not fit together");
+  for (Offset e = 0; e < near.rows * near.columns; ++e) {
+    if (near.data[e] < 0 || near.data[e] >= view.n)
+      throw std::out_of_range("a neighbour lies outside the rows");
+  }
+  return graph_tuple(without_gil([&](const Cancel&) {
+    const NeighboursView lists{view.n, checked_size(near.columns, "items"), near.data, values.data};
+    const std::vector<std::int32_t> self =
+        include_self ? own_similarities(view) : std::vector<std::int32_t>();
+    const std::int32_t* diagonal = include_self ? self.data() : nullptr;
+    return symmetric ? symmetrised(lists, diagonal) : directed(lists, diagonal);
+  }));
+}
+
+template <class W>
+GraphView<W> graph_view(const py::array& indptr, const py::array& indices,
+                        const py::array& weights) {
+  const auto starts = vector_view<Offset>(indptr, "indptr");
+  const auto columns = vector_view<Item>(indices, "indices");
+  const auto values = vector_view<W>(weights, "weights");
+  if (starts.size < 1) throw std::invalid_argument("indptr is empty");
+  if (columns.size != values.size)
+    throw std::invalid_argument("indices and weights have different lengths");
+  return {checked_size(starts.size - 1, "indptr"), starts.data, columns.data, values.data};
+}
+
+/// Calls work(view) with the graph's weight type.
+template <class Work>
+auto with_graph(const py::array& indptr, const py::array& indices, const py::array& weights,
+                const Work& work) {
+  if (py::isinstance<py::array_t<std::int32_t>>(weights))
+    return work(graph_view<std::int32_t>(indptr, indices, weights));
+  if (py::isinstance<py::array_t<float>>(weights))
+    return work(graph_view<float>(indptr, indices, weights));
+  return work(graph_view<double>(indptr, indices, weights));
+}
+
+std::string fault_of(const py::array& indptr, const py::array& indices, const py::array& weights) {
+  return with_graph(indptr, indices, weights,
+                    [&](auto graph) { return graph_fault(graph, indices.size()); });
+}
+
+py::tuple transposed_graph(const py::array& indptr, const py::array& indices,
+                           const py::array& weights) {
+  return with_graph(indptr, indices, weights, [&](auto graph) {
+    const std::string fault = graph_fault(graph, indices.size());
+    if (!fault.empty()) throw std::invalid_argument(fault);
+    return graph_tuple(without_gil([&](const Cancel&) { return transposed(graph); }));
+  });
+}
+
+std::int32_t min_of(const py::array& rows, const std::string& level, int threads) {
+  const RowsView view = rows_view(rows, "rows");
+  const DotLevel& chosen = dot_level(level);
+  return without_gil(
+      [&](const Cancel& cancel) { return min_similarity(view, threads, cancel, chosen); });
+}
+
+/// The dense 16-bit kernel without its padding: for tests.
+py::array_t<std::uint16_t> kernel16(const py::array& rows, const std::string& level, int threads) {
+  const RowsView view = rows_view(rows, "rows");
+  const DotLevel& chosen = dot_level(level);
+  const DenseKernel16 kernel = without_gil(
+      [&](const Cancel& cancel) { return DenseKernel16::build(view, threads, cancel, chosen); });
+  py::array_t<std::uint16_t> out({py::ssize_t{view.n}, py::ssize_t{view.n}});
+  for (Item i = 0; i < view.n; ++i)
+    std::memcpy(out.mutable_data(i, 0), kernel.row(i), sizeof(std::uint16_t) * view.n);
+  return out;
+}
+
+py::list level_names() {
+  py::list names;
+  for (const DotLevel* level : dot_levels()) names.append(level->name);
+  return names;
+}
+
+}  // namespace
+
+void bind_similarity(py::module_& module) {
+  using py::arg;
+  module.attr("SCALE") = kScale;
+  module.attr("MAX_NORM2") = kMaxNorm2;
+  module.def("simd_levels", &level_names);
+  module.def("simd_level", [] { return std::string(dot_level().name); });
+  module.def("quantize", &quantize_any, arg("X"), arg("threads"));
+  module.def("check_q12", &check_rows, arg("rows"), arg("threads"));
+  module.def("sum_rows", &sum_of, arg("rows"));
+  module.def("similarities", &similarities_of, arg("a"), arg("b"), arg("level") = "",
+             arg("threads") = 1);
+  module.def("pair_similarities", &pairs_of, arg("rows"), arg("i"), arg("j"), arg("threads") = 1);
+  module.def("neighbours", &neighbours_of, arg("rows"), arg("k"), arg("level") = "",
+             arg("threads") = 1);
+  module.def("graph_of_neighbours", &graph_of_neighbours, arg("rows"), arg("items"), arg("weights"),
+             arg("symmetric"), arg("include_self"));
+  module.def("graph_fault", &fault_of, arg("indptr"), arg("indices"), arg("weights"));
+  module.def("transposed_graph", &transposed_graph, arg("indptr"), arg("indices"), arg("weights"));
+  module.def("min_similarity", &min_of, arg("rows"), arg("level") = "", arg("threads") = 1);
+  module.def("kernel16", &kernel16, arg("rows"), arg("level") = "", arg("threads") = 1);
+}
+
+}  // namespace smartx

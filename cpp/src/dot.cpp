@@ -1,0 +1,87 @@
+#include "smartx/dot.hpp"
+
+#include <cstdlib>
+#include <new>
+
+#include "smartx/parallel.hpp"
+
+namespace smartx {
+
+namespace {
+
+constexpr Offset kPairsAtOnce = 256;
+
+template <class Sum>
+std::int64_t dot_with_sum(const std::int16_t* row, const Sum* sum, Item d) {
+  std::int64_t total = 0;
+  for (Item c = 0; c < d; ++c) total += std::int64_t{row[c]} * std::int64_t{sum[c]};
+  return total;
+}
+
+Item panels_of(Item n, Item panel) {
+  return static_cast<Item>((Offset{n} + panel - 1) / panel);
+}
+
+}  // namespace
+
+std::int32_t similarity(const std::int16_t* a, const std::int16_t* b, Item d) {
+  std::int32_t total = 0;
+  for (Item c = 0; c < d; ++c) total += std::int32_t{a[c]} * std::int32_t{b[c]};
+  return total;
+}
+
+std::int64_t dot(const std::int16_t* row, const std::int64_t* sum, Item d) {
+  return dot_with_sum(row, sum, d);
+}
+
+std::int64_t dot(const std::int16_t* row, const std::int32_t* sum, Item d) {
+  return dot_with_sum(row, sum, d);
+}
+
+void PackedRows::Free::operator()(unsigned char* data) const noexcept {
+  std::free(data);
+}
+
+PackedRows::PackedRows(RowsView rows, const DotLevel& level, int threads, const Cancel& cancel)
+    : level_(&level),
+      n_(rows.n),
+      d_(rows.d),
+      panels_(panels_of(rows.n, level.panel)),
+      bytes_(level.panel_bytes(rows.d)) {
+  const auto size = static_cast<std::size_t>(bytes_) * static_cast<std::size_t>(panels_);
+  data_.reset(static_cast<unsigned char*>(std::aligned_alloc(64, size > 0 ? size : 64)));
+  if (!data_) throw std::bad_alloc();
+  parallel_for(panels_, threads, cancel, [&](Offset p) noexcept {
+    const auto first = static_cast<Item>(p * level.panel);
+    const Item count = n_ - first < level.panel ? n_ - first : level.panel;
+    level.pack(rows.row(first), count, d_, data_.get() + p * bytes_);
+  });
+}
+
+std::vector<std::int32_t> similarities(RowsView a, RowsView b, const DotLevel& level, int threads,
+                                       const Cancel& cancel) {
+  const PackedRows down(a, level, threads, cancel), across(b, level, threads, cancel);
+  std::vector<std::int32_t> out(static_cast<std::size_t>(a.n) * static_cast<std::size_t>(b.n));
+  const Item panel = level.panel;
+  parallel_for(down.panels(), threads, cancel, [&](Offset p) noexcept {
+    alignas(64) std::int32_t tile[64 * 64];
+    for (Item q = 0; q < across.panels(); ++q) {
+      level.multiply(down.panel(static_cast<Item>(p)), across.panel(q), a.d, tile);
+      for (Offset r = 0; r < panel && p * panel + r < a.n; ++r)
+        for (Offset c = 0; c < panel && Offset{q} * panel + c < b.n; ++c)
+          out[static_cast<std::size_t>((p * panel + r) * b.n + Offset{q} * panel + c)] =
+              tile[r * panel + c];
+    }
+  });
+  return out;
+}
+
+void pair_similarities(RowsView rows, Span<const Item> i, Span<const Item> j, std::int32_t* out,
+                       int threads, const Cancel& cancel) {
+  parallel_for(
+      i.size, threads, cancel,
+      [&](Offset p) noexcept { out[p] = similarity(rows.row(i[p]), rows.row(j[p]), rows.d); },
+      kPairsAtOnce);
+}
+
+}  // namespace smartx

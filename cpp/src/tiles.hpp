@@ -1,0 +1,48 @@
+// The upper triangle of all pairs of panels, in blocks that stay in cache.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "smartx/dot.hpp"
+#include "smartx/parallel.hpp"
+
+namespace smartx {
+
+/// Room for the largest tile.
+struct alignas(64) Tile {
+  std::int32_t values[64 * 64];
+};
+
+/// How many panels make a block that stays in the second-level cache.
+inline Item panels_in_cache(const PackedRows& rows) {
+  constexpr Offset kBytes = 448 * 1024;
+  const Offset panels = kBytes / rows.level().panel_bytes(rows.dimensions());
+  return static_cast<Item>(std::clamp(panels, Offset{1}, Offset{64}));
+}
+
+/// Calls body(a, b, tile) for every pair of panels a <= b, each once, in no promised order, on
+/// `threads` threads. The body must not throw.
+template <class Body>
+void for_each_tile(const PackedRows& rows, int threads, const Cancel& cancel, const Body& body) {
+  const Item block = panels_in_cache(rows);
+  const Item blocks = (rows.panels() + block - 1) / block;
+  std::vector<std::pair<Item, Item>> pairs;
+  for (Item i = 0; i < blocks; ++i)
+    for (Item j = i; j < blocks; ++j) pairs.emplace_back(i, j);
+  parallel_for(static_cast<Offset>(pairs.size()), threads, cancel, [&](Offset p) noexcept {
+    Tile tile;
+    const auto [i, j] = pairs[static_cast<std::size_t>(p)];
+    const Item last_b = std::min((j + 1) * block, rows.panels());
+    for (Item b = j * block; b < last_b; ++b) {
+      const Item last_a = std::min((i + 1) * block, b + 1);
+      for (Item a = i * block; a < last_a; ++a) {
+        rows.multiply(a, b, tile.values);
+        body(a, b, tile.values);
+      }
+    }
+  });
+}
+
+}  // namespace smartx

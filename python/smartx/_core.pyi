@@ -1,0 +1,49 @@
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+# ---- cpp/bindings/similarity.cpp: fixed point, similarities, neighbours, graphs ----
+
+_Rows = NDArray[np.int16]  # (n, d) Q12, C order
+_RowFaults = tuple[Literal["", "not finite", "zero", "too long"], int, Sequence[int]]
+_Weights = NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
+_Csr = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
+
+SCALE: float
+MAX_NORM2: int
+
+def simd_levels() -> list[str]: ...
+def simd_level() -> str: ...
+def quantize(
+    X: NDArray[np.float32] | NDArray[np.float64], threads: int
+) -> tuple[NDArray[np.int16], _RowFaults]: ...
+def check_q12(rows: _Rows, threads: int) -> _RowFaults: ...
+def sum_rows(rows: _Rows) -> NDArray[np.int64]: ...
+def similarities(a: _Rows, b: _Rows, level: str = "", threads: int = 1) -> NDArray[np.int32]: ...
+def pair_similarities(
+    rows: _Rows, i: NDArray[np.int32], j: NDArray[np.int32], threads: int = 1
+) -> NDArray[np.int32]: ...
+def neighbours(
+    rows: _Rows, k: int, level: str = "", threads: int = 1
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]: ...
+def graph_of_neighbours(
+    rows: _Rows,
+    items: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    symmetric: bool,
+    include_self: bool,
+) -> _Csr: ...
+def graph_fault(
+    indptr: NDArray[np.int64], indices: NDArray[np.int32], weights: _Weights
+) -> str: ...
+def transposed_graph(
+    indptr: NDArray[np.int64], indices: NDArray[np.int32], weights: _Weights
+) -> tuple[NDArray[np.int64], NDArray[np.int32], _Weights]: ...
+def min_similarity(rows: _Rows, level: str = "", threads: int = 1) -> int: ...
+def kernel16(rows: _Rows, level: str = "", threads: int = 1) -> NDArray[np.uint16]: ...
+
+# ---- cpp/bindings/selection.cpp: set functions and greedy ----
