@@ -1,7 +1,7 @@
-"""Which column is what: the prompt, the response, the conversation, and the task a row belongs to.
+"""Which column is what: prompt, response, conversation, and the task a row belongs to.
 
-What the caller names is taken. The rest is guessed from the names that instruction sets use, checked
-against the first rows of the file, and every guess comes with its reason.
+What the caller names is taken. The rest is guessed from the names that instruction sets use,
+checked against the first rows of the file, and every guess comes with its reason.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Columns:
 class Layout:
     """Which column of a file is what. Either `messages` is set, or `prompt` and `response` are.
 
-    extra: a column whose text is appended to the prompt (alpaca's `input`).  why: reasons for guesses.
+    extra: a column whose text is appended to the prompt (alpaca's `input`).
+    why: reasons for guesses.
     """
 
     prompt: str | None = None
@@ -163,7 +164,7 @@ def _first(names: Iterable[str], sample: Sample, fits: Any, taken: set[str | Non
 
 
 def _is_text(values: Sequence[Any]) -> bool:
-    """Whether any cell is text or a list of turns; a column of nulls is given the benefit of the doubt."""
+    """Whether any cell is text or a list of turns; a column of nulls has the benefit of doubt."""
     present = [value for value in values if value is not None]
     return (
         not present
@@ -188,7 +189,7 @@ def _is_name(values: Sequence[Any]) -> bool:
 
 
 def _is_category(values: Sequence[Any]) -> bool:
-    """Whether the cells are names that come back; a different one in most rows is an id or a text."""
+    """Whether the cells are names that come back; ids and texts differ from row to row."""
     present = [value for value in values if value is not None]
     if not present or not _is_name(present):
         return False

@@ -32,8 +32,8 @@ def rows_file(number: int) -> str:
 class Tasks:
     """The tasks of a corpus: what one (source, task) has, in all its templates.
 
-    start, rows: (m,) int64, the row ids start..start+rows-1.  first_group: (m + 1,) int64, the groups of
-    task t are first_group[t]..first_group[t + 1] - 1.
+    start, rows: (m,) int64, the row ids start..start+rows-1.
+    first_group: (m + 1,) int64, the groups of task t are first_group[t]..first_group[t + 1] - 1.
     """
 
     source: list[str]
@@ -84,7 +84,7 @@ class Groups:
 class Corpus:
     """An ingested corpus on disk.
 
-    digest: names the content; two corpora with the same digest hold the same rows in the same order.
+    digest: names the content; corpora with the same digest hold the same rows in the same order.
     num_source_rows: rows read from the sources, dropped ones included.
     """
 
@@ -100,7 +100,7 @@ class Corpus:
         return list(self._range(start, stop, ["prompt"]).column("prompt").to_pylist())
 
     def rows(self, row_ids: NDArray[np.int64]) -> pa.Table:
-        """Full rows (columns ROW_COLUMNS) in the order asked for; reads only the row groups they lie in.
+        """Full rows (columns ROW_COLUMNS) in the order asked for; reads only where they lie.
 
         row_ids: (k,) integers in 0..num_rows-1, any order. Memory: k rows and one row group.
         """
@@ -122,7 +122,7 @@ class Corpus:
         return pa.concat_tables(parts).take(pa.array(back)).combine_chunks()
 
     def source_positions(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Place of rows start..stop-1 among all rows of the sources in order, dropped ones counted."""
+        """Place of rows start..stop-1 among all rows of the sources, dropped ones counted."""
         positions = self._range(start, stop, ["source_position"]).column("source_position")
         return np.asarray(positions.to_numpy(), dtype=np.int64)
 
@@ -179,7 +179,7 @@ def open_corpus(folder: Path) -> Corpus:
     manifest = stage.manifest()
     if manifest.get("schema") != SCHEMA:
         raise StoreError(
-            f"it was written in layout {manifest.get('schema')}, this version reads layout {SCHEMA}",
+            f"its layout is {manifest.get('schema')}, and this version reads layout {SCHEMA}",
             place=str(stage.manifest_path),
             fix="run `smartx ingest` again",
         )

@@ -1,7 +1,7 @@
-"""What a file says: opens one source file and gives its rows as blocks of columns, with their line numbers.
+"""What a file says: the rows of one source file as blocks of columns, with their line numbers.
 
-A format is a class with `sample` (the first rows, to find out which column is what) and `blocks` (all
-rows of the wanted columns). A new format is one more class here and its endings in sources.py.
+A format is a class with `sample` (the first rows, to find out which column is what) and `blocks`
+(all rows of the wanted columns). A new format is one more class here and its endings in sources.py.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Drop:
 class Sample:
     """The first rows of a file.
 
-    names: every column found, in the order found.  values: the first cells of the columns asked for.
+    names: every column found, in the order found.  values: the first cells of each.
     """
 
     names: tuple[str, ...]
@@ -55,9 +55,11 @@ class Sample:
 class Block:
     """Some consecutive rows of a file, unreadable ones left out of the cells and listed in `drops`.
 
-    places: (n,) int64, 0-based place of each row in its file.  lines: (n,) int64, 1-based line or row.
+    places: (n,) int64, 0-based place of each row in its file.
+    lines: (n,) int64, 1-based line or row.
     cells: by column, n values: an Arrow array or a list.  drops: (place, line, why).
-    labels: by column, the names that its integers stand for.  read: bytes of the file behind this block.
+    labels: by column, the names that its integers stand for.
+    read: bytes of the file that this block took.
     """
 
     places: NDArray[np.int64]
@@ -84,7 +86,7 @@ def open_source(source: SourceFile) -> SourceReader:
 
 
 class JsonLines:
-    """JSON Lines: one object per line, blank lines ignored. Of a repeated key the last value counts."""
+    """JSON Lines: an object per line, blank lines ignored. Of a repeated key the last counts."""
 
     def __init__(self, source: SourceFile) -> None:
         self._source = source
@@ -147,7 +149,7 @@ class _Parsed:
 
 
 def parse_object(line: bytes | None) -> dict[str, Any] | Drop:
-    """One line of JSON Lines, or why it is none. NaN, lone surrogates and endless nesting are not JSON."""
+    """One line of JSON Lines, or why it is none: NaN or a lone surrogate, for one, is not JSON."""
     if line is None:
         return Drop("line too long", f"more than {LINE_LIMIT:,} bytes")
     try:
@@ -239,7 +241,7 @@ class ParquetRows:
         self._source = source
 
     def sample(self) -> Sample:
-        """The first rows; columns that are neither text, names nor turns come back without values."""
+        """The first rows; columns that are no text, names or turns come without values."""
         with self._open() as file:
             schema = file.schema_arrow
             labels = _class_labels(schema)
@@ -300,9 +302,9 @@ def _cells(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def _plain(column: pa.Array) -> Iterable[Any]:
-    """Python values of a column; one that is not valid text counts as null here, and as a drop later."""
+    """Python values of a column; all null here if some are not valid text (dropped later)."""
     try:
-        return column.to_pylist()
+        return list(column.to_pylist())
     except UnicodeDecodeError:
         return [None] * len(column)
 

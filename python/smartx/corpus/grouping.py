@@ -1,7 +1,8 @@
 """Brings rows into group order without holding all of their text in memory.
 
-Rows arrive in source order and go to a file beside the corpus; only a few numbers per row stay in memory.
-When all have arrived, the place of every row is known, and the text follows in buckets of bounded size.
+Rows arrive in source order and go to a file beside the corpus; only a few numbers per row stay in
+memory. When all have arrived, the place of every row is known, and the text follows in buckets of
+bounded size.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ Name = tuple[str, str, str]  # source, task, template
 class Order:
     """Where every row goes.
 
-    names: of the groups, in codepoint order.  sizes: (g,) int64 rows.  group_id: (n,) int32 and
-    row_id: (n,) int64, both by arrival.  bounds: rising row ids at which a new bucket starts, n last.
+    names: of the groups, in codepoint order.  sizes: (g,) int64 rows.
+    group_id: (n,) int32 and row_id: (n,) int64, both by arrival.
+    bounds: rising row ids at which a new bucket starts, n last.
     """
 
     names: list[Name]
@@ -134,7 +136,7 @@ class Arrivals:
         return ids[inverse]
 
     def _bucket_bounds(self, arrivals: NDArray[np.int64]) -> list[int]:
-        """Cut the rows into at most _BUCKETS runs of whole output files, of about the bucket's bytes each."""
+        """Cut the rows into at most _BUCKETS runs of whole output files, of bounded bytes each."""
         rows = len(arrivals)
         starts = np.arange(0, rows, self._rows_per_file)
         sizes = np.concatenate(self._sizes)[arrivals] if rows else np.empty(0, np.int64)

@@ -1,4 +1,4 @@
-"""Sources become a corpus: every row is kept in its group, or counted under a reason with file and line."""
+"""Sources become a corpus: each row is in its group, or counted under a reason, file and line."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def ingest(
     task_name: str | None = None,
     progress: Progress = _SILENT,
 ) -> Corpus:
-    """Read the sources into a corpus folder: rows sorted by (source, task, template), stable inside a group.
+    """Read the sources into a corpus folder, rows by (source, task, template) and source order.
 
-    sources: files, folders or globs, in this order.  columns: which column is what, where the guess is wrong.
-    task_name: one task for all rows.  A folder that already holds just this corpus is used as it is.
+    sources: files, folders or globs, in this order.  columns: what the guess would get wrong.
+    task_name: one task for all rows.  A folder that holds just this corpus is used as it is.
     Raises CorpusError for a file that is missing, damaged or not understood, or if no row is left.
     """
     if task_name is not None and columns.task is not None:
@@ -70,24 +70,30 @@ def ingest(
         entries = _write_rows(arrivals, order, stage.folder, progress)
     finally:
         arrivals.close()
-    _report(reading, order, progress)
+    dropped = sum(reading.ledger.reasons.values())
     entries.append(_write_groups(order, stage.folder))
-    entries.append(FileEntry.of(stage.folder / DROPPED_FILE, sum(reading.ledger.reasons.values())))
-    sources_read = [{**fact, "sha256": digests[fact["name"]]} for fact in reading.facts]
-    facts = {
-        "num_rows": len(order.row_id),
-        "num_groups": len(order.names),
-        "rows": {
-            "read": reading.position,
-            "kept": len(order.row_id),
-            "dropped": dict(reading.ledger.reasons),
-        },
-        "sources": sources_read,
-    }
+    entries.append(FileEntry.of(stage.folder / DROPPED_FILE, dropped))
     stage.finish(
-        key=key, schema=SCHEMA, parameters=parameters, inputs=digests, files=entries, facts=facts
+        key=key,
+        schema=SCHEMA,
+        parameters=parameters,
+        inputs=digests,
+        files=entries,
+        facts=_facts(reading, order, digests),
     )
+    _report(reading, order, progress)
     return open_corpus(stage.folder)
+
+
+def _facts(reading: _Reading, order: Order, digests: dict[str, str]) -> dict[str, Any]:
+    """What the manifest says about the corpus."""
+    kept = len(order.row_id)
+    return {
+        "num_rows": kept,
+        "num_groups": len(order.names),
+        "rows": {"read": reading.position, "kept": kept, "dropped": dict(reading.ledger.reasons)},
+        "sources": [{**fact, "sha256": digests[fact["name"]]} for fact in reading.facts],
+    }
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class _Options:
 
 @dataclass
 class _Reading:
-    """Where reading stands. position: rows read so far.  facts: of each finished source, for the manifest."""
+    """Where reading stands. position: rows read so far.  facts: of each finished source."""
 
     options: _Options
     arrivals: Arrivals
@@ -163,7 +169,7 @@ def _layout(reading: _Reading, reader: SourceReader, file: SourceFile) -> Layout
     """Files with the same columns are read in the same way; what was guessed is said once."""
     sample = reader.sample()
     if not sample.names:
-        return Layout()  # no row can be read, so none will come
+        return Layout(prompt="prompt", response="response")  # no row has anything, whatever it is
     names = frozenset(sample.names)
     if names not in reading.layouts:
         one_task = reading.options.task_name is not None

@@ -1,4 +1,4 @@
-"""Rows of any layout become prompt, response, conversation, source, task and template, or a reason why not.
+"""Rows of any layout become prompt, response, turns, source, task, template, or a reason why not.
 
 Text columns stay in Arrow from end to end; conversations are taken turn by turn.
 """
@@ -37,7 +37,8 @@ class _UnusableError(Exception):
 class Normal:
     """A block in the corpus's own columns.
 
-    columns: by name, n values each; those of dropped rows are meaningless.  drops: by index in the block.
+    columns: by name, n values each; those of dropped rows are meaningless.
+    drops: by index in the block.
     unkept: keys of turns that the corpus does not keep.
     """
 
@@ -56,7 +57,8 @@ def normalise(
 ) -> Normal:
     """Bring a block into the corpus's columns.
 
-    default_name: source and task of rows that do not say.  task_name: the one task of all rows, or None.
+    default_name: source and task of rows that do not say.
+    task_name: the one task of all rows, or None.
     keep_empty: rows whose response is empty are kept.
     """
     drops: dict[int, Drop] = {}
@@ -209,7 +211,7 @@ def _has_turns(block: Block, layout: Layout) -> bool:
 def _names(
     block: Block, name: str | None, role: str, default: str, drops: dict[int, Drop]
 ) -> pa.Array:
-    """Source, task or template of each row; numbers are names too, and a missing one is the default."""
+    """Source, task or template of each row; numbers are names too; a missing one is the default."""
     if name is None:
         return pa.repeat(pa.scalar(default, TEXT), len(block.places))
     cells, labels = block.cells[name], block.labels.get(name)
@@ -234,7 +236,7 @@ def _texts(
     drops: dict[int, Drop],
     convert: Callable[[Any], str | None] = lambda value: None,
 ) -> pa.Array:
-    """A column as text. A cell that is not text, cannot be converted or is not UTF-8 goes into `drops`."""
+    """A column as text. A cell that cannot become text or is not UTF-8 goes into `drops`."""
     fast = _fast_texts(cells)
     if fast is not None:
         return fast
@@ -251,7 +253,7 @@ def _texts(
 
 
 def _fast_texts(cells: pa.Array | list[Any]) -> pa.Array | None:
-    """A column that is all text (or null) as one Arrow array; None where it has to be looked at cell by cell."""
+    """A column that is all text (or null) as an Arrow array; None where it needs a closer look."""
     try:
         if isinstance(cells, list):
             return pa.array(cells, TEXT)

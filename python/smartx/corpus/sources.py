@@ -39,7 +39,7 @@ class SourceFile:
 
     @property
     def default_name(self) -> str:
-        """What rows are called that do not say their source or task: the file's name without shard numbers."""
+        """Source and task of rows that do not say: the file's name without shard numbers."""
         stem = self.path.name[: -len(_ending(self.path.name) or "") or None]
         return _SHARD.sub("", stem) or stem
 
@@ -47,7 +47,7 @@ class SourceFile:
 def find_sources(sources: Sequence[str | Path], note: Callable[[str], None]) -> list[SourceFile]:
     """The files behind `sources`, in the order given; files of a folder or glob are sorted by name.
 
-    A file that is reached twice is read once. Raises CorpusError for what is missing or unsupported.
+    A file reached twice is read once. Raises CorpusError for what is missing or unsupported.
     """
     if isinstance(sources, (str, Path)):
         sources = [sources]

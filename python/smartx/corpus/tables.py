@@ -1,4 +1,4 @@
-"""How the corpus writes Parquet: the same rows give the same bytes, and every page carries a checksum."""
+"""How the corpus writes Parquet: same rows, same bytes, and a checksum on every page."""
 
 from __future__ import annotations
 
