@@ -1,0 +1,149 @@
+// Greedy over every set function, with a brute force of its own.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <stdexcept>
+#include <vector>
+
+#include "check.hpp"
+#include "smartx/greedy.hpp"
+#include "smartx/log_det.hpp"
+#include "smartx/rng.hpp"
+#include "smartx/select.hpp"
+
+namespace {
+
+using namespace smartx;
+
+/// n Q12 rows around `centres` directions; some of them equal.
+std::vector<std::int16_t> rows_around(Item n, Item d, Item centres, std::uint64_t seed) {
+  std::vector<double> values(static_cast<std::size_t>(n) * d);
+  const Draws draws(seed, 1);
+  const auto uniform = [&](std::uint64_t i) {
+    return static_cast<double>(draws.at(i) >> 11) * 0x1p-53 - 0.5;
+  };
+  for (Item i = 0; i < n; ++i) {
+    const Item centre = static_cast<Item>(draws.below(centres, 1000000 + i));
+    const double noise = i % 3 == 0 ? 0.0 : 0.5;  // every third row is its centre: ties
+    for (Item c = 0; c < d; ++c) {
+      values[i * d + c] = uniform(2000000 + centre * d + c) + noise * uniform(i * d + c) + 0.1;
+    }
+  }
+  std::vector<std::int16_t> rows(values.size());
+  const RowFaults faults = quantize(values.data(), n, d, rows.data(), 1, Cancel{});
+  CHECK(faults.kind == RowFaults::Kind::kNone);
+  return rows;
+}
+
+Chosen run(RowsView rows, ObjectiveKind kind, double parameter, Optimizer optimizer, Item budget,
+           int threads = 1) {
+  Request request;
+  request.objective = {kind, parameter};
+  request.budget = budget;
+  request.options.optimizer = optimizer;
+  request.options.threads = threads;
+  request.certificate = true;
+  return maximize(rows, request, Cancel{});
+}
+
+bool same(const Chosen& a, const Chosen& b) {
+  return a.items == b.items && a.gains == b.gains;
+}
+
+struct Setting {
+  ObjectiveKind kind;
+  double parameter;
+};
+const Setting kSettings[] = {{ObjectiveKind::kFacilityLocation, 0.0},
+                             {ObjectiveKind::kGraphCut, 0.4},
+                             {ObjectiveKind::kGraphCut, 1.0},
+                             {ObjectiveKind::kLogDet, 1.0},
+                             {ObjectiveKind::kLogDet, 1e-3}};
+
+TEST(lazy_is_naive_bit_for_bit_over_rows) {
+  for (const Item n : {1, 2, 3, 17, 90}) {
+    for (const Item d : {1, 5, 33}) {
+      const auto values = rows_around(n, d, 6, 7 * n + d);
+      const RowsView rows{values.data(), n, d};
+      for (const Setting& s : kSettings) {
+        const Chosen naive = run(rows, s.kind, s.parameter, Optimizer::kNaive, n);
+        CHECK(same(naive, run(rows, s.kind, s.parameter, Optimizer::kLazy, n)));
+        CHECK(same(naive, run(rows, s.kind, s.parameter, Optimizer::kLazy, n, 3)));
+        CHECK(same(naive, run(rows, s.kind, s.parameter, Optimizer::kNaive, n, 3)));
+        CHECK(static_cast<Item>(naive.items.size()) == n);
+      }
+    }
+  }
+}
+
+TEST(lazier_than_lazy_is_stochastic_bit_for_bit) {
+  const auto values = rows_around(120, 9, 8, 3);
+  const RowsView rows{values.data(), 120, 9};
+  for (const Setting& s : kSettings) {
+    for (const Item budget : {0, 1, 20, 60, 120}) {
+      CHECK(same(run(rows, s.kind, s.parameter, Optimizer::kStochastic, budget),
+                 run(rows, s.kind, s.parameter, Optimizer::kLazierThanLazy, budget)));
+    }
+  }
+}
+
+TEST(ranking_many_groups_is_ranking_each) {
+  const Item n = 60, d = 12;
+  const auto values = rows_around(n, d, 5, 11);
+  const RowsView rows{values.data(), n, d};
+  const std::vector<Offset> sizes{1, 0, 2, 30, 1, 26};
+  for (const Setting& s : kSettings) {
+    for (const int threads : {1, 4}) {
+      const GroupOrders orders =
+          rank_groups(rows, {sizes.data(), static_cast<Offset>(sizes.size())},
+                      {s.kind, s.parameter}, threads, {});
+      Offset start = 0;
+      for (const Offset size : sizes) {
+        const RowsView own{rows.row(static_cast<Item>(start)), static_cast<Item>(size), d};
+        const Chosen alone =
+            run(own, s.kind, s.parameter, Optimizer::kNaive, static_cast<Item>(size));
+        CHECK(std::equal(alone.items.begin(), alone.items.end(), orders.order.begin() + start));
+        CHECK(std::equal(alone.gains.begin(), alone.gains.end(), orders.gains.begin() + start));
+        start += size;
+      }
+    }
+  }
+}
+
+TEST(a_cancelled_run_throws) {
+  const auto values = rows_around(200, 8, 5, 1);
+  const std::vector<Offset> sizes(100, 2);
+  const Cancel always{[](void*) { return true; }, nullptr};
+  for (const int threads : {1, 3}) {
+    bool threw = false;
+    try {
+      rank_groups({values.data(), 200, 8}, {sizes.data(), 100}, {}, threads, always);
+    } catch (const Cancelled&) {
+      threw = true;
+    }
+    CHECK(threw);
+  }
+}
+
+TEST(a_kernel_without_positive_variance_is_refused_with_its_row) {
+  const std::vector<double> kernel{1.0, 2.0, 2.0, 1.0};
+  Request request;
+  request.objective = {ObjectiveKind::kLogDet, 0.5};
+  request.budget = 2;
+  Item row = -1;
+  try {
+    maximize(DenseView<double>{kernel.data(), 2}, request, Cancel{});
+  } catch (const NotPositiveDefinite& problem) {
+    row = problem.item;
+  }
+  CHECK(row == 1);
+}
+
+TEST(our_logarithm_is_the_logarithm) {
+  for (double x = 1e-300; x < 1e300; x *= 1.37) {
+    CHECK(std::abs(natural_log(x) - std::log(x)) <= 4e-16 * std::max(1.0, std::abs(std::log(x))));
+  }
+  CHECK(natural_log(1.0) == 0.0);
+}
+
+}  // namespace
