@@ -219,21 +219,22 @@ def _fail(message: str, status: int) -> NoReturn:
 
 
 def _show_mixture(mixture: Mixture) -> None:
-    """The outcome, for a person: where it is, how much of what, what to do next."""
+    """The outcome, for a person: how much of what, where it is, what to do next."""
+    total, given = mixture.manifest["rows"], [t for t in mixture.manifest["tasks"] if t["rows"]]
+    given.sort(key=lambda task: -int(task["rows"]))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("task")
+    table.add_column("task", overflow="ellipsis", no_wrap=True, max_width=60)
     for name in ("rows", "of", "share"):
         table.add_column(name, justify="right")
-    tasks = sorted(mixture.tasks, key=lambda task: -task.given)
-    for task in tasks[:SHOWN_TASKS]:
-        share = f"{task.given / mixture.rows:.1%}"
-        table.add_row(escape(task.name), f"{task.given:,}", f"{task.capacity:,}", share)
+    for task in given[:SHOWN_TASKS]:
+        share = f"{task['rows'] / total:.1%}"
+        table.add_row(escape(shown(task["task"])), f"{task['rows']:,}", f"{task['capacity']:,}", share)
     out.print(table)
-    if len(tasks) > SHOWN_TASKS:
-        out.print(f"... and {len(tasks) - SHOWN_TASKS:,} more tasks")
-    out.print(f"\n{mixture.rows:,} rows in {mixture.folder}", style="bold", markup=False)
-    out.print(f"  look:  {mixture.folder}/report.html", markup=False)
-    out.print(f'  load:  datasets.load_dataset("{mixture.folder}")', markup=False)
+    if len(given) > SHOWN_TASKS:
+        out.print(f"... and {len(given) - SHOWN_TASKS:,} more tasks")
+    out.print(f"\n{total:,} rows in {mixture.folder}", style="bold", markup=False)
+    out.print(f"  look:  {mixture.folder / 'report.html'}", markup=False)
+    out.print(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")', markup=False)
 
 
 def _option(name: str) -> inspect.Parameter:

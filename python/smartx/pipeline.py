@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -33,10 +34,18 @@ from smartx.embed import (
 )
 from smartx.engine import FacilityLocation, GraphCut, LogDet, default_threads
 from smartx.errors import ConfigError
-from smartx.mixture import Mixture, assemble, write_mixture
+from smartx.mixture import Mixture, assemble, check_out, mixture_facts, write_mixture
 from smartx.progress import Progress, Silent
-from smartx.rankers import RandomRanker, Ranker, Rankings, SubmodularRanker, rank_corpus
-from smartx.store import canonical_json, commit_bytes
+from smartx.report import render
+from smartx.rankers import (
+    RandomRanker,
+    Ranker,
+    Rankings,
+    SubmodularRanker,
+    open_rankings,
+    rank_corpus,
+)
+from smartx.store import MANIFEST, canonical_json, commit_bytes
 from smartx.weights import (
     Equal,
     Proportional,
@@ -61,11 +70,39 @@ def run(
     config, progress = _checked(config), progress or Silent()
     for field in ("sources", "rows", "out"):
         _required(config, field)
+    check_out(config.out)
     ingest_step(config, progress)
     if ranker_of(config).needs_embeddings or law_of(config).needs_means:
         embed_step(config, progress)
     rank_step(config, progress)
     return mix_step(config, progress)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of a run, for reading what its stages left."""
+
+    folder: Path
+
+    def corpus(self) -> Corpus:
+        """The ingested rows. Raises StoreError where the stage has not been finished."""
+        return open_corpus(self.folder / CORPUS)
+
+    def embeddings(self) -> Embeddings:
+        """The vectors of the rows. Raises StoreError where the stage has not been finished."""
+        return open_embeddings(self.folder / EMBEDDINGS)
+
+    def rankings(self) -> list[Rankings]:
+        """Every finished ranking, one for each choice of ranker and parameters."""
+        finished = sorted(path.parent for path in (self.folder / RANKINGS).glob(f"*/{MANIFEST}"))
+        return [open_rankings(folder) for folder in finished]
+
+
+def open_run(folder: Path | str) -> Run:
+    """The run in a folder. Raises StoreError where there is none."""
+    run = Run(Path(folder))
+    run.corpus()
+    return run
 
 
 def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
@@ -126,8 +163,19 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
             means = task_means(_embeddings(config), corpus.groups.tasks(), progress=progress)
         allotment = allot(corpus.groups, law, means=means, total=total, seed=config.seed)
         chosen = assemble(corpus, rankings, allotment.groups, seed=config.seed)
-        facts = {"preset": config.preset, "law": law, "ranker": ranker_of(config), "seed": config.seed}
-        return write_mixture(corpus, chosen, out, facts=facts, progress=progress)
+        facts = mixture_facts(
+            corpus,
+            rankings,
+            allotment,
+            chosen,
+            law=law,
+            ranker=ranker_of(config),
+            preset="" if config.weights or config.ranker else config.preset,
+            seed=config.seed,
+            version=__version__,
+            embedding=_embedding_facts(config, law),
+        )
+        return write_mixture(corpus, chosen, out, facts=facts, report=render, progress=progress)
 
 
 def law_of(config: RunConfig) -> WeightLaw:
@@ -185,6 +233,14 @@ def _function(name: str, config: RunConfig) -> FacilityLocation | GraphCut | Log
 
 def _embeddings(config: RunConfig) -> Embeddings:
     return open_embeddings(config.work_folder / EMBEDDINGS)
+
+
+def _embedding_facts(config: RunConfig, law: WeightLaw) -> dict[str, Any] | None:
+    """What made the vectors, where the weight law or the ranker looked at any."""
+    if not (law.needs_means or ranker_of(config).needs_embeddings):
+        return None
+    embeddings = _embeddings(config)
+    return {**embeddings.manifest["parameters"], "digest": embeddings.digest}
 
 
 def _checked(config: RunConfig | Mapping[str, Any] | Path | str) -> RunConfig:
