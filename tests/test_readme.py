@@ -1,0 +1,51 @@
+"""What the README shows is true: its Python runs, its commands and flags exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import REPOSITORY
+from typer.testing import CliRunner
+
+from smartx.cli import app
+from smartx.config import PRESETS
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_python_example_runs():
+    (code,) = blocks("python")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= 2
+
+
+def test_every_make_target_it_names_exists():
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(blocks("sh")))):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+def test_every_command_and_flag_it_names_exists():
+    commands = re.findall(r"\bsmartx (run|ingest|embed|rank|mix|demo)\b([^`\n]*)", README)
+    assert len(commands) >= 4
+    for command, rest in commands:
+        shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
+        for flag in (word for word in shlex.split(rest) if word.startswith("--")):
+            assert flag in shown, f"smartx {command} {flag}"
+
+
+def test_every_preset_is_explained():
+    for preset in PRESETS:
+        assert f"| `{preset}`" in README
+
+
+def test_every_link_to_a_file_of_ours_leads_somewhere():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+        assert Path(REPOSITORY, target).exists(), target
