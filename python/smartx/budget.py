@@ -1,11 +1,13 @@
 """Shares become whole numbers of rows: they sum to the budget, and nobody gets more than they have.
 
-Two ways of rounding: "greedy" is that of the published SMART scripts, to the row; "largest-remainder" is
-used for the baselines. Inside a task the rows are split among its templates by their sizes.
+Two ways of rounding: "greedy" is that of the published SMART scripts, to the row;
+"largest-remainder" is used for the baselines. Inside a task the rows are split among its templates
+by their sizes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smartx.errors import BudgetError, InputError
-from smartx.weights import Shares, TaylorSoftmax, WeightLaw, group_ground, task_ground
+from smartx.weights import Shares, TaylorSoftmax, WeightLaw, group_ground, sum_in_order, task_ground
 
 if TYPE_CHECKING:
     from smartx.corpus import Groups
@@ -28,7 +30,8 @@ FLAN_TEMPLATES = ("zs_opt", "zs_noopt", "fs_opt", "fs_noopt")
 class Allotment:
     """Who gets how many rows, and how that came about.
 
-    groups: (g,) int64 rows of each group.  tasks: (M,) int64 rows of each task; both sum to the total.
+    groups: (g,) int64 rows of each group.  tasks: (M,) int64 rows of each task; both sum to the
+    total.
     order: (t,) int64, the tasks that the law chose, in its order.
     weights: (M,) float64, the law's shares, summing to 1; 0 for a task it did not choose.
     asked: (M,) int64, rows by weight alone, before any task's size was looked at.
@@ -90,10 +93,12 @@ def task_budgets(
 ) -> IntVector:
     """Share `total` rows among tasks by 1 + g + g²/2, never above a task's capacity.
 
-    gains: (t,) float64 in greedy order.  capacities: (t,) int64, rows that each task holds, aligned.
+    gains: (t,) float64 in greedy order.  capacities: (t,) int64, rows that each task holds,
+    aligned.
     law: its temperature counts; None is TaylorSoftmax().
-    Returns (t,) int64, aligned, that sums to exactly `total`. Rounding gives +1 to the first tasks; what is
-    above a capacity goes out +1 at a time, round and round in greedy order, to the tasks with room.
+    Returns (t,) int64, aligned, that sums to exactly `total`. Rounding gives +1 to the first tasks;
+    what is above a capacity goes out +1 at a time, round and round in greedy order, to the tasks
+    with room.
     Raises BudgetError if the capacities sum to less than `total`, and says by how much.
     Source: SMART (Renduchintala et al., 2024), as its published scripts do it.
     """
@@ -108,9 +113,10 @@ def template_budgets(
 ) -> IntVector:
     """Split a task's `total` rows among its templates by their sizes.
 
-    counts: (k,) int64, rows of each template.  names: the templates; None: FLAN's zs_opt, zs_noopt, fs_opt,
-    fs_noopt where there are 4 counts. With FLAN's names the published rule holds: zero-shot against few-shot
-    first, then with against without options. Any other names: in proportion, by largest remainder.
+    counts: (k,) int64, rows of each template.  names: the templates; None: FLAN's zs_opt, zs_noopt,
+    fs_opt, fs_noopt where there are 4 counts. With FLAN's names the published rule holds: zero-shot
+    against few-shot first, then with against without options. Any other names: in proportion, by
+    largest remainder.
     Returns (k,) int64 that sums to exactly `total`, never above a count.
     Raises BudgetError if the counts sum to less than `total`.
     """
@@ -125,7 +131,13 @@ def template_budgets(
             np.flatnonzero(held), apportion(held[held > 0], held[held > 0], total), len(held)
         )
     slots = dict(zip(names, held.tolist(), strict=True))
-    given = dict(zip(FLAN_TEMPLATES, _flan_split([slots.get(n, 0) for n in FLAN_TEMPLATES], total), strict=True))
+    given = dict(
+        zip(
+            FLAN_TEMPLATES,
+            _flan_split([slots.get(n, 0) for n in FLAN_TEMPLATES], total),
+            strict=True,
+        )
+    )
     return np.array([given[name] for name in names], dtype=np.int64)
 
 
@@ -133,8 +145,9 @@ def apportion(weights: ArrayLike, capacities: ArrayLike, total: int) -> IntVecto
     """Share `total` in proportion to `weights` by largest remainder, never above a capacity.
 
     What a full one cannot take goes to the others in proportion to their weights ("water-filling").
-    weights: (t,) > 0.  capacities: (t,) int64.  Returns (t,) int64 that sums to exactly `total`; equal
-    remainders go to the lower place. Computed in whole numbers of any size: no rounding anywhere.
+    weights: (t,) > 0.  capacities: (t,) int64.  Returns (t,) int64 that sums to exactly `total`;
+    equal remainders go to the lower place. Computed in whole numbers of any size: no rounding
+    anywhere.
     Raises BudgetError if the capacities sum to less than `total`.
     """
     held, total = _whole_numbers("capacities", capacities), _whole_number("total", total)
@@ -186,23 +199,22 @@ def _round(shares: Shares, capacities: IntVector, total: int) -> tuple[IntVector
 def _round_greedy(
     weights: FloatVector, capacities: IntVector, total: int
 ) -> tuple[IntVector, IntVector]:
-    asked = np.array(_split(total, weights.tolist()), dtype=np.int64)
+    scale = sum_in_order(weights)
+    floors = [math.floor(total * weight / scale) for weight in weights.tolist()]
+    asked = np.array(_topped_up(total, floors), dtype=np.int64)
     given = np.minimum(asked, capacities)
     return asked, given + _in_rounds(capacities - given, total - int(given.sum()))
 
 
-def _split(total: int, ratio: Sequence[float] | Sequence[int]) -> list[int]:
-    """Floors of the exact shares, then +1 to the first ones, in order, until they sum to `total`."""
-    scale: float = 0
-    for part in ratio:  # from first to last; the sum() of Python 3.12 would round otherwise
-        scale += part
-    parts = [int(total * part // scale) if isinstance(part, int) else int(total * part / scale) for part in ratio]
-    left = total - sum(parts)
+def _topped_up(total: int, floors: list[int]) -> list[int]:
+    """+1 to the first parts in order, round and round, until they sum to `total`."""
+    parts, left = list(floors), total - sum(floors)
     for i in range(left):
         parts[i % len(parts)] += 1
-    while left < 0:  # float64 rounded a share up to the next whole number
-        last = max(i for i, part in enumerate(parts) if part)
-        parts[last] -= 1
+    while (
+        left < 0
+    ):  # float64 rounded a share up to the next whole number: the last one gives it back
+        parts[max(i for i, part in enumerate(parts) if part)] -= 1
         left += 1
     return parts
 
@@ -210,8 +222,9 @@ def _split(total: int, ratio: Sequence[float] | Sequence[int]) -> list[int]:
 def _in_rounds(room: IntVector, surplus: int) -> IntVector:
     """Hand out `surplus` +1 at a time, round and round in order, to those with room.
 
-    After `level` whole rounds everyone has got min(room, level); the rest is one +1 each for the first ones
-    that still have room. So the rounds are not walked through, only the level is looked for.
+    After `level` whole rounds everyone has got min(room, level); the rest is one +1 each for the
+    first ones that still have room. So the rounds are not walked through, only the level is looked
+    for.
     """
     low, high = 0, surplus
     while low < high:
@@ -227,9 +240,10 @@ def _in_rounds(room: IntVector, surplus: int) -> IntVector:
 
 
 def _flan_split(counts: list[int], total: int) -> list[int]:
-    """Counts and budgets of zs_opt, zs_noopt, fs_opt, fs_noopt, by the rule of the published scripts.
+    """Budgets of zs_opt, zs_noopt, fs_opt, fs_noopt, by the rule of the published scripts.
 
-    They fail on a task with few-shot rows and no zero-shot rows; here the few-shot rows get everything.
+    They fail on a task with few-shot rows and no zero-shot rows; here the few-shot rows get
+    everything.
     """
     zero_shot, few_shot = counts[:2], counts[2:]
     first, second = _among_present([sum(zero_shot), sum(few_shot)], total)
@@ -239,7 +253,7 @@ def _flan_split(counts: list[int], total: int) -> list[int]:
 def _among_present(counts: list[int], total: int) -> list[int]:
     if 0 in counts:
         return [total if count else 0 for count in counts]
-    return _split(total, counts)
+    return _topped_up(total, [total * count // sum(counts) for count in counts])
 
 
 def _exact_parts(weights: FloatVector) -> list[int]:
@@ -270,8 +284,11 @@ def _check_room(capacities: IntVector, total: int, what: str, fix: str) -> None:
     held = int(capacities.sum())
     if held < total:
         raise BudgetError(
-            f"the {len(capacities):,} {what} hold {held:,} rows, {total - held:,} fewer than the {total:,} asked",
-            asked=total, available=held, fix=fix,
+            f"the {len(capacities):,} {what} hold {held:,} rows, "
+            f"{total - held:,} fewer than the {total:,} asked",
+            asked=total,
+            available=held,
+            fix=fix,
         )
 
 
@@ -287,7 +304,8 @@ def _whole_numbers(name: str, values: ArrayLike) -> IntVector:
         array = array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InputError(
-            f"it must be one row of whole numbers, not {array.dtype} of shape {array.shape}", place=name
+            f"it must be one row of whole numbers, not {array.dtype} of shape {array.shape}",
+            place=name,
         )
     if (array < 0).any():
         place = int(np.flatnonzero(array < 0)[0])

@@ -39,22 +39,25 @@ def assemble(
     """The first rows of every group's ranking, shuffled by the seed.
 
     group_budgets: (g,) int64, rows of each group of the corpus.
-    The place of a row depends on the seed and its row id alone, so the rows that two mixtures share stand in
-    the same order in both.
+    The place of a row depends on the seed and its row id alone, so the rows that two mixtures share
+    stand in the same order in both.
     Raises BudgetError where a group is to give more than it holds.
     """
     groups = corpus.groups
     if len(group_budgets) != len(groups) or rankings.num_rows != corpus.num_rows:
         raise InputError(
-            f"budgets for {len(group_budgets):,} groups and rankings of {rankings.num_rows:,} rows do not fit "
-            f"a corpus of {len(groups):,} groups and {corpus.num_rows:,} rows"
+            f"budgets for {len(group_budgets):,} groups and rankings of "
+            f"{rankings.num_rows:,} rows do not fit a corpus of {len(groups):,} groups "
+            f"and {corpus.num_rows:,} rows"
         )
     over = np.flatnonzero((group_budgets > groups.rows) | (group_budgets < 0))
     if len(over):
         group = int(over[0])
         asked, held = int(group_budgets[group]), int(groups.rows[group])
         raise BudgetError(
-            f"group {group} holds {held:,} rows and {asked:,} are asked", asked=asked, available=held
+            f"group {group} holds {held:,} rows and {asked:,} are asked",
+            asked=asked,
+            available=held,
         )
     taken = np.flatnonzero(group_budgets)
     prefixes = list(rankings.prefixes(groups.start[taken], group_budgets[taken]))

@@ -1,4 +1,4 @@
-"""The data card (README.md) of a mixture folder: what the Hub shows, and what `load_dataset` reads."""
+"""The data card (README.md) of a mixture: what the Hub shows and `load_dataset` reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def card(facts: dict[str, Any]) -> bytes:
 
 
 def _front_matter(rows: int) -> dict[str, Any]:
-    size = next((name for below, name in _SIZES if rows < below), "1M<n<10M" if rows < 10**7 else "n>10M")
+    size = next(
+        (name for below, name in _SIZES if rows < below), "1M<n<10M" if rows < 10**7 else "n>10M"
+    )
     return {
         "configs": [
             {
@@ -54,7 +56,10 @@ def _recipe(facts: dict[str, Any]) -> str:
     for part in ("weights", "ranker"):
         options = {name: value for name, value in facts[part].items() if name != "name"}
         inside = ", ".join(f"{name} {_option(value)}" for name, value in options.items())
-        lines.append(f"{part} | {markdown(facts[part]['name'])}" + (f" ({markdown(inside)})" if inside else ""))
+        lines.append(
+            f"{part} | {markdown(facts[part]['name'])}"
+            + (f" ({markdown(inside)})" if inside else "")
+        )
     lines.append(f"seed | {facts['seed']}")
     lines += [f"{name} | `{digest[:16]}`" for name, digest in facts["inputs"].items()]
     return "\n".join(f"| {line} |" for line in lines)
@@ -62,7 +67,9 @@ def _recipe(facts: dict[str, Any]) -> str:
 
 def _option(value: Any) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{inner}" if name == "name" else f"{name}={inner}" for name, inner in value.items())
+        return " ".join(
+            f"{inner}" if name == "name" else f"{name}={inner}" for name, inner in value.items()
+        )
     return "all" if value is None else str(value)
 
 
@@ -89,9 +96,9 @@ from datasets import load_dataset
 rows = load_dataset("path/to/this/folder", split="train")
 ```
 
-Columns: `prompt`, `response`, `messages` (where the corpus holds conversations), `source`, `task`, `template`;
-`smartx_row` is the row's number in the corpus, `smartx_rank` its place in the ranking of its task and template
-(0 is the most valuable row), `smartx_gain` what it added there.
+Columns: `prompt`, `response`, `messages` (where the corpus holds conversations), `source`, `task`,
+`template`; `smartx_row` is the row's number in the corpus, `smartx_rank` its place in the ranking
+of its task and template (0 is the most valuable row), `smartx_gain` what it added there.
 
 The rows keep the licences of the sources they come from.
 
@@ -101,8 +108,8 @@ The rows keep the licences of the sources they come from.
 |---|---|
 {recipe}
 
-The same corpus, vectors, choices and seed give the same bytes again. `manifest.json` has every number,
-`report.html` shows them.
+The same corpus, vectors, choices and seed give the same bytes again. `manifest.json` has every
+number, `report.html` shows them.
 
 ## Rows of each task
 

@@ -23,8 +23,11 @@ def trainer_files(*, conversations: bool) -> Files:
 def _llama_factory(conversations: bool) -> dict[str, Any]:
     if conversations:
         tags = {
-            "role_tag": "role", "content_tag": "content",
-            "user_tag": "user", "assistant_tag": "assistant", "system_tag": "system",
+            "role_tag": "role",
+            "content_tag": "content",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+            "system_tag": "system",
         }
         columns = {"messages": "messages"}
         return {"file_name": "data", "formatting": "sharegpt", "columns": columns, "tags": tags}
@@ -37,8 +40,10 @@ def _axolotl(conversations: bool) -> dict[str, Any]:
     if conversations:
         return {**place, "type": "chat_template", "field_messages": "messages"}
     fields = {
-        "field_instruction": "prompt", "field_output": "response",
-        "format": "{instruction}", "no_input_format": "{instruction}",
+        "field_instruction": "prompt",
+        "field_output": "response",
+        "format": "{instruction}",
+        "no_input_format": "{instruction}",
     }
     return {**place, "type": fields}
 
@@ -55,11 +60,13 @@ def _yaml(head: str, content: dict[str, Any]) -> bytes:
 
 
 _AXOLOTL_HEAD = """\
-# For Axolotl: copy these lines into your configuration. The mixture is finished, so no weights are needed.
+# For Axolotl: copy these lines into your configuration. The mixture is finished, so no weights are
+needed.
 # `path` is this folder, seen from where you start the training.
 """
 _TRL_HEAD = """\
-# For TRL: copy these lines into your configuration. The mixture is finished, so no fractions are needed.
+# For TRL: copy these lines into your configuration. The mixture is finished, so no fractions are
+needed.
 # The path is this folder, seen from where you start the training.
 """
 _TRL_RENAME = """\

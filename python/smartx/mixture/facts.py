@@ -1,4 +1,4 @@
-"""What a mixture's manifest says about how it was made: everything that shaped it, and nothing that changes on a rerun."""
+"""What a manifest says about how its mixture was made: nothing that changes on a rerun."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def mixture_facts(
     """The facts of a mixture, ready for `write_mixture`.
 
     preset: its name, or "" where weight law and ranker were chosen one by one.
-    version: of smartx.  embedding: what made the vectors (encoder, digest), or None where none were used.
+    version: of smartx.  embedding: what made the vectors (encoder, digest), or None where none were
+    used.
     """
     return {
         "schema": SCHEMA,
@@ -55,7 +56,7 @@ def mixture_facts(
 
 
 def _tasks(corpus: Corpus, allotment: Allotment) -> list[dict[str, Any]]:
-    """One entry a task, in corpus order. `order`: the task's place in the law's order, null if not chosen."""
+    """One entry a task, in corpus order. `order`: its place in the law's, null if not chosen."""
     tasks = corpus.groups.tasks()
     place: dict[int, int] = {task: i for i, task in enumerate(allotment.order.tolist())}
     gains = allotment.gains if allotment.gains is not None else np.full(len(tasks.rows), np.nan)

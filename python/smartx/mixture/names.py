@@ -10,7 +10,9 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:@])")
 
 def shown(text: str, limit: int = 80) -> str:
     """One line without control or direction characters, cut to `limit` characters."""
-    line = "".join(" " if unicodedata.category(char) in _INVISIBLE else char for char in text[: 4 * limit])
+    line = "".join(
+        " " if unicodedata.category(char) in _INVISIBLE else char for char in text[: 4 * limit]
+    )
     line = " ".join(line.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -22,11 +24,11 @@ def markdown(text: str, limit: int = 80) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """A harmless `.`, `-` or `:` of a name stays as it is where Markdown would not look at it."""
+    """A `.`, `-` or `:` inside a word stays: Markdown does not look at it there."""
     char, text, place = match.group(1), match.string, match.start()
     inside = 0 < place < len(text) - 1 and text[place - 1].isalnum() and text[place + 1].isalnum()
     return char if char in "-.:()+" and inside else "\\" + char
 
 
-# controls, format characters (with them the direction overrides), surrogates, line and paragraph ends
+# controls, format characters (direction overrides among them), surrogates, line ends
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

@@ -1,4 +1,4 @@
-"""Write a mixture folder: all of it or nothing, and never over something that is not a mixture of ours."""
+"""Write a mixture folder: all or nothing, and never over anything that is not a mixture."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def write_mixture(
 ) -> Mixture:
     """Write the folder `out`, which a trainer loads.
 
-    facts: what the manifest says, from `mixture_facts`.  report: given the finished data and the facts, the
-    text of report.html; None: no report.
-    An earlier mixture in `out` is replaced in one step at the end. Raises InputError where `out` is anything
-    else, before any work.
+    facts: what the manifest says, from `mixture_facts`.  report: given the finished data and the
+    facts, the text of report.html; None: no report.
+    An earlier mixture in `out` is replaced in one step at the end. Raises InputError where `out` is
+    anything else, before any work.
     """
     progress = progress or Silent()
     out = Path(os.path.abspath(out))
@@ -88,25 +88,32 @@ def write_mixture(
 
 
 def check_out(out: Path) -> None:
-    """Raise InputError unless `out` is absent, empty, or a mixture of ours with nothing else in it."""
+    """Raise InputError unless `out` is absent, empty, or a mixture and nothing else."""
     fix = "choose another folder for --out, or empty this one"
     if not os.path.lexists(out):
         return
     if not out.is_dir() or out.is_symlink():
         raise InputError("it is not a folder", place=str(out), fix=fix)
-    inside = {str(path.relative_to(out)) for path in out.rglob("*") if not path.is_dir() or path.is_symlink()}
+    inside = {
+        str(path.relative_to(out))
+        for path in out.rglob("*")
+        if not path.is_dir() or path.is_symlink()
+    }
     if not inside and not any(out.iterdir()):
         return
     try:
         manifest = open_mixture(out).manifest
     except StoreError:
-        raise InputError("the folder is not empty and not a mixture of smartx", place=str(out), fix=fix) from None
+        raise InputError(
+            "the folder is not empty and not a mixture of smartx", place=str(out), fix=fix
+        ) from None
     foreign = sorted(inside - {entry["name"] for entry in manifest["files"]} - {MANIFEST})
     if foreign:
         raise InputError(
-            f"the mixture there would be replaced, and {len(foreign)} files in the folder are not part of it "
-            f"(first: {foreign[0]!r})",
-            place=str(out), fix="move them away, or " + fix,
+            f"the mixture there would be replaced, and {len(foreign)} files in the folder "
+            f"are not part of it (first: {foreign[0]!r})",
+            place=str(out),
+            fix="move them away, or " + fix,
         )
 
 
@@ -123,7 +130,9 @@ def _write_rows(corpus: Corpus, chosen: Chosen, folder: Path, progress: Progress
             pq.write_table(
                 table,
                 folder / f"train-{part:05d}-of-{parts:05d}.parquet",
-                row_group_size=BLOCK_ROWS, compression="zstd", write_page_checksum=True,
+                row_group_size=BLOCK_ROWS,
+                compression="zstd",
+                write_page_checksum=True,
             )
             advance(table.num_rows)
     return conversations
@@ -155,7 +164,7 @@ def _schema() -> pa.Schema:
 
 
 def _has_messages(corpus: Corpus) -> bool:
-    """Whether any row of the corpus came as a conversation: so the columns do not depend on the choice."""
+    """Whether any row of the corpus is a conversation: columns do not depend on the choice."""
     for path in sorted(corpus.folder.glob("rows-*.parquet")):
         metadata = pq.read_metadata(path)
         for block in range(metadata.num_row_groups):
@@ -182,7 +191,11 @@ def _digest(chosen: Chosen) -> str:
 def _entries(folder: Path) -> list[dict[str, Any]]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return [
-        {"name": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": file_digest(path)}
+        {
+            "name": path.relative_to(folder).as_posix(),
+            "bytes": path.stat().st_size,
+            "sha256": file_digest(path),
+        }
         for path in paths
     ]
 
@@ -198,7 +211,7 @@ def _folder_beside(out: Path) -> Iterator[Path]:
 
 
 def _put_in_place(building: Path, out: Path) -> None:
-    """Let `building` become `out`. An old mixture steps aside first; `_recover` undoes that after a crash."""
+    """Let `building` become `out`. An old mixture steps aside; `_recover` undoes that."""
     old = out.with_name(f".{out.name}.old")
     try:
         if out.exists():
@@ -209,14 +222,15 @@ def _put_in_place(building: Path, out: Path) -> None:
             os.rename(old, out)
         raise StoreError(
             f"the folder cannot be put in place ({problem.strerror})",
-            place=str(out), fix="choose a folder that is not a mount point",
+            place=str(out),
+            fix="choose a folder that is not a mount point",
         ) from None
     shutil.rmtree(old, ignore_errors=True)
     _flush_folder(out.parent)
 
 
 def _recover(out: Path) -> None:
-    """Undo what a killed run left: bring an old mixture back that had stepped aside, drop half-built folders."""
+    """Undo what a killed run left: an old mixture comes back, half-built folders go."""
     old = out.with_name(f".{out.name}.old")
     if old.exists() and not out.exists():
         os.rename(old, out)

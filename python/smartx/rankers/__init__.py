@@ -1,7 +1,7 @@
 """Rankers: in which order the rows of a group are taken. One file per ranker.
 
-A new ranker is a frozen dataclass as `Ranker` describes it, in a file of its own, and a line in RANKERS;
-the contract tests run over RANKERS.
+A new ranker is a frozen dataclass as `Ranker` describes it, in a file of its own, and a line in
+RANKERS; the contract tests run over RANKERS.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,8 @@ class RandomRanker:
 
     seed: int = 0
 
-    name = "random"
-    needs_embeddings = False
+    name: ClassVar[str] = "random"
+    needs_embeddings: ClassVar[bool] = False
 
     def parameters(self) -> dict[str, Any]:
         """The seed."""

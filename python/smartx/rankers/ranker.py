@@ -1,4 +1,4 @@
-"""What a ranker is: it puts the rows of one group after another into an order whose every prefix is a selection."""
+"""What a ranker is: it orders the rows of a group so that every prefix is a selection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Ranker(Protocol):
 
     @property
     def needs_embeddings(self) -> bool:
-        """Whether it looks at the rows' vectors. One that does not never makes anyone embed a corpus."""
+        """Whether it looks at vectors. One that does not never makes anyone embed."""
 
     def parameters(self) -> dict[str, Any]:
         """Everything that its order depends on besides the rows."""
@@ -37,6 +37,6 @@ class Ranker(Protocol):
 
         rows: (n, d) int16 Q12, the groups one after another; None where embeddings are not needed.
         sizes: (g,) int64, rows of each group, summing to n.  first_row: row id of the first row.
-        Returns order (n,) int32, places inside the group, best first, group after group; and gains (n,)
-        float64, aligned with the order.
+        Returns order (n,) int32, places inside the group, best first, group after group; and gains
+        (n,) float64, aligned with the order.
         """

@@ -1,4 +1,4 @@
-"""Rankings on disk, read back: every row of every group in order, so that a budget is only a prefix."""
+"""Rankings on disk, read back: every row of every group in order; a budget is a prefix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Prefix = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Rankings:
-    """All rows of a corpus ordered by (group, rank): a group's ranks stand at its places start..start+rows.
+    """All rows of a corpus by (group, rank): those of a group stand at start..start+rows.
 
     folder: where they are.  digest: names exactly this content.  manifest: as the stage wrote it.
     """
@@ -46,7 +46,7 @@ class Rankings:
         return next(self.prefixes(np.array([start_row]), np.array([count])))
 
     def prefixes(self, starts: NDArray[np.int64], counts: NDArray[np.int64]) -> Iterator[Prefix]:
-        """`prefix` of many groups, in rising order of their starts; each block of the files is read once.
+        """`prefix` of many groups, in rising order of starts; each block is read once.
 
         Raises StoreError where a file is missing or damaged.
         """
@@ -62,7 +62,8 @@ class Rankings:
                 if not piece.num_rows:
                     raise StoreError(
                         f"rows {start}..{stop} are asked for and there are {self.num_rows}",
-                        place=str(self.folder), fix="run `smartx rank` again",
+                        place=str(self.folder),
+                        fix="run `smartx rank` again",
                     )
                 pieces.append(piece)
                 start += piece.num_rows
@@ -82,7 +83,8 @@ class Rankings:
         except (OSError, pa.ArrowException) as problem:
             raise StoreError(
                 f"it cannot be read ({problem})",
-                place=str(path), fix="delete the folder and run `smartx rank` again",
+                place=str(path),
+                fix="delete the folder and run `smartx rank` again",
             ) from None
 
 

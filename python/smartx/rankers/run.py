@@ -50,8 +50,8 @@ def rank_corpus(
     """Rank all rows of all groups and write folder/ID, where ID names the parameters and the input.
 
     embeddings: may be None for a ranker that needs none.  folder: the run's `rankings`.
-    Finished rankings of the same input are reused. Raises InputError where embeddings are missing or belong
-    to another corpus, or where the ranker's answer is not an order of the rows.
+    Finished rankings of the same input are reused. Raises InputError where embeddings are missing
+    or belong to another corpus, or where the ranker's answer is not an order of the rows.
     """
     progress = progress or Silent()
     used = _checked_embeddings(corpus, embeddings, ranker)
@@ -70,7 +70,10 @@ def rank_corpus(
     unit = "pairs" if ranker.needs_embeddings else "rows"
     with step(progress, f"rank ({ranker.name})", int(cost.sum()), unit) as advance:
         for first, last in bundles(groups.rows):
-            start, stop = int(groups.start[first]), int(groups.start[last - 1] + groups.rows[last - 1])
+            start, stop = (
+                int(groups.start[first]),
+                int(groups.start[last - 1] + groups.rows[last - 1]),
+            )
             order, gains = _ranked(ranker, used, groups.rows[first:last], start, stop, threads)
             written.add(_table(groups, first, last, order, gains))
             curve.add(groups.rows[first:last], gains)
@@ -84,7 +87,7 @@ def rank_corpus(
 
 
 def bundles(sizes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Cut groups 0..g into runs (first, last) that are small in rows and in pairs, or one group each."""
+    """Cut groups into runs (first, last) small in rows and in pairs, or of one group."""
     first, rows, pairs = 0, 0, 0
     for group, size in enumerate(sizes.tolist()):
         if group > first and (rows + size > BUNDLE_ROWS or pairs + size * size > BUNDLE_PAIRS):
@@ -102,12 +105,15 @@ def _checked_embeddings(
         return None
     if embeddings is None:
         raise InputError(
-            f"the ranker {ranker.name} needs embeddings", place="embeddings", fix="run `smartx embed` first"
+            f"the ranker {ranker.name} needs embeddings",
+            place="embeddings",
+            fix="run `smartx embed` first",
         )
     if embeddings.num_rows != corpus.num_rows:
         raise InputError(
             f"{embeddings.num_rows:,} vectors for a corpus of {corpus.num_rows:,} rows",
-            place="embeddings", fix="run `smartx embed` again",
+            place="embeddings",
+            fix="run `smartx embed` again",
         )
     return embeddings
 
@@ -151,7 +157,8 @@ def _table(
         gains,
     ]
     return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, TABLE, strict=True)], schema=TABLE
+        [pa.array(column, field.type) for column, field in zip(columns, TABLE, strict=True)],
+        schema=TABLE,
     )
 
 
@@ -190,15 +197,19 @@ class _Writer:
         path = self._folder / part_name(len(self._entries))
         with committing(path) as temporary:
             pq.write_table(
-                table.combine_chunks(), temporary,
-                row_group_size=BLOCK_ROWS, compression="zstd", write_page_checksum=True,
-                use_dictionary=["group_id"], store_schema=False,
+                table.combine_chunks(),
+                temporary,
+                row_group_size=BLOCK_ROWS,
+                compression="zstd",
+                write_page_checksum=True,
+                use_dictionary=["group_id"],
+                store_schema=False,
             )
         self._entries.append(FileEntry.of(path, table.num_rows))
 
 
 class _Curve:
-    """How much of the groups' whole value their first rows hold: what a larger budget still brings."""
+    """How much of the groups' value their first rows hold: what a larger budget brings."""
 
     def __init__(self) -> None:
         self._held = np.zeros(CURVE_POINTS + 1)
@@ -214,5 +225,5 @@ class _Curve:
             begin += size
 
     def points(self) -> list[float]:
-        """Value held by the first 0, 1/20, ..., 1 of every group (rounded up), summed over the groups."""
-        return self._held.tolist()
+        """Value held by the first 0, 1/20, ..., 1 of every group (rounded up), summed."""
+        return [float(value) for value in self._held]

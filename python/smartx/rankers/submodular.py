@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,9 @@ from smartx.weights import described
 class SubmodularRanker:
     """The row with the largest marginal gain first, then again and again until none is left."""
 
-    function: FacilityLocation | GraphCut | LogDet = FacilityLocation()  # noqa: RUF009
+    function: FacilityLocation | GraphCut | LogDet = field(default_factory=FacilityLocation)
 
-    needs_embeddings = True
+    needs_embeddings: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -14,7 +14,8 @@ from smartx.report.numbers import FIRST_TASKS, numbers
 def render(folder: Path, facts: dict[str, Any]) -> str:
     """The report of a mixture, ready for `write_mixture(report=...)`.
 
-    folder: holds the mixture's `data`.  facts: of its manifest. Whatever names and rows hold is shown as text.
+    folder: holds the mixture's `data`.  facts: of its manifest. Whatever names and rows hold is
+    shown as text.
     """
     return _template().render(numbers=numbers(folder, facts), first_tasks=FIRST_TASKS)
 

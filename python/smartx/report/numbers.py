@@ -20,7 +20,7 @@ SAMPLE_TEXT = 900  # characters of a shown prompt or response
 
 @dataclass(frozen=True)
 class TaskLine:
-    """A task's line of the table. share, corpus_share: parts of 1. bar, mark: percent of the widest bar."""
+    """A task's line. share, corpus_share: parts of 1. bar, mark: percent of the widest bar."""
 
     name: str
     source: str
@@ -105,7 +105,7 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
 
 
 def _effective(rows: list[int]) -> float:
-    """The number of equally large tasks that would be as concentrated: 1 / sum of squared shares."""
+    """How many equally large tasks would be as concentrated: 1 / sum of squared shares."""
     total = sum(rows)
     return total * total / sum(count * count for count in rows) if total else 0.0
 
@@ -134,7 +134,7 @@ def _lines(tasks: list[dict[str, Any]], total: int, held: int) -> list[TaskLine]
 
 
 def _dots(tasks: list[dict[str, Any]]) -> list[tuple[float, float]]:
-    """(rows in the corpus, rows in the mixture) of the tasks that got any, as parts of a common log scale."""
+    """(rows in the corpus, in the mixture) of tasks that got any, on one log scale 0..1."""
     pairs = [(task["capacity"], task["rows"]) for task in tasks if task["rows"]]
     top = math.log10(max((capacity for capacity, _ in pairs), default=1) + 1)
     return [(math.log10(held + 1) / top, math.log10(rows + 1) / top) for held, rows in pairs]
@@ -153,12 +153,18 @@ def _templates(facts: dict[str, Any]) -> list[tuple[str, int, int]]:
 
 def _dropped(facts: dict[str, Any]) -> list[tuple[str, int]]:
     reasons = facts["corpus_rows"].get("dropped", {})
-    return sorted(((shown(name), int(count)) for name, count in reasons.items()), key=lambda pair: -pair[1])
+    return sorted(
+        ((shown(name), int(count)) for name, count in reasons.items()), key=lambda pair: -pair[1]
+    )
 
 
 def _sources(facts: dict[str, Any]) -> list[tuple[str, int, str]]:
     return [
-        (shown(str(source.get("name", "")), 120), int(source.get("rows", 0)), str(source.get("sha256", ""))[:16])
+        (
+            shown(str(source.get("name", "")), 120),
+            int(source.get("rows", 0)),
+            str(source.get("sha256", ""))[:16],
+        )
         for source in facts["sources"]
     ]
 
@@ -167,7 +173,10 @@ def _recipe(facts: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("preset", facts["preset"])] if facts["preset"] else []
     for part in ("weights", "ranker", "embedding"):
         if facts.get(part):
-            lines += [(f"{part}: {name}" if name != "name" else part, _text(value)) for name, value in facts[part].items()]
+            lines += [
+                (f"{part}: {name}" if name != "name" else part, _text(value))
+                for name, value in facts[part].items()
+            ]
     lines += [("rows", f"{facts['rows']:,}"), ("seed", str(facts["seed"]))]
     lines += [(f"digest of the {name}", digest) for name, digest in facts["inputs"].items()]
     return lines
@@ -175,12 +184,15 @@ def _recipe(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(str(inner) if name == "name" else f"{name} {_text(inner)}" for name, inner in value.items())
+        return ", ".join(
+            str(inner) if name == "name" else f"{name} {_text(inner)}"
+            for name, inner in value.items()
+        )
     return "all" if value is None else shown(str(value), 200)
 
 
 def _samples(folder: Path, ordered: list[dict[str, Any]]) -> list[Sample]:
-    """The best-ranked row of the largest and of the smallest tasks, among the first rows of the data."""
+    """The best-ranked row of the largest and smallest tasks, among the first of the data."""
     given = [task for task in ordered if task["rows"]]
     if not given:
         return []

@@ -1,7 +1,7 @@
 """Weight laws: in which shares tasks get the rows of a mixture. One file per law.
 
-A new law is a frozen dataclass as `WeightLaw` describes it, in a file of its own, and a line in LAWS;
-the contract tests run over LAWS.
+A new law is a frozen dataclass as `WeightLaw` describes it, in a file of its own, and a line in
+LAWS; the contract tests run over LAWS.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from smartx.weights.law import (
     WeightLaw,
     described,
     group_ground,
+    sum_in_order,
     task_ground,
 )
 from smartx.weights.means import task_means
@@ -39,6 +40,7 @@ __all__ = [
     "WeightLaw",
     "described",
     "group_ground",
+    "sum_in_order",
     "task_ground",
     "task_means",
 ]

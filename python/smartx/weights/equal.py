@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from smartx.weights.law import Ground, Shares, Unit
 
 @dataclass(frozen=True)
 class Equal:
-    """The same share for every task; what a small task cannot give goes to the others in equal parts."""
+    """The same share for every task; what a small one cannot give goes to the others."""
 
-    name = "equal"
-    unit: Unit = "task"
-    needs_means = False
+    name: ClassVar[str] = "equal"
+    unit: ClassVar[Unit] = "task"
+    needs_means: ClassVar[bool] = False
 
     def parameters(self) -> dict[str, Any]:
         """There are none."""

@@ -1,4 +1,4 @@
-"""What a weight law is: it looks at tasks (or groups) and says in which shares they get the rows of a mixture."""
+"""What a weight law is: it says in which shares tasks (or groups) get the rows."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class WeightLaw(Protocol):
 def task_ground(
     groups: Groups, *, means: NDArray[np.float64] | None = None, seed: int = 0
 ) -> Ground:
-    """The tasks of a corpus as the ground of a law. means: (M, d) float64 in the order of the tasks."""
+    """The tasks of a corpus as the ground of a law. means: (M, d) float64, by task."""
     tasks = groups.tasks()
     names = list(zip(tasks.source, tasks.task, strict=True))
     return Ground(names, tasks.start, tasks.rows, means, seed)
@@ -89,6 +89,11 @@ def group_ground(groups: Groups, *, seed: int = 0) -> Ground:
 
 
 def described(option: Any) -> dict[str, Any]:
-    """A frozen dataclass as a manifest names it: GraphCut(penalty=0.4) -> name "graph-cut", penalty 0.4."""
+    """A frozen dataclass for a manifest: GraphCut() -> name "graph-cut", penalty 0.4."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(option).__name__).lower()
     return {"name": name, **dataclasses.asdict(option)}
+
+
+def sum_in_order(values: NDArray[np.float64]) -> float:
+    """The float64 sum from first to last: the same on every version of Python and numpy."""
+    return float(np.add.accumulate(values)[-1]) if len(values) else 0.0

@@ -33,12 +33,14 @@ def task_means(
 ) -> NDArray[np.float64]:
     """The plain mean of the stored rows of each task.
 
-    Returns (M, d) float64 in Q12 units. The sums are whole numbers and hence exact; the one rounding is the
-    division by the number of rows.
+    Returns (M, d) float64 in Q12 units. The sums are whole numbers and hence exact; the one
+    rounding is the division by the number of rows.
     """
     means = np.zeros((len(tasks.rows), embeddings.dimensions), dtype=np.float64)
     with step(progress or Silent(), "task means", int(tasks.rows.sum()), "rows") as advance:
-        for place, (start, rows) in enumerate(zip(tasks.start.tolist(), tasks.rows.tolist(), strict=True)):
+        for place, (start, rows) in enumerate(
+            zip(tasks.start.tolist(), tasks.rows.tolist(), strict=True)
+        ):
             total = np.zeros(embeddings.dimensions, dtype=np.int64)
             for first in range(start, start + rows, CHUNK):
                 stop = min(first + CHUNK, start + rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,9 +14,9 @@ from smartx.weights.law import Ground, Shares, Unit
 class Proportional:
     """Shares in the ratio of the tasks' sizes."""
 
-    name = "proportional"
-    unit: Unit = "task"
-    needs_means = False
+    name: ClassVar[str] = "proportional"
+    unit: ClassVar[Unit] = "task"
+    needs_means: ClassVar[bool] = False
 
     def parameters(self) -> dict[str, Any]:
         """There are none."""

@@ -6,7 +6,7 @@ The draws are those of the random ranker, so with that ranker the mixture is exa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,16 +18,16 @@ from smartx.weights.law import Ground, Shares, Unit
 class RandomRows:
     """How many of the `total` lowest draws over all rows fall into each group."""
 
-    name = "random-rows"
-    unit: Unit = "group"
-    needs_means = False
+    name: ClassVar[str] = "random-rows"
+    unit: ClassVar[Unit] = "group"
+    needs_means: ClassVar[bool] = False
 
     def parameters(self) -> dict[str, Any]:
         """There are none: the seed is the ground's."""
         return {}
 
     def shares(self, ground: Ground, total: int) -> Shares:
-        """The groups that the sample touches, each with its number of rows; equal draws go to the lower row."""
+        """The groups that the sample touches, with its rows of each; ties go to the lower row."""
         stop = int(ground.start[-1] + ground.rows[-1]) if len(ground.names) else 0
         counts = _lowest_in_each(draws(ground.seed, ROW_ORDER, 0, stop), total, ground)
         order = np.flatnonzero(counts).astype(np.int64)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from smartx.draws import TASK_ORDER, draws
 from smartx.engine import FacilityLocation, GraphCut, LogDet, task_gains
 from smartx.errors import ConfigError, InputError
-from smartx.weights.law import Ground, Shares, Unit, described
+from smartx.weights.law import Ground, Shares, Unit, described, sum_in_order
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class RandomTasks:
 
 @dataclass(frozen=True)
 class TaylorSoftmax:
-    """Shares in the ratio of 1 + x + x²/2, x = gain / temperature, for the first tasks of the greedy order.
+    """Shares in the ratio of 1 + x + x²/2, x = gain / temperature, for the first greedy tasks.
 
     function: the set function over tasks, or RandomTasks().
     num_tasks: how many tasks get anything (M' of the paper); None: all.
@@ -29,12 +29,14 @@ class TaylorSoftmax:
     Source: SMART (Renduchintala et al., 2024). Below x = -1 the weight rises again, as published.
     """
 
-    function: GraphCut | FacilityLocation | LogDet | RandomTasks = GraphCut(penalty=0.4)  # noqa: RUF009
+    function: GraphCut | FacilityLocation | LogDet | RandomTasks = field(
+        default_factory=lambda: GraphCut(penalty=0.4)
+    )
     num_tasks: int | None = None
     temperature: float = 1.0
 
-    name = "taylor-softmax"
-    unit: Unit = "task"
+    name: ClassVar[str] = "taylor-softmax"
+    unit: ClassVar[Unit] = "task"
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.temperature) and self.temperature > 0):
@@ -88,8 +90,3 @@ class TaylorSoftmax:
             raise InputError("this law needs the mean vector of every task", place="means")
         chosen = task_gains(ground.means, self.function)
         return chosen.items.astype(np.int64), np.asarray(chosen.gains, dtype=np.float64)
-
-
-def sum_in_order(values: NDArray[np.float64]) -> float:
-    """The float64 sum from first to last: the same on every version of Python and numpy."""
-    return float(np.add.accumulate(values)[-1]) if len(values) else 0.0

@@ -1,0 +1,78 @@
+"""Small corpora and vectors for the tests of what comes after ingest and embed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.corpus import Corpus, ingest
+from smartx.engine import quantize
+
+NAMES = ["zs_opt", "zs_noopt", "fs_opt", "fs_noopt"]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Stands in for embeddings on disk: rows of an array, and which were asked for."""
+
+    table: NDArray[np.int16]
+    digest: str = "vectors"
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.table)
+
+    @property
+    def dimensions(self) -> int:
+        return int(self.table.shape[1])
+
+    def rows(self, start: int, stop: int) -> NDArray[np.int16]:
+        return self.table[start:stop]
+
+
+def vectors_for(corpus: Corpus, dimensions: int = 8, seed: int = 0) -> Vectors:
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(len(corpus.groups), dimensions))
+    group = np.repeat(np.arange(len(corpus.groups)), corpus.groups.rows)
+    rows = centres[group] + 0.4 * rng.normal(size=(corpus.num_rows, dimensions))
+    return Vectors(quantize(rows))
+
+
+def row(
+    prompt: str, task: str, template: str = "zs_opt", source: str = "t", response: str = "yes"
+) -> dict[str, str]:
+    return {
+        "inputs": prompt,
+        "targets": response,
+        "task_source": source,
+        "task_name": task,
+        "template_type": template,
+    }
+
+
+def corpus_of(rows: list[dict[str, object]], folder: Path) -> Corpus:
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / "rows.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return ingest([source], folder / "corpus")
+
+
+def flan_like(folder: Path, sizes: dict[str, list[int]] | None = None) -> Corpus:
+    """Tasks with the given numbers of rows in FLAN's four templates."""
+    sizes = sizes or {
+        "anli": [9, 4, 3, 2],
+        "boolq": [30, 0, 0, 0],
+        "cot": [0, 1, 0, 0],
+        "qa": [7, 0, 5, 0],
+    }
+    rows = [
+        row(f"{task} {name} question {i}", task, name)
+        for task, counts in sizes.items()
+        for name, count in zip(NAMES, counts, strict=True)
+        for i in range(count)
+    ]
+    return corpus_of(list(rows), folder)

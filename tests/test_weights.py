@@ -1,0 +1,182 @@
+"""The contract of every weight law, and what is particular to each."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from small import flan_like, vectors_for
+
+from smartx.budget import allot
+from smartx.draws import ROW_ORDER, draws
+from smartx.engine import FacilityLocation, task_gains
+from smartx.errors import BudgetError, ConfigError, InputError
+from smartx.weights import (
+    LAWS,
+    Equal,
+    Ground,
+    Proportional,
+    RandomRows,
+    RandomTasks,
+    TaylorSoftmax,
+    described,
+    group_ground,
+    task_ground,
+    task_means,
+)
+
+LAW_CASES = {
+    **{name: law() for name, law in LAWS.items()},
+    "taylor-softmax, 3 random tasks": TaylorSoftmax(RandomTasks(), num_tasks=3),
+    "taylor-softmax, facility location": TaylorSoftmax(FacilityLocation()),
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return flan_like(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def means(corpus):
+    return task_means(vectors_for(corpus), corpus.groups.tasks())
+
+
+@pytest.mark.parametrize("law", LAW_CASES.values(), ids=LAW_CASES)
+class TestEveryLaw:
+    def ground(self, law, corpus, means, seed=3):
+        if law.unit == "group":
+            return group_ground(corpus.groups, seed=seed)
+        return task_ground(corpus.groups, means=means if law.needs_means else None, seed=seed)
+
+    def test_shares_name_units_once_with_weights_above_zero(self, law, corpus, means):
+        ground = self.ground(law, corpus, means)
+        shares = law.shares(ground, 20)
+        assert len(shares.order) == len(shares.weights) == len(set(shares.order.tolist()))
+        assert set(shares.order.tolist()) <= set(range(len(ground.names)))
+        assert (shares.weights > 0).all()
+        assert np.isfinite(shares.weights).all()
+
+    def test_the_same_seed_gives_the_same_shares(self, law, corpus, means):
+        ground = self.ground(law, corpus, means)
+        first, again = law.shares(ground, 20), law.shares(ground, 20)
+        assert first.order.tolist() == again.order.tolist()
+        assert first.weights.tobytes() == again.weights.tobytes()
+
+    def test_parameters_can_be_written_and_tell_the_law_apart(self, law, corpus, means):
+        written = json.dumps({"name": law.name, **law.parameters()}, allow_nan=False)
+        others = [other for other in LAW_CASES.values() if other != law]
+        assert written not in [json.dumps({"name": o.name, **o.parameters()}) for o in others]
+
+    def test_it_is_registered_under_its_name(self, law, corpus, means):
+        assert LAWS[law.name] is type(law)
+
+    @pytest.mark.parametrize("total", [0, 1, 7, 20, 29])
+    def test_budgets_sum_and_fit(self, law, corpus, means, total):
+        given = allot(corpus.groups, law, means=means, total=total, seed=5)
+        tasks = corpus.groups.tasks()
+        assert given.groups.sum() == given.tasks.sum() == total
+        assert (given.groups >= 0).all()
+        assert (given.groups <= corpus.groups.rows).all()
+        by_task = [
+            given.groups[a:b].sum()
+            for a, b in zip(tasks.first_group[:-1], tasks.first_group[1:], strict=True)
+        ]
+        assert given.tasks.tolist() == by_task
+        assert given.asked.sum() == total
+        if total:
+            assert given.weights.sum() == pytest.approx(1)
+
+    def test_more_rows_than_the_corpus_holds_is_an_error(self, law, corpus, means):
+        with pytest.raises(BudgetError) as caught:
+            allot(corpus.groups, law, means=means, total=62, seed=5)
+        assert (caught.value.asked, caught.value.available) == (62, 61)
+
+
+def test_examples_proportional_mixing_gives_each_task_its_share_of_the_corpus(corpus):
+    given = allot(corpus.groups, Proportional(), means=None, total=30, seed=0)
+    exact = 30 * corpus.groups.tasks().rows / corpus.num_rows
+    assert (np.abs(given.tasks - exact) < 1).all()
+
+
+def test_equal_mixing_fills_small_tasks_and_shares_the_rest_equally(corpus):
+    given = allot(corpus.groups, Equal(), means=None, total=40, seed=0)
+    by_name = dict(zip(corpus.groups.tasks().task, given.tasks.tolist(), strict=True))
+    assert by_name == {"anli": 14, "boolq": 13, "cot": 1, "qa": 12}
+
+
+@pytest.mark.parametrize("total", [0, 1, 30, 60, 61])
+def test_random_rows_counts_the_lowest_draws_of_all_rows(corpus, total):
+    given = allot(corpus.groups, RandomRows(), means=None, total=total, seed=11)
+    sample = np.argsort(draws(11, ROW_ORDER, 0, corpus.num_rows), kind="stable")[:total]
+    group = np.repeat(np.arange(len(corpus.groups)), corpus.groups.rows)
+    assert (
+        given.groups.tolist() == np.bincount(group[sample], minlength=len(corpus.groups)).tolist()
+    )
+
+
+def test_taylor_softmax_takes_the_first_tasks_of_the_greedy_order_over_all(corpus, means):
+    ground = task_ground(corpus.groups, means=means, seed=0)
+    chosen = task_gains(means, TaylorSoftmax().function)
+    shares = TaylorSoftmax(num_tasks=2).shares(ground, 10)
+    assert shares.order.tolist() == chosen.items[:2].tolist()
+    raw = 1 + chosen.gains[:2] + chosen.gains[:2] ** 2 / 2
+    np.testing.assert_allclose(shares.weights, raw / raw.sum(), rtol=1e-15)
+
+
+def test_random_tasks_share_equally_and_change_with_the_seed(corpus):
+    law = TaylorSoftmax(RandomTasks(), num_tasks=3)
+    orders = set()
+    for seed in range(20):
+        shares = law.shares(task_ground(corpus.groups, seed=seed), 10)
+        assert len(set(shares.weights.tolist())) == 1
+        orders.add(tuple(shares.order.tolist()))
+    assert len(orders) > 5
+
+
+def test_chosen_tasks_that_hold_too_little_are_an_error_that_says_by_how_much(corpus):
+    law = TaylorSoftmax(RandomTasks(), num_tasks=1)
+    with pytest.raises(
+        BudgetError, match=r"the 1 chosen tasks hold .* fewer than the 60"
+    ) as caught:
+        allot(corpus.groups, law, means=None, total=60, seed=1)
+    assert "raise num_tasks" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "options", [{"num_tasks": 0}, {"temperature": 0.0}, {"temperature": float("nan")}]
+)
+def test_unusable_options_are_an_error_before_any_work(options):
+    with pytest.raises(ConfigError) as caught:
+        TaylorSoftmax(**options)
+    assert caught.value.place == next(iter(options))
+
+
+def test_more_tasks_than_there_are_is_an_error_with_both_numbers(corpus, means):
+    with pytest.raises(ConfigError, match="5 tasks are asked for and the corpus has 4"):
+        allot(corpus.groups, TaylorSoftmax(num_tasks=5), means=means, total=3, seed=0)
+
+
+def test_missing_means_are_an_error(corpus):
+    with pytest.raises(InputError, match="mean vector"):
+        allot(corpus.groups, TaylorSoftmax(), means=None, total=3, seed=0)
+
+
+def test_task_means_are_the_exact_means_of_the_stored_rows(corpus, monkeypatch):
+    monkeypatch.setattr("smartx.weights.means.CHUNK", 5)  # several chunks a task
+    vectors, tasks = vectors_for(corpus), corpus.groups.tasks()
+    found = task_means(vectors, tasks)
+    for place, (start, rows) in enumerate(zip(tasks.start, tasks.rows, strict=True)):
+        exact = vectors.table[start : start + rows].astype(np.int64).sum(axis=0) / rows
+        assert found[place].tobytes() == exact.tobytes()
+
+
+def test_a_law_is_described_by_its_name_and_options():
+    assert described(TaylorSoftmax().function) == {"name": "graph-cut", "penalty": 0.4}
+    assert described(RandomTasks()) == {"name": "random-tasks"}
+
+
+def test_a_ground_of_no_groups_has_no_shares():
+    empty = np.zeros(0, dtype=np.int64)
+    assert len(RandomRows().shares(Ground([], empty, empty, None, 0), 0).order) == 0
