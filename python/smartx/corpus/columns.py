@@ -182,10 +182,12 @@ def _is_turns(values: Sequence[Any]) -> bool:
 
 
 def _is_name(values: Sequence[Any]) -> bool:
+    """Whether most cells are short enough to be names, or numbers."""
     present = [value for value in values if value is not None]
-    if any(isinstance(value, (list, dict)) for value in present):
+    names = [str(value) for value in present if not isinstance(value, (list, dict))]
+    if 2 * len(names) < len(present):
         return False
-    return sum(len(str(value)) for value in present) <= NAME_LENGTH * len(present)
+    return sum(map(len, names)) <= NAME_LENGTH * len(names)
 
 
 def _is_category(values: Sequence[Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ class Corpus:
     num_source_rows: int
     groups: Groups
     manifest: dict[str, Any]
+    _verified: set[str] = field(default_factory=set, repr=False)
 
     def prompts(self, start: int, stop: int) -> list[str]:
         """The texts to embed of rows start..stop-1."""
@@ -129,7 +130,9 @@ class Corpus:
     def _range(self, start: int, stop: int, columns: list[str]) -> pa.Table:
         if not 0 <= start <= stop <= self.num_rows:
             raise InputError(f"rows {start}..{stop} are not within 0..{self.num_rows}")
-        ids = np.arange(start, max(stop, min(start + 1, self.num_rows)), dtype=np.int64)
+        # Where no row is asked for, one is read all the same, for the types of the columns.
+        first = min(start, self.num_rows - 1)
+        ids = np.arange(first, max(stop, first + 1), dtype=np.int64)
         parts = list(self._take(ids, columns))
         return pa.concat_tables(parts).slice(0, stop - start)
 
@@ -140,6 +143,7 @@ class Corpus:
             path = self.folder / rows_file(int(number[part.start]))
             inside = row_ids[part] - number[part.start] * ROWS_PER_FILE
             try:
+                self._verify(path)
                 yield from _take_from(path, inside, columns)
             except (OSError, pa.ArrowException) as problem:
                 raise StoreError(
@@ -147,6 +151,16 @@ class Corpus:
                     place=str(path),
                     fix="delete the corpus folder and run `smartx ingest` again",
                 ) from None
+
+    def _verify(self, path: Path) -> None:
+            wanted = [
+                entry["sha256"] for entry in self.manifest["files"] if entry["name"] == path.name
+            ]
+        if path.name not in self._verified:
+            wanted = [e["sha256"] for e in self.manifest["files"] if e["name"] == path.name]
+            if wanted != [file_digest(path)]:
+                raise OSError("its bytes are not those that were written")
+            self._verified.add(path.name)
 
 
 def _take_from(path: Path, inside: NDArray[np.int64], columns: list[str]) -> Iterator[pa.Table]:

@@ -162,8 +162,9 @@ def _as_turns(value: Any, speaker: str, column: str, unkept: set[str]) -> list[d
                 f"wrong type: {column}", f"a turn is {json_kind(turn)}, not an object"
             )
         role = next((turn[key] for key in _ROLE_KEYS if turn.get(key) is not None), None)
-        if not isinstance(role, str):
+        if role is None:
             raise _UnusableError(f"wrong type: {column}", "a turn has no role")
+        role = _text(role, column)
         content = next((turn[key] for key in _CONTENT_KEYS if turn.get(key) is not None), "")
         unkept |= {key for key, extra in turn.items() if extra is not None}
         turns.append({"role": _ROLES.get(role, role), "content": _content(content, column)})

@@ -1,0 +1,90 @@
+"""Small source files of every kind, and an independent account of what ingest must make of them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+FLAN = {
+    "inputs": "2 + 2 =",
+    "targets": "4",
+    "task_source": "maths",
+    "task_name": "sums",
+    "template_type": "zs_opt",
+}
+
+
+class Notes:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes, self.done, self.total = [], {}, {}
+
+    def start(self, step, total, unit):
+        self._step = step
+        self.total[step], self.done[step] = total, 0
+
+    def advance(self, amount):
+        self.done[self._step] += amount
+
+    def finish(self):
+        pass
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+def compressed(content: bytes, ending: str) -> bytes:
+    if ending.endswith(".gz"):
+        return gzip.compress(content, mtime=0)
+    if ending.endswith(".zst"):
+        return pa.compress(content, codec="zstd", asbytes=True)
+    return content
+
+
+def write_rows(path: Path, rows: list) -> Path:
+    """Rows (dicts; for JSON Lines also ready lines as bytes) in the format that the ending says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        names = dict.fromkeys(name for row in rows for name in row)
+        pq.write_table(pa.table({n: [row.get(n) for row in rows] for n in names}), path)
+    else:
+        lines = [r if isinstance(r, bytes) else json.dumps(r).encode() for r in rows]
+        path.write_bytes(compressed(b"".join(line + b"\n" for line in lines), path.name))
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+def dropped(folder: Path) -> list[dict]:
+    return pq.read_table(folder / "dropped.parquet").to_pylist()
+
+
+def table_of(corpus) -> list[dict]:
+    """Every row with the names of its group, by row id."""
+    import numpy as np
+
+    rows = corpus.rows(np.arange(corpus.num_rows)).to_pylist()
+    for row in rows:
+        group = row["group_id"]
+        row["name"] = tuple(
+            getattr(corpus.groups, role)[group] for role in ("source", "task", "template")
+        )
+    return rows
+
+
+def real_corpus(name: str) -> Path:
+    """A real corpus, where this machine has it."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("SMARTX_DATA", beside)) / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here (set SMARTX_DATA)")
+    return path

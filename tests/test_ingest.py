@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest_files import FLAN, Notes, dropped, real_corpus, table_of, tree, write_rows
+from smartx.corpus import Columns, ingest
+from smartx.corpus.grouping import ARRIVAL, Arrivals
+from smartx.errors import CorpusError
+
+ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+USER, BOT = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}
+SYSTEM = {"role": "system", "content": "Be kind."}
+
+
+def ingest_rows(folder, rows, ending=".jsonl", **options):
+    path = write_rows(folder / f"in/file{ending}", rows)
+    return ingest([path], folder / "out", **options)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    ("row", "prompt", "response", "messages"),
+    [
+        (FLAN, "2 + 2 =", "4", None),
+        ({"prompt": "a", "response": "b"}, "a", "b", None),
+        ({"prompt": "a", "completion": "b"}, "a", "b", None),
+        ({"instruction": "a", "input": "x", "output": "b"}, "a\n\nx", "b", None),
+        ({"instruction": "a", "input": " ", "output": "b"}, "a", "b", None),
+        ({"instruction": "a", "input": None, "output": "b"}, "a", "b", None),
+        ({"messages": [USER, BOT]}, "hi", "hello", [USER, BOT]),
+        (
+            {"messages": [SYSTEM, USER, BOT, USER, BOT, USER]},
+            "Be kind.\n\nhi\n\nhello\n\nhi",
+            "hello",
+            [SYSTEM, USER, BOT, USER, BOT, USER],
+        ),
+        (
+            {
+                "conversations": [
+                    {"from": "human", "value": "hi"},
+                    {"from": "gpt", "value": "hello"},
+                ]
+            },
+            "hi",
+            "hello",
+            [USER, BOT],
+        ),
+        (
+            {"prompt": [SYSTEM, USER], "completion": [BOT]},
+            "Be kind.\n\nhi",
+            "hello",
+            [SYSTEM, USER, BOT],
+        ),
+        (
+            {"input": [USER], "output": "hello", "system_prompt": "Be kind."},
+            "Be kind.\n\nhi",
+            "hello",
+            [SYSTEM, USER, BOT],
+        ),
+        (
+            {"system": "Be kind.", "prompt": "hi", "response": "hello"},
+            "Be kind.\n\nhi",
+            "hello",
+            [SYSTEM, USER, BOT],
+        ),
+        ({"system": "", "prompt": "hi", "response": "hello"}, "hi", "hello", None),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}, BOT]},
+            "hi",
+            "hello",
+            [USER, BOT],
+        ),
+    ],
+)
+def test_every_layout_gives_its_prompt_response_and_turns(
+    tmp_path, ending, row, prompt, response, messages
+):
+    if ending == ".parquet" and isinstance(row.get("messages", [{}])[0].get("content"), list):
+        row = {
+            "messages": [
+                {**USER, "content": [{"type": "text", "text": "hi"}]},
+                {**BOT, "content": [{"type": "text", "text": "hello"}]},
+            ]
+        }
+    (found,) = ingest_rows(tmp_path, [row], ending).rows(np.array([0])).to_pylist()
+    assert (found["prompt"], found["response"], found["messages"]) == (prompt, response, messages)
+    assert (found["origin_file"], found["origin_row"]) == (0, 1)
+
+
+HOSTILE = [
+    (b'{"prompt": "\xff", "response": "r"}', "not UTF-8"),
+    (b'{"prompt": "\\ud800", "response": "r"}', "not JSON"),
+    (b'{"prompt": NaN, "response": "r"}', "not JSON"),
+    (b"[" * 200_000, "not JSON"),
+    (b"[1, 2]", "not an object"),
+    (b"{}", "no prompt"),
+    ({"prompt": None, "response": "r"}, "no prompt"),
+    ({"prompt": "p"}, "no response"),
+    ({"prompt": "p", "response": None}, "no response"),
+    ({"prompt": " \n\t ", "response": "r"}, "empty prompt"),
+    ({"prompt": "p", "response": ""}, "empty response"),
+    ({"prompt": 3, "response": "r"}, "wrong type: prompt"),
+    ({"prompt": "p", "response": {"a": 1}}, "wrong type: response"),
+    ({"prompt": "p", "response": "r", "task": ["a"]}, "wrong type: task"),
+    ({"prompt": [{"role": "user"}], "response": "r"}, "empty prompt"),
+    ({"prompt": [3], "response": "r"}, "wrong type: prompt"),
+]
+
+
+def test_every_unusable_row_is_dropped_under_its_reason_with_file_and_line(tmp_path):
+    good = {"prompt": "p", "response": "r", "task": "t"}
+    lines = [line for bad, _ in HOSTILE for line in (good, bad, b"")]
+    progress = Notes()
+    corpus = ingest_rows(tmp_path, lines, progress=progress)
+    found = dropped(tmp_path / "out")
+    assert [(d["line"], d["reason"]) for d in found] == [
+        (3 * i + 2, reason) for i, (_, reason) in enumerate(HOSTILE)
+    ]
+    assert [d["source_position"] for d in found] == list(range(1, 2 * len(HOSTILE), 2))
+    assert {d["file"] for d in found} == {"file.jsonl"}
+    counts = corpus.manifest["rows"]
+    assert counts["dropped"] == Counter(reason for _, reason in HOSTILE)
+    assert counts["read"] == counts["kept"] + len(HOSTILE) == corpus.num_source_rows
+    assert corpus.source_positions(0, len(HOSTILE)).tolist() == list(range(0, 2 * len(HOSTILE), 2))
+    for reason in counts["dropped"]:
+        assert any(f"dropped, {reason}: {tmp_path}/in/file.jsonl:" in n for n in progress.notes)
+
+
+@pytest.mark.parametrize(
+    ("turns", "reason"),
+    [
+        ([USER], "no assistant turn"),
+        ([], "no assistant turn"),
+        ([BOT], "empty prompt"),
+        ([USER, {"role": "assistant", "content": None}], "empty response"),
+        (None, "no prompt"),
+        ("text", "wrong type: messages"),
+        ([USER, "text"], "wrong type: messages"),
+        ([{"content": "x"}, BOT], "wrong type: messages"),
+        ([{"role": "user", "content": 5}, BOT], "wrong type: messages"),
+    ],
+)
+def test_conversations_that_cannot_be_used_are_dropped_under_their_reason(tmp_path, turns, reason):
+    ingest_rows(tmp_path, [{"messages": [USER, BOT]}, {"messages": turns}])
+    assert [(d["line"], d["reason"]) for d in dropped(tmp_path / "out")] == [(2, reason)]
+
+
+def test_what_turns_carry_beyond_role_and_content_is_said(tmp_path):
+    progress = Notes()
+    ingest_rows(tmp_path, [{"messages": [USER, {**BOT, "tool_calls": "[]"}]}], progress=progress)
+    assert any('"tool_calls"' in note for note in progress.notes)
+
+
+def test_parquet_cells_that_are_not_utf8_or_null_are_dropped_one_by_one(tmp_path):
+    path = tmp_path / "a.parquet"
+    binary = pa.array([b"ok", b"\xff", b"", None, b"ok too"], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 5, binary.buffers())
+    for column in (binary, text):
+        pq.write_table(
+            pa.table({"prompt": column, "response": ["r"] * 5}), path, store_schema=False
+        )
+        corpus = ingest([path], tmp_path / "out")
+        assert corpus.prompts(0, 2) == ["ok", "ok too"]
+        assert [(d["line"], d["reason"]) for d in dropped(tmp_path / "out")] == [
+            (2, "not UTF-8"),
+            (3, "empty prompt"),
+            (4, "no prompt"),
+        ]
+
+
+def test_parquet_conversations_with_broken_text_are_dropped(tmp_path):
+    rows = [
+        [{"role": b"user", "content": c}, {"role": b"assistant", "content": b"x"}]
+        for c in (b"good", b"\xff")
+    ]
+    binary = pa.array(rows, pa.list_(pa.struct([("role", pa.binary()), ("content", pa.binary())])))
+    contents = binary.flatten().field("content")
+    text = pa.Array.from_buffers(pa.string(), len(contents), contents.buffers())
+    roles = binary.flatten().field("role").cast(pa.string())
+    turns = pa.StructArray.from_arrays([roles, text], ["role", "content"])
+    path = tmp_path / "a.parquet"
+    for column in (binary, pa.ListArray.from_arrays(binary.offsets, turns)):
+        pq.write_table(pa.table({"messages": column}), path, store_schema=False)
+        corpus = ingest([path], tmp_path / "out", columns=Columns(messages="messages"))
+        assert corpus.prompts(0, 1) == ["good"]
+        assert [(d["line"], d["reason"]) for d in dropped(tmp_path / "out")] == [(2, "not UTF-8")]
+
+
+def test_columns_of_the_wrong_type_are_not_taken_for_text(tmp_path):
+    with pytest.raises(CorpusError, match='"prompt", "response"'):
+        ingest_rows(tmp_path, [{"prompt": 3, "response": "r"}], ".parquet")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_task_names_are_kept_as_they_are_and_never_become_file_names(tmp_path, ending):
+    names = [
+        "../../x",
+        "a/b",
+        "n" * 300,
+        "Twin",
+        "twin",
+        "CON",
+        "<script>",
+        "nul\0",
+        "\x1b[31m",
+        "ü",
+    ]
+    rows = [{"prompt": "p", "response": "r", "task": name} for name in names]
+    corpus = ingest_rows(tmp_path, rows, ending)
+    assert corpus.groups.task == sorted(names)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "dropped.parquet",
+        "groups.parquet",
+        "manifest.json",
+        "rows-00000.parquet",
+    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_numbers_and_truth_values_are_names_of_tasks(tmp_path):
+    rows = [{"prompt": "p", "response": "r", "task": task} for task in (10, 9, True)]
+    assert ingest_rows(tmp_path / "a", rows).groups.task == ["10", "9", "true"]
+    assert ingest_rows(tmp_path / "b", rows[:2], ".parquet").groups.task == ["10", "9"]
+
+
+def test_hugging_face_labels_become_their_names(tmp_path):
+    feature = {"names": ["sums", "rhymes"], "_type": "ClassLabel"}
+    note = json.dumps({"info": {"features": {"task_name": feature}}})
+    schema = pa.schema(
+        [("prompt", pa.string()), ("response", pa.string()), ("task_name", pa.int64())],
+        metadata={"huggingface": note},
+    )
+    rows = {"prompt": ["a", "b", "c"], "response": ["x"] * 3, "task_name": [1, 0, -1]}
+    pq.write_table(pa.table(rows, schema=schema), tmp_path / "a.parquet")
+    corpus = ingest([tmp_path / "a.parquet"], tmp_path / "out")
+    assert corpus.groups.task == ["a", "rhymes", "sums"]  # -1: no label, so the file's name
+    assert corpus.prompts(0, 3) == ["c", "a", "b"]
+
+
+def test_rows_without_a_task_get_the_name_of_their_file_and_task_name_overrules(tmp_path):
+    row = {"prompt": "p", "response": "r"}
+    files = [
+        write_rows(tmp_path / f"in/{n}.jsonl", [row])
+        for n in ("x-00000-of-00002", "x-00001-of-00002", "y")
+    ]
+    groups = ingest(files, tmp_path / "out").groups
+    assert list(zip(groups.source, groups.task, groups.rows, strict=True)) == [
+        ("x", "x", 2),
+        ("y", "y", 1),
+    ]
+    groups = ingest(files, tmp_path / "out", task_name="all").groups
+    assert list(zip(groups.source, groups.task, groups.rows, strict=True)) == [("", "all", 3)]
+
+
+def test_empty_responses_are_kept_on_request_but_missing_ones_are_not(tmp_path):
+    rows = [{"prompt": "p", "response": r} for r in ("", "  ", "x", None)]
+    corpus = ingest_rows(tmp_path, rows, keep_empty_responses=True)
+    assert corpus.rows(np.arange(3)).column("response").to_pylist() == ["", "  ", "x"]
+    assert corpus.manifest["rows"]["dropped"] == {"no response": 1}
+
+
+def test_a_corpus_with_no_usable_row_is_an_error_that_shows_the_reasons(tmp_path):
+    with pytest.raises(CorpusError) as caught:
+        ingest_rows(tmp_path, [{"prompt": "p", "response": ""}, b"{"])
+    for part in ("no row can be used", "empty response", "not JSON", "file.jsonl:2"):
+        assert part in str(caught.value)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"{}\n{}\n", b"[\n{}\n]\n"])
+def test_a_file_without_rows_is_an_error(tmp_path, content):
+    (tmp_path / "a.jsonl").write_bytes(content)
+    with pytest.raises(CorpusError, match="no row can be used"):
+        ingest([tmp_path / "a.jsonl"], tmp_path / "out")
+
+
+def test_a_failed_ingest_leaves_no_half_written_file(tmp_path):
+    good = write_rows(tmp_path / "a.jsonl", [FLAN] * 9)
+    bad = tmp_path / "b.parquet"
+    bad.write_bytes(b"PAR1 not really")
+    with pytest.raises(CorpusError, match=r"b\.parquet"):
+        ingest([good, bad], tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+names = st.sampled_from(["", "a", "B", "b", "é", "\U0001f600", "ab"])
+row = st.fixed_dictionaries(
+    {
+        "inputs": st.sampled_from(["p", "q", "", None]),
+        "targets": st.sampled_from(["r", ""]),
+        "task_source": names,
+        "task_name": names,
+        "template_type": names,
+    }
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    files=st.lists(
+        st.tuples(st.sampled_from(ENDINGS), st.lists(row, min_size=1, max_size=12)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_corpus_is_its_usable_rows_sorted_by_group_and_then_by_arrival(files, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    paths = [write_rows(folder / f"f{i}{ending}", rows) for i, (ending, rows) in enumerate(files)]
+    arrived = [
+        (row, number, line)
+        for number, (_, rows) in enumerate(files)
+        for line, row in enumerate(rows, 1)
+    ]
+    kept = [
+        (
+            tuple(row[c] for c in ("task_source", "task_name", "template_type")),
+            place,
+            row,
+            number,
+            line,
+        )
+        for place, (row, number, line) in enumerate(arrived)
+        if row["inputs"] and row["targets"]
+    ]
+    if not kept:
+        with pytest.raises(CorpusError):
+            ingest(paths, folder / "out")
+        return
+    kept.sort(key=lambda item: item[:2])
+    corpus = ingest(paths, folder / "out")
+    found = table_of(corpus)
+    assert [
+        (r["name"], r["prompt"], r["response"], r["origin_file"], r["origin_row"]) for r in found
+    ] == [(name, r["inputs"], r["targets"], number, line) for name, _, r, number, line in kept]
+    assert [r["row_id"] for r in found] == list(range(len(kept)))
+    assert corpus.source_positions(0, len(kept)).tolist() == [place for _, place, *_ in kept]
+    assert corpus.prompts(0, len(kept)) == [r["inputs"] for _, _, r, _, _ in kept]
+    assert corpus.num_source_rows == len(arrived) == len(kept) + len(dropped(folder / "out"))
+
+
+def arrivals_of(folder, count, seed, **limits):
+    random = np.random.default_rng(seed)
+    arrivals = Arrivals(folder, **limits)
+    for start in range(0, count, 7):
+        n = min(7, count - start)
+        texts = pa.array(["x" * int(k) for k in random.integers(0, 50, n)], pa.large_string())
+        task = pa.array([f"t{k}" for k in random.integers(0, 5, n)])
+        ids = pa.array(np.arange(start, start + n))
+        turns = pa.nulls(n, ARRIVAL.field("messages").type)
+        files = pa.array(np.zeros(n, dtype=np.int32))
+        arrivals.add(
+            pa.RecordBatch.from_arrays([texts, texts, turns, files, ids, ids], schema=ARRIVAL),
+            (task, task, task),
+        )
+    return arrivals
+
+
+@pytest.mark.parametrize("bucket_bytes", [1, 500, 2_000])
+def test_rows_that_are_placed_in_many_buckets_come_as_in_one(tmp_path, bucket_bytes):
+    found = []
+    for size in (1 << 30, bucket_bytes):
+        arrivals = arrivals_of(tmp_path, 100, 3, rows_per_file=6, bucket_bytes=size)
+        tables = list(arrivals.placed(arrivals.order()))
+        arrivals.close()
+        found.append(tables)
+    whole, pieces = found
+    assert len(whole) == 1
+    assert len(pieces) > 2
+    assert all(piece.num_rows % 6 == 0 for piece in pieces[:-1])
+    assert pa.concat_tables(pieces).to_pylist() == whole[0].to_pylist()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_sources_give_the_same_bytes_wherever_they_and_the_corpus_lie(tmp_path):
+    rows = [{**FLAN, "task_name": f"t{i % 7}", "inputs": f"{i}"} for i in range(500)]
+    trees = []
+    for place in ("here", "there/deep"):
+        write_rows(tmp_path / place / "in/a.jsonl", [*rows, b"{"])
+        write_rows(tmp_path / place / "in/b.parquet", rows)
+        out = tmp_path / place / "out"
+        ingest([tmp_path / place / "in"], out)
+        trees.append(tree(out))
+    assert trees[0] == trees[1]
+    assert str(tmp_path).encode() not in b"".join(trees[0].values())
+
+
+def test_an_unchanged_corpus_is_used_again_and_a_changed_one_is_redone(tmp_path):
+    progress, out = Notes(), tmp_path / "out"
+    first = ingest_rows(tmp_path, [FLAN, FLAN])
+    stamp = (out / "rows-00000.parquet").stat().st_mtime_ns
+    again = ingest([tmp_path / "in/file.jsonl"], out, progress=progress)
+    assert "used again" in "".join(progress.notes)
+    assert (out / "rows-00000.parquet").stat().st_mtime_ns == stamp
+    assert again.digest == first.digest
+    changed = ingest_rows(tmp_path, [FLAN, {**FLAN, "inputs": "3 + 3 ="}])
+    assert changed.prompts(0, 2) == ["2 + 2 =", "3 + 3 ="]
+    options = [
+        {"columns": Columns(task="inputs")},
+        {"task_name": "x"},
+        {"keep_empty_responses": True},
+    ]
+    digests = [ingest([tmp_path / "in/file.jsonl"], out, **o).digest for o in options]
+    assert len({first.digest, changed.digest, *digests}) == 5
+
+
+def test_files_of_an_earlier_corpus_do_not_stay(tmp_path):
+    ingest_rows(tmp_path, [FLAN])
+    (tmp_path / "out" / "rows-00007.parquet").write_bytes(b"old")
+    (tmp_path / "out" / ".arrivals.tmp.1.arrow").write_bytes(b"killed")
+    ingest_rows(tmp_path, [FLAN, FLAN])
+    assert sorted(tree(tmp_path / "out")) == [
+        "dropped.parquet",
+        "groups.parquet",
+        "manifest.json",
+        "rows-00000.parquet",
+    ]
+
+
+@pytest.mark.corpus
+def test_t0_keeps_all_but_its_empty_responses(tmp_path):
+    path = real_corpus("t0.parquet")
+    corpus = ingest([path], tmp_path / "out")
+    assert (corpus.num_rows, corpus.manifest["rows"]["dropped"]) == (
+        53_785,
+        {"empty response": 1_400},
+    )
+    corpus = ingest([path], tmp_path / "out", keep_empty_responses=True)
+    assert corpus.num_rows == 55_185
+    assert (len(corpus.groups), len(corpus.groups.tasks())) == (283, 37)
+    table = pq.read_table(path)
+    positions = corpus.source_positions(0, corpus.num_rows)
+    assert sorted(positions.tolist()) == list(range(55_185))
+    assert corpus.prompts(0, 55_185) == table.column("inputs").take(positions).to_pylist()
+
+
+@pytest.mark.corpus
+@pytest.mark.slow
+def test_bigbench_goes_through(tmp_path, capsys):
+    import time
+
+    start = time.perf_counter()
+    corpus = ingest([real_corpus("bigbench.parquet")], tmp_path / "out")
+    with capsys.disabled():
+        print(f"\nbigbench: {corpus.num_source_rows:,} rows in {time.perf_counter() - start:.1f} s")
+    assert (corpus.num_rows, len(corpus.groups.tasks())) == (317_381, 972)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingest_files import FLAN, Notes, write_rows
+from smartx.corpus import Columns, ingest
+from smartx.corpus.columns import find_layout
+from smartx.corpus.formats import Sample
+from smartx.corpus.sources import SourceFile
+from smartx.errors import CorpusError, InputError
+
+LONG = "Read the following passage with care and then answer the question below. " * 3
+TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+FILE = SourceFile(path=Path("x.jsonl"), name="x", format="jsonl", compression=None)
+
+
+def sample_of(**columns):
+    return Sample(tuple(columns), columns)
+
+
+def roles(wanted=Columns(), one_task=False, **columns):  # noqa: B008
+    return find_layout(sample_of(**columns), wanted, FILE, one_task=one_task).roles()
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (
+            {name: [value] for name, value in FLAN.items()},
+            {
+                "prompt": "inputs",
+                "response": "targets",
+                "source": "task_source",
+                "task": "task_name",
+                "template": "template_type",
+            },
+        ),
+        (  # flan-v2 by chiayewken: `source` is the prompt
+            {
+                "source": [LONG],
+                "target": ["a"],
+                "task_name": ["t"],
+                "task_source": ["Flan2021"],
+                "template_type": ["zs"],
+                "template_idx": [3],
+            },
+            {
+                "prompt": "source",
+                "response": "target",
+                "source": "task_source",
+                "task": "task_name",
+                "template": "template_type",
+            },
+        ),
+        (  # tulu-3
+            {"id": ["1"], "messages": [TURNS], "source": ["ai2-adapt-dev/x"]},
+            {"messages": "messages", "task": "source"},
+        ),
+        (
+            {"messages": [TURNS], "dataset": ["flan_v2"], "dataset_source": ["tulu"]},
+            {"messages": "messages", "task": "dataset_source"},
+        ),
+        (
+            {
+                "conversations": [[{"from": "human", "value": "x"}]],
+                "source": [None],
+                "category": ["c"],
+            },
+            {"messages": "conversations", "task": "category"},
+        ),
+        (
+            {"instruction": ["i"], "input": [""], "output": ["o"]},
+            {"prompt": "instruction", "extra": "input", "response": "output"},
+        ),
+        (  # dolly
+            {"instruction": ["i"], "context": ["c"], "response": ["r"], "category": ["open_qa"]},
+            {
+                "prompt": "instruction",
+                "extra": "context",
+                "response": "response",
+                "task": "category",
+            },
+        ),
+        ({"prompt": ["p"], "completion": ["c"]}, {"prompt": "prompt", "response": "completion"}),
+        ({"prompt": ["p"], "response": ["r"], "messages": [TURNS]}, {"messages": "messages"}),
+        (
+            {"prompt": ["p"], "response": ["r"], "messages": ["text"]},
+            {"prompt": "prompt", "response": "response"},
+        ),
+        ({"query": ["q"], "response": ["r"]}, {"prompt": "query", "response": "response"}),
+        ({"question": ["q"], "answer": ["a"]}, {"prompt": "question", "response": "answer"}),
+        (  # Llama-Nemotron
+            {"input": [TURNS[:1]], "output": ["o"], "system_prompt": ["s"], "category": ["math"]},
+            {
+                "prompt": "input",
+                "response": "output",
+                "system": "system_prompt",
+                "task": "category",
+            },
+        ),
+        (
+            {"prompt": ["p"], "response": ["r"], "source": [LONG]},
+            {"prompt": "prompt", "response": "response"},
+        ),
+        (
+            {"prompt": ["p"] * 40, "response": ["r"] * 40, "source": [f"id{i}" for i in range(40)]},
+            {"prompt": "prompt", "response": "response"},
+        ),
+        (
+            {"prompt": ["p"] * 40, "response": ["r"] * 40, "task": [f"id{i}" for i in range(40)]},
+            {"prompt": "prompt", "response": "response", "task": "task"},
+        ),
+        (
+            {"prompt": ["p"], "response": ["r"], "task": [LONG], "topic": [7]},
+            {"prompt": "prompt", "response": "response", "task": "topic"},
+        ),
+    ],
+)
+def test_columns_of_known_sets_are_found(columns, expected):
+    assert roles(**columns) == expected
+
+
+def test_what_the_caller_names_wins_over_every_rule():
+    row = {name: [value] for name, value in FLAN.items()} | {"q": ["a"], "kind": ["b"]}
+    found = roles(Columns(prompt="q", task="kind", source="inputs", template="task_name"), **row)
+    assert found == {
+        "prompt": "q",
+        "response": "targets",
+        "source": "inputs",
+        "task": "kind",
+        "template": "task_name",
+    }
+
+
+def test_a_named_response_leaves_the_prompt_to_the_rules():
+    assert roles(Columns(response="r"), instruction=["i"], input=["x"], r=["a"]) == {
+        "prompt": "instruction",
+        "extra": "input",
+        "response": "r",
+    }
+
+
+def test_one_task_from_outside_looks_for_no_task_column():
+    assert "task" not in roles(one_task=True, prompt=["p"], response=["r"], task=["t"])
+
+
+@pytest.mark.parametrize("wanted", [Columns(), Columns(prompt="p"), Columns(response="p")])
+def test_columns_that_cannot_be_told_are_listed_with_the_option_to_pass(wanted):
+    with pytest.raises(CorpusError) as caught:
+        roles(wanted, p=["x"], body=["y"])
+    for hint in ('"p"', '"body"', "--prompt-column", "--response-column", "--messages-column"):
+        assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize("role", ["prompt", "response", "system", "messages", "source", "task"])
+def test_a_named_column_that_is_not_there_is_an_error_with_its_option(role):
+    with pytest.raises(CorpusError, match=f"--{role}-column"):
+        roles(Columns(**{role: "nope"}), prompt=["p"], response=["r"])
+
+
+def test_the_guess_and_its_reasons_are_said_once_per_kind_of_file(tmp_path):
+    row = {"prompt": "p", "response": "r", "source": LONG}
+    for name in "abc":
+        write_rows(tmp_path / f"{name}.jsonl", [row])
+    progress = Notes()
+    ingest([tmp_path], tmp_path / "out", progress=progress)
+    (note,) = progress.notes
+    assert 'prompt "prompt", response "response"' in note
+    assert '"source" was not taken as the task' in note
+
+
+def test_a_task_name_and_a_task_column_exclude_each_other(tmp_path):
+    with pytest.raises(InputError, match="exclude"):
+        ingest([tmp_path], tmp_path / "out", columns=Columns(task="t"), task_name="x")
