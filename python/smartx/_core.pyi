@@ -47,3 +47,57 @@ def min_similarity(rows: _Rows, level: str = "", threads: int = 1) -> int: ...
 def kernel16(rows: _Rows, level: str = "", threads: int = 1) -> NDArray[np.uint16]: ...
 
 # ---- cpp/bindings/selection.cpp: set functions and greedy ----
+
+class ObjectiveKind:
+    facility_location: ObjectiveKind
+    graph_cut: ObjectiveKind
+    log_det: ObjectiveKind
+
+class Optimizer:
+    naive: Optimizer
+    lazy: Optimizer
+    stochastic: Optimizer
+    lazier_than_lazy: Optimizer
+
+# items, gains, evaluations, gap of the certificate where asked for
+_Chosen = tuple[NDArray[np.int32], NDArray[np.float64], int, float | None]
+
+def maximize_rows(
+    rows: _Rows,
+    kind: ObjectiveKind,
+    parameter: float,
+    budget: int,
+    optimizer: Optimizer,
+    seed: int,
+    epsilon: float,
+    threads: int,
+    certificate: bool,
+) -> _Chosen: ...
+def maximize_graph(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    weights: _Weights,
+    kind: ObjectiveKind,
+    parameter: float,
+    budget: int,
+    optimizer: Optimizer,
+    seed: int,
+    epsilon: float,
+    threads: int,
+    certificate: bool,
+) -> _Chosen: ...
+def maximize_kernel(
+    kernel: NDArray[np.float32] | NDArray[np.float64],
+    kind: ObjectiveKind,
+    parameter: float,
+    budget: int,
+    optimizer: Optimizer,
+    seed: int,
+    epsilon: float,
+    threads: int,
+    certificate: bool,
+) -> _Chosen: ...
+def rank_groups(
+    rows: _Rows, sizes: NDArray[np.int64], kind: ObjectiveKind, parameter: float, threads: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
+def cosine_kernel(means: NDArray[np.float64], threads: int) -> NDArray[np.float64]: ...

@@ -216,14 +216,17 @@ class Greedy {
     }
   }
 
+  static constexpr std::uint64_t kSampleStream = 5;  // GREEDY_SAMPLE of python/smartx/draws.py
+
   /// Moves a sample without replacement to the front of `remaining` and returns it; all of it once
   /// the sample is as large.
   std::vector<Item> draw(std::vector<Item>& remaining, Offset sample, Item round) const {
     const auto left = static_cast<Offset>(remaining.size());
     if (sample >= left) return remaining;
-    const Draws draws(options_.seed, static_cast<std::uint64_t>(round));
+    const Draws draws(options_.seed, kSampleStream);
+    const auto first = static_cast<std::uint64_t>(round) << 32;
     for (Offset i = 0; i < sample; ++i) {
-      const Offset other = i + draws.below(left - i, static_cast<std::uint64_t>(i));
+      const Offset other = i + draws.below(left - i, first + static_cast<std::uint64_t>(i));
       std::swap(remaining[i], remaining[other]);
     }
     return std::vector<Item>(remaining.begin(), remaining.begin() + sample);

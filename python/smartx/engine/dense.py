@@ -1,0 +1,56 @@
+"""A dense kernel of the caller, told apart from embedding rows by its type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class DenseKernel:
+    """Similarities of all pairs of n rows.
+
+    values: (n, n) float32 or float64, finite; any memory order. values[u, v] says how well v covers
+    u; graph cut and log-det need it symmetric.
+    Raises InputError where it is not so, with the first entry that is at fault.
+    """
+
+    values: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values)
+        if values.dtype not in (np.float32, np.float64):
+            raise InputError(
+                f"expected float32 or float64, got {values.dtype}",
+                place="DenseKernel.values",
+                fix="convert it: values.astype(numpy.float64)",
+            )
+        if values.ndim != 2 or values.shape[0] != values.shape[1]:
+            raise InputError(
+                f"expected a square matrix, got shape {values.shape}", place="DenseKernel.values"
+            )
+        if values.shape[0] == 0:
+            raise InputError("there are no rows", place="DenseKernel.values")
+        values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+        finite = np.isfinite(values)
+        if not finite.all():
+            row, column = (int(place[0]) for place in np.nonzero(~finite))
+            raise InputError(
+                f"entry ({row}, {column}) is {values[row, column]}; {int((~finite).sum())} entries"
+                " are not finite",
+                place="DenseKernel.values",
+                fix="remove those rows and columns, or repair the similarities",
+            )
+        object.__setattr__(self, "values", values)
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    def is_symmetric(self) -> bool:
+        """Whether values[i, j] equals values[j, i] everywhere."""
+        return bool(np.array_equal(self.values, self.values.T))

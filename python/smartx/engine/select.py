@@ -1,0 +1,242 @@
+"""maximize(): a set function, a ground set and a budget -> what greedy chooses."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smartx import _core
+from smartx.engine.dense import DenseKernel
+from smartx.engine.fixed_point import as_rows
+from smartx.engine.graph import SimilarityGraph, knn_graph
+from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, kernel_fits
+from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
+from smartx.engine.threads import checked_threads, whole_number
+from smartx.errors import InputError
+
+OptimizerName: TypeAlias = Literal["lazy", "naive", "stochastic", "lazier-than-lazy"]
+
+_OPTIMIZERS = {
+    "lazy": _core.Optimizer.lazy,
+    "naive": _core.Optimizer.naive,
+    "stochastic": _core.Optimizer.stochastic,
+    "lazier-than-lazy": _core.Optimizer.lazier_than_lazy,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """What greedy chose, in the order it chose it.
+
+    items: (k,) int32, rows of the ground set, no repeats.
+    gains: (k,) float64, marginal gain of items[i] when it was added, in the units of the function's
+    definition (similarities of rows are cosines).
+    engine: which engine ran, e.g. "dense-u16", "graph", "rows", "kernel-float64".
+    evaluations: how many gains were asked for.
+    bound: no set of k rows has a larger value than this; None unless the certificate was asked for.
+    """
+
+    items: NDArray[np.int32]
+    gains: NDArray[np.float64]
+    engine: str
+    evaluations: int
+    bound: float | None = None
+
+    def __post_init__(self) -> None:
+        self.items.flags.writeable = self.gains.flags.writeable = False
+
+    @property
+    def value(self) -> float:
+        """What S is worth more than the empty set: the sum of the gains."""
+        return math.fsum(self.gains)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The arguments of one run that do not depend on where the similarities come from."""
+
+    function: Objective
+    budget: int
+    optimizer: str
+    seed: int
+    epsilon: float
+    threads: int
+    certificate: bool
+
+    def arguments(self) -> tuple[Any, ...]:
+        kind, parameter = kind_of(self.function)
+        optimizer = _OPTIMIZERS[self.optimizer]
+        numbers = (self.budget, optimizer, self.seed, self.epsilon, self.threads, self.certificate)
+        return (kind, parameter, *numbers)
+
+
+def maximize(
+    function: Objective,
+    X: ArrayLike | SimilarityGraph | DenseKernel,
+    budget: int,
+    *,
+    optimizer: OptimizerName = "lazy",
+    seed: int = 0,
+    epsilon: float = 0.01,
+    threads: int | None = None,
+    memory_bytes: int = DENSE_BYTES,
+    certificate: bool = False,
+) -> Selection:
+    """Choose `budget` rows by greedy: every round the row of largest gain, ties to the lower row.
+
+    X: (n, d) float32 or float64 embedding rows (any length, any memory order) or int16 Q12 rows; or
+    a SimilarityGraph or scipy sparse matrix; or a DenseKernel. In a graph or kernel, entry (u, v)
+    says how well v covers u; facility location takes an asymmetric one, the others refuse it.
+    budget: 0..n.  It goes on below zero where gains are negative.
+    optimizer: "lazy" gives what "naive" gives, faster. "stochastic" looks at ceil(n / budget *
+    log(1 / epsilon)) random rows a round; "lazier-than-lazy" gives the same as it, faster.
+    seed: of those samples; its low 64 bits count.  epsilon: above 0, below 1.
+    threads: None for default_threads(). The result does not depend on it.
+    memory_bytes: facility location over rows uses a dense kernel of 2 n^2 bytes up to this size,
+    and above it an exact 64-nearest-neighbour graph, whose objective is then what is maximised.
+    certificate: also compute Selection.bound, at one more gain per remaining row. For a log-det
+    kernel it supposes that the kernel is positive semidefinite.
+    Raises InputError before any work where an argument is at fault, and during it where a log-det
+    kernel turns out not to be positive definite.
+    """
+    check_objective(function)
+    if optimizer not in _OPTIMIZERS:
+        names = ", ".join(map(repr, _OPTIMIZERS))
+        raise InputError(f"{optimizer!r} is unknown", place="optimizer", fix=f"use one of {names}")
+    ground: Any = SimilarityGraph.from_matrix(X) if hasattr(X, "tocsr") else X
+    if not isinstance(ground, (SimilarityGraph, DenseKernel)):
+        ground = _array_of(ground)
+    size = ground.n if isinstance(ground, SimilarityGraph) else len(ground)
+    task = _Task(
+        function,
+        whole_number(budget, "budget", 0, size),
+        optimizer,
+        _seed(seed),
+        _epsilon(epsilon),
+        checked_threads(threads),
+        bool(certificate),
+    )
+    if isinstance(ground, SimilarityGraph):
+        return _over_graph(task, ground)
+    if isinstance(ground, DenseKernel):
+        return _over_kernel(task, ground)
+    rows = as_rows(ground, threads=task.threads)
+    return _over_rows(task, rows, whole_number(memory_bytes, "memory_bytes", 0, 1 << 62))
+
+
+def check_objective(function: object) -> None:
+    """Raise InputError unless `function` is one of the objectives."""
+    if not isinstance(function, (FacilityLocation, GraphCut, LogDet)):
+        raise InputError(
+            f"{function!r} is no set function",
+            place="function",
+            fix="pass FacilityLocation(), GraphCut(penalty=0.4) or LogDet(ridge=1.0)",
+        )
+
+
+def kind_of(function: Objective) -> tuple[_core.ObjectiveKind, float]:
+    """The core's name of a set function, and its parameter (0 where it has none)."""
+    if isinstance(function, GraphCut):
+        return _core.ObjectiveKind.graph_cut, float(function.penalty)
+    if isinstance(function, LogDet):
+        return _core.ObjectiveKind.log_det, float(function.ridge)
+    return _core.ObjectiveKind.facility_location, 0.0
+
+
+def _over_rows(task: _Task, rows: NDArray[np.int16], memory_bytes: int) -> Selection:
+    if not isinstance(task.function, FacilityLocation):
+        return _selection(_core.maximize_rows(rows, *task.arguments()), "rows")
+    if kernel_fits(len(rows), memory_bytes):
+        return _selection(_core.maximize_rows(rows, *task.arguments()), "dense-u16")
+    if task.certificate:
+        raise InputError(
+            f"the bound needs the dense kernel, which is too large for {len(rows)} rows",
+            place="certificate",
+            fix="raise memory_bytes, or pass a SimilarityGraph to bound the objective over it",
+        )
+    return _over_graph(task, knn_graph(rows, GRAPH_NEIGHBOURS, "exact", threads=task.threads))
+
+
+def _over_graph(task: _Task, graph: SimilarityGraph) -> Selection:
+    arrays = (graph.indptr, graph.indices, graph.weights)
+    covers = _core.transposed_graph(*arrays)  # row v: what v covers
+    symmetric = all(np.array_equal(a, b) for a, b in zip(arrays, covers, strict=True))
+    if not symmetric and not isinstance(task.function, FacilityLocation):
+        _refuse_asymmetric("the graph", "symmetrise it: knn_graph(..., symmetric=True)")
+    try:
+        chosen = _core.maximize_graph(*(arrays if symmetric else covers), *task.arguments())
+    except ValueError as problem:
+        _reraise(problem, task.function)
+    return _selection(chosen, "graph")
+
+
+def _over_kernel(task: _Task, kernel: DenseKernel) -> Selection:
+    values = kernel.values
+    if not kernel.is_symmetric():
+        if not isinstance(task.function, FacilityLocation):
+            _refuse_asymmetric("the kernel", "pass (K + K.T) / 2 if rounding is the cause")
+        values = np.ascontiguousarray(values.T)  # row v: what v covers
+    try:
+        chosen = _core.maximize_kernel(values, *task.arguments())
+    except ValueError as problem:
+        _reraise(problem, task.function)
+    return _selection(chosen, f"kernel-{values.dtype}")
+
+
+def _selection(
+    chosen: tuple[NDArray[np.int32], NDArray[np.float64], int, float | None], engine: str
+) -> Selection:
+    items, gains, evaluations, gap = chosen
+    bound = None if gap is None else math.fsum(gains) + gap
+    return Selection(items, gains, engine, evaluations, bound)
+
+
+def _refuse_asymmetric(what: str, fix: str) -> NoReturn:
+    raise InputError(
+        f"{what} is not symmetric, and only facility location has a meaning over such a one",
+        place="X",
+        fix=fix,
+    )
+
+
+def _reraise(problem: ValueError, function: Objective) -> NoReturn:
+    if isinstance(function, LogDet):
+        raise InputError(
+            str(problem),
+            place="X",
+            fix=f"raise ridge (now {function.ridge:g}), or repair the kernel",
+        ) from None
+    raise problem
+
+
+def _array_of(X: Any) -> NDArray[Any]:
+    try:
+        array = np.asarray(X)
+    except ValueError:
+        raise InputError("the rows are not of equal length", place="X") from None
+    if array.ndim != 2 or not (array.dtype == np.int16 or array.dtype.kind == "f"):
+        raise InputError(
+            f"expected (n, d) float rows or int16 Q12 rows, got shape {array.shape}, "
+            f"dtype {array.dtype}",
+            place="X",
+            fix="pass float32 or float64 embeddings; wrap similarities in DenseKernel(...)",
+        )
+    return array
+
+
+def _seed(seed: object) -> int:
+    try:
+        return operator.index(seed) & 0xFFFFFFFFFFFFFFFF  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"expected a whole number, got {seed!r}", place="seed") from None
+
+
+def _epsilon(epsilon: float) -> float:
+    if not 0.0 < epsilon < 1.0:
+        raise InputError(f"{epsilon!r} is not above 0 and below 1", place="epsilon")
+    return float(epsilon)
