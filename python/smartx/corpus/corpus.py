@@ -153,9 +153,7 @@ class Corpus:
                 ) from None
 
     def _verify(self, path: Path) -> None:
-            wanted = [
-                entry["sha256"] for entry in self.manifest["files"] if entry["name"] == path.name
-            ]
+        """Compare a file with its digest on first reading; page checksums guard it from then on."""
         if path.name not in self._verified:
             wanted = [e["sha256"] for e in self.manifest["files"] if e["name"] == path.name]
             if wanted != [file_digest(path)]:
