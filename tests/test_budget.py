@@ -1,4 +1,4 @@
-"""Budgets against the published procedure, written out literally, and against what must always hold."""
+"""Budgets against the published procedure, written out literally, and what must always hold."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_task_budgets_sum_to_the_total_and_nobody_gets_more_than_they_have(case)
 
 
 def test_a_budget_worked_out_by_hand():
-    # 1 + g + g²/2: 5, 2.5, 1 of 8.5; 17 rows: 10, 5, 2. The first holds 4: its 6 go round and round.
+    # 1 + g + g²/2: 5, 2.5, 1 of 8.5; 17 rows: 10, 5, 2. The first holds 4: its 6 go round.
     assert task_budgets([2.0, 1.0, 0.0], [100, 100, 100], 17).tolist() == [10, 5, 2]
     assert task_budgets([2.0, 1.0, 0.0], [4, 100, 100], 17).tolist() == [4, 8, 5]
     assert task_budgets([2.0, 1.0, 0.0], [4, 6, 100], 17).tolist() == [4, 6, 7]

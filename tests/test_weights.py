@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from small import flan_like, vectors_for
 
+from small import flan_like, vectors_for
 from smartx.budget import allot
 from smartx.draws import ROW_ORDER, draws
 from smartx.engine import FacilityLocation, task_gains

@@ -60,13 +60,11 @@ def _yaml(head: str, content: dict[str, Any]) -> bytes:
 
 
 _AXOLOTL_HEAD = """\
-# For Axolotl: copy these lines into your configuration. The mixture is finished, so no weights are
-needed.
+# For Axolotl: copy these lines into your configuration. The mixture is finished: no weights needed.
 # `path` is this folder, seen from where you start the training.
 """
 _TRL_HEAD = """\
-# For TRL: copy these lines into your configuration. The mixture is finished, so no fractions are
-needed.
+# For TRL: copy these lines into your configuration. The mixture is finished: no fractions needed.
 # The path is this folder, seen from where you start the training.
 """
 _TRL_RENAME = """\

@@ -21,6 +21,8 @@ BLOCK_ROWS = 1 << 16  # rows of one row group of a file: the least that is read
 TABLE = pa.schema(
     [("row_id", pa.int64()), ("group_id", pa.int32()), ("rank", pa.int32()), ("gain", pa.float64())]
 )
+_READ = ["row_id", "rank", "gain"]
+_NOTHING = TABLE.empty_table().select(_READ)
 
 Prefix = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
 
@@ -50,9 +52,9 @@ class Rankings:
 
         Raises StoreError where a file is missing or damaged.
         """
-        number, block = -1, TABLE.empty_table()
+        number, block = -1, _NOTHING
         for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
-            pieces, stop = [TABLE.empty_table()], start + count
+            pieces, stop = [_NOTHING], start + count
             while start < stop:
                 if start // BLOCK_ROWS != number:
                     number = start // BLOCK_ROWS
@@ -79,7 +81,7 @@ class Rankings:
         path = self.folder / part_name(number // per_part)
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                return file.read_row_group(number % per_part, columns=["row_id", "rank", "gain"])
+                return file.read_row_group(number % per_part, columns=_READ)
         except (OSError, pa.ArrowException) as problem:
             raise StoreError(
                 f"it cannot be read ({problem})",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 BUNDLE_ROWS = 65_536  # a bundle ends before it holds more rows than this,
-BUNDLE_PAIRS = 1 << 31  # or more pairs of rows than this, unless it is one group
+BUNDLE_PAIRS = 1 << 28  # or more pairs of rows than this (about a second), unless it is one group
 CURVE_POINTS = 20  # the curve of gains is taken at 0, 1/20, ... of every group's length
 
 Ranked = tuple[NDArray[np.int32], NDArray[np.float64]]

@@ -85,7 +85,7 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
     value = facts.get("value")
     return Numbers(
         version=facts["smartx"],
-        preset=facts["preset"],
+        preset=shown(facts["preset"]),
         rows=rows,
         corpus_rows=held,
         tasks_given=sum(1 for task in tasks if task["rows"]),
@@ -170,7 +170,7 @@ def _sources(facts: dict[str, Any]) -> list[tuple[str, int, str]]:
 
 
 def _recipe(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    lines = [("preset", facts["preset"])] if facts["preset"] else []
+    lines = [("preset", shown(facts["preset"]))] if facts["preset"] else []
     for part in ("weights", "ranker", "embedding"):
         if facts.get(part):
             lines += [

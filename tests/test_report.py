@@ -1,0 +1,138 @@
+"""The page: it loads nothing, runs nothing, and shows hostile text as text."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from smartx.report import render
+from smartx.report.numbers import numbers
+
+VOID = {"meta", "br", "line", "circle", "polyline"}
+
+
+def facts_of(names, rows=None, **more):
+    rows = rows or [i + 1 for i in range(len(names))]
+    tasks = [
+        {
+            "source": "s",
+            "task": name,
+            "capacity": 10 * count,
+            "order": i,
+            "gain": 0.5,
+            "weight": 1 / len(names),
+            "asked": count,
+            "rows": count,
+        }
+        for i, (name, count) in enumerate(zip(names, rows, strict=True))
+    ]
+    return {
+        "smartx": "0",
+        "preset": "equal",
+        "seed": 1,
+        "rows": sum(rows),
+        "weights": {"name": "equal"},
+        "ranker": {"name": "random", "seed": 1},
+        "inputs": {"corpus": "c" * 64, "rankings": "r" * 64},
+        "embedding": None,
+        "sources": [{"name": "a.jsonl", "rows": 9, "sha256": "f" * 64}],
+        "corpus_rows": {"read": 9, "kept": 8, "dropped": {"empty response": 1}},
+        "tasks": tasks,
+        "groups": [
+            {"task": i, "template": "t", "capacity": 10, "rows": 1} for i in range(len(names))
+        ],
+        "value": {"held": 3.0, "whole": 4.0, "curve": [0.0, 2.0, 4.0]},
+        **more,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One row of data a task, told by what the test put into `rows`."""
+
+    def make(rows):
+        (tmp_path / "data").mkdir()
+        names = ["source", "task", "template", "prompt", "response", "smartx_rank"]
+        columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        pq.write_table(pa.table(columns), tmp_path / "data" / "train-00000-of-00001.parquet")
+        return tmp_path
+
+    return make
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.text, self.addresses = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [v for k, v in attributes if k in ("src", "href", "action", "data")]
+        assert not [k for k, _ in attributes if k.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.text.append(data)
+
+
+def test_the_page_is_whole_and_loads_and_runs_nothing(folder):
+    text = render(folder([("s", "one", "t", "p", "r", 0)]), facts_of(["one", "two"]))
+    page = Page(text)
+    assert text.startswith("<!doctype html>")
+    assert not page.open
+    assert not page.addresses
+    assert not {"script", "link", "iframe", "img", "form"} & set(page.tags)
+    assert "default-src 'none'" in text
+    assert not re.search(r"@import|url\(|https?:", text)
+
+
+def test_hostile_names_and_rows_are_shown_as_text(folder):
+    evil = "<script>alert('&')</script><img src=x onerror=1>\u202e\x1b[31m"
+    names = [evil, "x" * 300, "", "مهمة"]
+    rows = [("s", name, evil, evil + "\nsecond line", evil, 0) for name in names]
+    page = Page(render(folder(rows), facts_of(names, preset=evil)))
+    assert not {"script", "img"} & set(page.tags)
+    shown = "".join(page.text)
+    assert "<script>alert('&')</script><img src=x onerror=1>" in shown
+    assert "second line" in shown
+    assert "\u202e" not in shown
+    assert "\x1b" not in shown
+    assert "x" * 121 not in shown
+
+
+def test_thousands_of_tasks_stay_a_page_of_a_few_megabytes(folder):
+    names = [f"task {i}" for i in range(1_840)]
+    text = render(folder([("s", "task 0", "t", "p", "r", 0)]), facts_of(names))
+    assert len(text) < 3_000_000
+    assert text.count("task 1839") == 1
+    assert "1,800 more tasks" in text
+
+
+def test_a_mixture_of_no_rows_and_no_gains_has_a_page(folder):
+    text = render(folder([]), facts_of(["one"], [0], value=None, sources=[]))
+    assert not Page(text).open
+
+
+def test_numbers_say_what_the_mixture_holds(folder):
+    rows = [("s", "b", "t", "later", "r", 4), ("s", "b", "t", "best", "r", 1)]
+    found = numbers(folder(rows), facts_of(["a", "b", "none"], [1, 3, 0]))
+    assert [line.name for line in found.lines] == ["b", "a", "none"]
+    assert found.lines[0].share == 0.75
+    assert found.lines[0].used == pytest.approx(0.1)
+    assert found.value == 0.75
+    assert found.curve == [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)]
+    assert found.effective_tasks == pytest.approx(1.6)
+    assert (found.tasks_given, found.tasks) == (2, 3)
+    assert [sample.prompt for sample in found.samples] == ["best"]
