@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -18,6 +15,7 @@ from smartx import __version__
 from smartx.config import RunConfig, config_from
 from smartx.display import Bars, LogLines
 from smartx.errors import InputError, SmartxError
+from smartx.flags import COLUMNS, EMBEDDING, OUTPUT, RANKING, STRATEGY, parameters
 from smartx.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -25,25 +23,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 SHOWN_TASKS = 15
-METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
-
-# Which fields of the configuration each panel of --help shows, in order.
-PANELS: dict[str, tuple[str, ...]] = {
-    "How much, and where to": ("rows", "out", "run_dir", "threads"),
-    "Which strategy": (
-        "preset", "num_tasks", "task_function", "weights", "ranker", "penalty", "ridge", "seed",
-    ),
-    "How rows are embedded": (
-        "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
-        "prompt_prefix", "device", "dtype",
-    ),
-    "What the columns mean (found by name where not given)": (
-        "prompt_column", "response_column", "system_column", "messages_column", "source_column",
-        "task_column", "template_column", "task", "keep_empty_responses",
-    ),
-}  # fmt: skip
-OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
-RANKING = ("preset", "ranker", "penalty", "ridge", "seed")
 
 app = typer.Typer(
     name="smartx",
@@ -69,10 +48,9 @@ def command(fields: Sequence[str], *, sources: bool = False) -> Callable[[Callab
             _guarded(function, given)
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
-        parameters = [_sources_argument()] if sources else []
-        parameters += [_option(name) for name in fields] + _common_options()
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        accepted = parameters(fields, sources=sources)
+        run.__signature__ = inspect.Signature(accepted)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in accepted}
         app.command()(run)
 
     return register
@@ -88,9 +66,11 @@ def run(config: RunConfig, progress: Progress) -> None:
 
       smartx run data/*.jsonl --rows 25000 --out mix
 
-      smartx run flan/*.parquet --rows 50000 --num-tasks 256 --out mix --run-dir flan.run
+      smartx run flan/ --rows 50000 --num-tasks 256 --out mix --run-dir work
 
-      smartx run t0.parquet --vectors t0.npy --rows 5000 --out mix-epm --preset proportional
+      smartx run t0.parquet --vectors t0.npy --rows 5000 --out mix
+
+      smartx run t0.parquet --preset proportional --rows 5000 --out baseline
 
       smartx run --config mix.yaml --rows 100000
 
@@ -220,6 +200,8 @@ def _fail(message: str, status: int) -> NoReturn:
 
 def _show_mixture(mixture: Mixture) -> None:
     """The outcome, for a person: how much of what, where it is, what to do next."""
+    from smartx.mixture import shown
+
     total, given = mixture.manifest["rows"], [t for t in mixture.manifest["tasks"] if t["rows"]]
     given.sort(key=lambda task: -int(task["rows"]))
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -235,66 +217,3 @@ def _show_mixture(mixture: Mixture) -> None:
     out.print(f"\n{total:,} rows in {mixture.folder}", style="bold", markup=False)
     out.print(f"  look:  {mixture.folder / 'report.html'}", markup=False)
     out.print(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")', markup=False)
-
-
-def _option(name: str) -> inspect.Parameter:
-    field = RunConfig.model_fields[name]
-    panel = next(panel for panel, fields in PANELS.items() if name in fields)
-    flag = "--" + name.replace("_", "-")
-    option = typer.Option(
-        flag,
-        help=_help(field),
-        rich_help_panel=panel,
-        show_default=False,
-        metavar=None if field.annotation is bool else _metavar(field.annotation),
-    )
-    kind = bool if field.annotation is bool else str
-    return _keyword(name, Annotated[kind | None, option], None)
-
-
-def _help(field: FieldInfo) -> str:
-    default = field.default
-    shown = "" if default in (None, "", False) else f" [dim](default: {default})[/]"
-    return f"{field.description}{shown}"
-
-
-def _metavar(annotation: Any) -> str:
-    """What stands behind the flag in --help: the choices of a Literal, else the kind of value."""
-    choices = [choice for kind in _members(annotation) for choice in get_args(kind)]
-    if choices:
-        return "|".join(choices)
-    kinds = _members(annotation)
-    return next((word for kind, word in METAVARS.items() if kind in kinds), "TEXT")
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union; a single type stands alone."""
-    if get_origin(annotation) in (Union, UnionType):
-        return get_args(annotation)
-    return (annotation,)
-
-
-def _sources_argument() -> inspect.Parameter:
-    argument = typer.Argument(
-        help="files, folders or globs: .parquet, .jsonl, .jsonl.gz, .jsonl.zst", show_default=False
-    )
-    return inspect.Parameter(
-        "sources",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[list[str] | None, argument],
-    )
-
-
-def _common_options() -> list[inspect.Parameter]:
-    config = typer.Option("--config", "-c", help="a YAML file; flags win over it", show_default=False)
-    quiet = typer.Option("--quiet", "-q", help="no progress, only the outcome", show_default=False)
-    return [
-        _keyword("config", Annotated[Path | None, config], None),
-        _keyword("quiet", Annotated[bool, quiet], False),
-    ]
-
-
-def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=default, annotation=annotation)

@@ -32,7 +32,7 @@ from smartx.embed import (
     embed_corpus,
     open_embeddings,
 )
-from smartx.engine import FacilityLocation, GraphCut, LogDet, default_threads
+from smartx.engine import FacilityLocation, GraphCut, LogDet, resolve_threads
 from smartx.errors import ConfigError
 from smartx.mixture import Mixture, assemble, check_out, mixture_facts, write_mixture
 from smartx.progress import Progress, Silent
@@ -147,7 +147,7 @@ def rank_step(config: RunConfig, progress: Progress) -> Rankings:
             embeddings,
             ranker,
             config.work_folder / RANKINGS,
-            threads=default_threads(config.threads),
+            threads=resolve_threads(config.threads),
             progress=progress,
         )
 
@@ -219,7 +219,7 @@ def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
         prompt_prefix=config.prompt_prefix,
         device=config.device,
         dtype=config.dtype,
-        threads=default_threads(config.threads),
+        threads=resolve_threads(config.threads),
     )
 
 
@@ -274,7 +274,7 @@ def _recorded(config: RunConfig, step: str) -> Iterator[None]:
         "numpy": metadata.version("numpy"),
         "pyarrow": metadata.version("pyarrow"),
         "platform": platform.platform(),
-        "threads": default_threads(config.threads),
+        "threads": resolve_threads(config.threads),
     }
     path = config.work_folder / RUN_FILE
     commit_bytes(path, canonical_json([*_earlier_records(path), record]))

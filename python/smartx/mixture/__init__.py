@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smartx.mixture.assemble import Chosen, assemble
 from smartx.mixture.facts import mixture_facts
+from smartx.mixture.names import shown
 from smartx.mixture.write import Mixture, check_out, open_mixture, write_mixture
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "check_out",
     "mixture_facts",
     "open_mixture",
+    "shown",
     "write_mixture",
 ]

@@ -1,0 +1,106 @@
+"""Flags of the command line, made from the fields of the configuration: one place says what a flag means."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from smartx.config import RunConfig
+
+# Which fields of the configuration each panel of --help shows, in order.
+PANELS: dict[str, tuple[str, ...]] = {
+    "How much, and where to": ("rows", "out", "run_dir", "threads"),
+    "Which strategy": (
+        "preset", "num_tasks", "task_function", "weights", "ranker", "penalty", "ridge", "seed",
+    ),
+    "How rows are embedded": (
+        "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
+        "prompt_prefix", "device", "dtype",
+    ),
+    "What the columns mean (found by name where not given)": (
+        "prompt_column", "response_column", "system_column", "messages_column", "source_column",
+        "task_column", "template_column", "task", "keep_empty_responses",
+    ),
+}  # fmt: skip
+OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
+RANKING = ("preset", "ranker", "penalty", "ridge", "seed")
+METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
+
+
+def parameters(fields: Sequence[str], *, sources: bool) -> list[inspect.Parameter]:
+    """The parameters of a command: SOURCES where it takes them, a flag a field, --config and --quiet."""
+    first = [_sources_argument()] if sources else []
+    return [*first, *map(_option, fields), *_common_options()]
+
+
+def _option(name: str) -> inspect.Parameter:
+    field = RunConfig.model_fields[name]
+    panel = next(panel for panel, fields in PANELS.items() if name in fields)
+    flag = "--" + name.replace("_", "-")
+    metavar = "" if field.annotation is bool else _metavar(field.annotation)
+    option = typer.Option(
+        flag, help=_help(field), rich_help_panel=panel, show_default=False, metavar=metavar
+    )
+    kind = bool if field.annotation is bool else str
+    return _keyword(name, Annotated[kind | None, option], None)
+
+
+def _help(field: FieldInfo) -> str:
+    words, choices = [str(field.description)], _choices(field.annotation)
+    if choices:
+        words.append(f"[dim](one of: {', '.join(choices)})[/]")
+    if field.default not in (None, "", False):
+        words.append(f"[dim](default: {field.default})[/]")
+    return " ".join(words)
+
+
+def _metavar(annotation: Any) -> str:
+    """What stands behind the flag in --help."""
+    if _choices(annotation):
+        return "NAME"
+    kinds = _members(annotation)
+    return next(word for kind, word in METAVARS.items() if kind in kinds)
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The values of a Literal; none for other types."""
+    return [choice for kind in _members(annotation) for choice in get_args(kind)]
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union; a single type stands alone."""
+    if get_origin(annotation) in (Union, UnionType):
+        return get_args(annotation)
+    return (annotation,)
+
+
+def _sources_argument() -> inspect.Parameter:
+    argument = typer.Argument(
+        help="files, folders or globs: .parquet, .jsonl, .jsonl.gz, .jsonl.zst", show_default=False
+    )
+    return inspect.Parameter(
+        "sources",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[list[str] | None, argument],
+    )
+
+
+def _common_options() -> list[inspect.Parameter]:
+    config = typer.Option("--config", "-c", help="a YAML file; flags win over it", show_default=False)
+    quiet = typer.Option("--quiet", "-q", help="no progress, only the outcome", show_default=False, metavar="")
+    return [
+        _keyword("config", Annotated[Path | None, config], None),
+        _keyword("quiet", Annotated[bool, quiet], False),
+    ]
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
