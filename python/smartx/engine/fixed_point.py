@@ -21,17 +21,16 @@ MAX_DIMENSIONS = 65_536
 
 
 def quantize(X: ArrayLike, *, threads: int = 1) -> NDArray[np.int16]:
-    """Scale every row to unit length and round it to Q12: round(0.998 * 4096 * x / |x|), half to even.
+    """Scale every row to unit length and round it to Q12: round(0.998 * 4096 * x / |x|).
 
     X: (n, d) float32 or float64, any memory order. Lengths do not matter, directions do.
-    Returns (n, d) int16 in C order. The same values give the same bits on every machine: the norm is
-    summed in float64 in one fixed order. A row whose sum of q**2 would exceed 2**24 is truncated
-    toward zero instead.
+    Returns (n, d) int16 in C order, halves rounded to even. The same values give the same bits on
+    every machine: the norm is summed in float64 in one fixed order. A row whose sum of q**2 would
+    exceed 2**24 is truncated toward zero instead.
     Raises InputError if X is not a 2-D float array with rows and columns, or if a row holds NaN or
     infinity or has no length; the message names the first such rows.
     """
-    values = _float_matrix(X)
-    rows, faults = _core.quantize(np.ascontiguousarray(values), threads)
+    rows, faults = _core.quantize(_float_matrix(X), threads)
     _raise_faults(faults, "X")
     return rows
 
@@ -45,7 +44,7 @@ def as_rows(X: ArrayLike, *, name: str = "X", threads: int = 1) -> NDArray[np.in
     """
     array = np.asarray(X)
     if array.dtype != np.int16:
-        rows, faults = _core.quantize(np.ascontiguousarray(_float_matrix(array, name)), threads)
+        rows, faults = _core.quantize(_float_matrix(array, name), threads)
         _raise_faults(faults, name)
         return rows
     rows = np.ascontiguousarray(_matrix(array, name))
@@ -77,8 +76,8 @@ def _float_matrix(X: ArrayLike, name: str = "X") -> NDArray[np.float32] | NDArra
             place=name,
             fix="pass embeddings as floats (X.astype(numpy.float32)) or as int16 Q12 rows",
         )
-    native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return cast("NDArray[np.float32] | NDArray[np.float64]", _matrix(native, name))
+    native = _matrix(array, name).astype(array.dtype.newbyteorder("="), order="C", copy=False)
+    return cast("NDArray[np.float32] | NDArray[np.float64]", native)
 
 
 def _matrix(array: NDArray[Any], name: str) -> NDArray[Any]:
