@@ -24,10 +24,10 @@ def markdown(text: str, limit: int = 80) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """A `.`, `-` or `:` inside a word stays: Markdown does not look at it there."""
+    """A `_`, `-` or `.` inside a word stays: Markdown does not look at it there."""
     char, text, place = match.group(1), match.string, match.start()
     inside = 0 < place < len(text) - 1 and text[place - 1].isalnum() and text[place + 1].isalnum()
-    return char if char in "-.:()+" and inside else "\\" + char
+    return char if char in "_-.:()+" and inside else "\\" + char
 
 
 # controls, format characters (direction overrides among them), surrogates, line ends

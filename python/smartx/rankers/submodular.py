@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,8 +28,8 @@ class SubmodularRanker:
         return str(described(self.function)["name"])
 
     def parameters(self) -> dict[str, Any]:
-        """The set function and its options."""
-        return {"function": described(self.function)}
+        """The options of the set function."""
+        return asdict(self.function)
 
     def rank(
         self,
