@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ingest_files import FLAN, Notes, dropped, real_corpus, table_of, tree, write_rows
 from smartx.corpus import Columns, ingest
+from smartx.corpus.dropped import REASONS
 from smartx.corpus.grouping import ARRIVAL, Arrivals
 from smartx.errors import CorpusError
 
@@ -127,6 +128,7 @@ def test_every_unusable_row_is_dropped_under_its_reason_with_file_and_line(tmp_p
     assert [d["source_position"] for d in found] == list(range(1, 2 * len(HOSTILE), 2))
     assert {d["file"] for d in found} == {"file.jsonl"}
     counts = corpus.manifest["rows"]
+    assert set(counts["dropped"]) <= set(REASONS)
     assert counts["dropped"] == Counter(reason for _, reason in HOSTILE)
     assert counts["read"] == counts["kept"] + len(HOSTILE) == corpus.num_source_rows
     assert corpus.source_positions(0, len(HOSTILE)).tolist() == list(range(0, 2 * len(HOSTILE), 2))
@@ -151,6 +153,34 @@ def test_every_unusable_row_is_dropped_under_its_reason_with_file_and_line(tmp_p
 def test_conversations_that_cannot_be_used_are_dropped_under_their_reason(tmp_path, turns, reason):
     ingest_rows(tmp_path, [{"messages": [USER, BOT]}, {"messages": turns}])
     assert [(d["line"], d["reason"]) for d in dropped(tmp_path / "out")] == [(2, reason)]
+
+
+def test_parquet_columns_of_other_types_are_not_taken_for_the_task(tmp_path):
+    table = {"prompt": ["a"], "response": ["b"], "task": [["x"]], "dataset": [{"x": 1}]}
+    pq.write_table(
+        pa.table({**table, "source": pa.array([1], pa.date32())}), tmp_path / "a.parquet"
+    )
+    assert ingest([tmp_path / "a.parquet"], tmp_path / "out").groups.task == ["a"]
+
+
+@pytest.mark.parametrize("lists", [pa.list_, pa.large_list, lambda turn: pa.list_(turn, 2)])
+def test_conversations_in_any_kind_of_arrow_list_are_read(tmp_path, lists):
+    turn = pa.struct([("role", pa.string()), ("content", pa.string())])
+    turns = pa.array([[{"role": "User", "content": "hi"}, BOT]], lists(turn))
+    pq.write_table(pa.table({"messages": turns}), tmp_path / "a.parquet")
+    corpus = ingest([tmp_path / "a.parquet"], tmp_path / "out")
+    assert corpus.rows(np.array([0])).column("messages").to_pylist() == [[USER, BOT]]
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.binary(), None])
+def test_text_in_any_arrow_type_is_text(tmp_path, kind):
+    texts = pa.array(["a", "b"])
+    texts = texts.cast(kind) if kind else texts.dictionary_encode()
+    pq.write_table(
+        pa.table({"prompt": texts, "response": texts, "task": texts}), tmp_path / "a.parquet"
+    )
+    corpus = ingest([tmp_path / "a.parquet"], tmp_path / "out")
+    assert (corpus.prompts(0, 2), corpus.groups.task) == (["a", "b"], ["a", "b"])
 
 
 def test_what_turns_carry_beyond_role_and_content_is_said(tmp_path):

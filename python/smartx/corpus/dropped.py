@@ -19,6 +19,22 @@ DROPPED = pa.schema(
         ("detail", pa.string()),
     ]
 )
+# Every reason there is; names stay as they are from version to version.
+REASONS = {
+    "not UTF-8": "the line, or a text in it, is not valid UTF-8",
+    "not JSON": "the line is not JSON (NaN, lone surrogates and endless nesting are not)",
+    "not an object": "the line is JSON, but not an object",
+    "line too long": "the line is longer than 64 MiB",
+    "no prompt": "the prompt, or the conversation, is missing or null",
+    "no response": "the response is missing or null",
+    "empty prompt": "the prompt is empty or white space",
+    "empty response": "the response is empty or white space (kept on request)",
+    "no assistant turn": "nobody answers in the conversation",
+    **{
+        f"wrong type: {role}": f"the {role} is not what it has to be"
+        for role in ("prompt", "response", "system", "messages", "source", "task", "template")
+    },
+}
 _EXAMPLES = 3  # places named per reason
 _DETAIL = 200  # characters
 _WAITING = 65_536  # rows held before they are written

@@ -30,6 +30,7 @@ SAMPLE_ROWS = 1_000
 _BLOCK_ROWS = 4_096
 _BLOCK_BYTES = 8 << 20
 _READ_BYTES = 1 << 20
+_NEITHER: list[Any] = []  # a cell that is neither text nor a name nor turns
 
 
 @dataclass(frozen=True)
@@ -241,15 +242,15 @@ class ParquetRows:
         self._source = source
 
     def sample(self) -> Sample:
-        """The first rows; columns that are no text, names or turns come without values."""
+        """The first rows; a column of no use as text, name or turns has a cell that is neither."""
         with self._open() as file:
             schema = file.schema_arrow
             labels = _class_labels(schema)
-            wanted = [
-                name for name in schema.names if _may_matter(schema.types[schema.names.index(name)])
-            ]
-            values: dict[str, list[Any]] = {name: [] for name in schema.names}
-            for batch in file.iter_batches(SAMPLE_ROWS, columns=wanted):
+            wanted = [f.name for f in schema if _may_matter(f.type)]
+            values: dict[str, list[Any]] = {name: [_NEITHER] for name in schema.names}
+            for batch in file.iter_batches(
+                min(SAMPLE_ROWS, _batch_rows(file, wanted)), columns=wanted
+            ):
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     values[name] = [_named(value, labels.get(name)) for value in _plain(column)]
                 break
@@ -318,17 +319,18 @@ def _named(value: Any, labels: list[str] | None) -> Any:
 def _may_matter(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _may_matter(kind.value_type)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return bool(pa.types.is_struct(kind.value_type))
     return bool(
         pa.types.is_string(kind)
+        or pa.types.is_null(kind)
         or pa.types.is_large_string(kind)
         or pa.types.is_integer(kind)
         or pa.types.is_boolean(kind)
         or pa.types.is_floating(kind)
         or pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
-        or kind.id == pa.string_view().id
+        or str(kind) == "string_view"
     )
 
 

@@ -164,7 +164,7 @@ def _as_turns(value: Any, speaker: str, column: str, unkept: set[str]) -> list[d
         role = next((turn[key] for key in _ROLE_KEYS if turn.get(key) is not None), None)
         if role is None:
             raise _UnusableError(f"wrong type: {column}", "a turn has no role")
-        role = _text(role, column)
+        role = _text(role, column).lower()
         content = next((turn[key] for key in _CONTENT_KEYS if turn.get(key) is not None), "")
         unkept |= {key for key, extra in turn.items() if extra is not None}
         turns.append({"role": _ROLES.get(role, role), "content": _content(content, column)})
@@ -204,7 +204,7 @@ def _has_turns(block: Block, layout: Layout) -> bool:
     def lists(cells: pa.Array | list[Any]) -> bool:
         if isinstance(cells, list):
             return any(isinstance(value, list) for value in cells)
-        return bool(pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type))
+        return bool(pa.types.is_nested(cells.type))
 
     return any(lists(block.cells[name]) for name in (layout.prompt, layout.response) if name)
 
@@ -273,7 +273,7 @@ def _is_text_type(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
-        or kind.id == pa.string_view().id
+        or str(kind) == "string_view"
         or pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
     )
