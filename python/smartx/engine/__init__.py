@@ -7,7 +7,7 @@ from smartx.engine.memory import DENSE_BYTES, kernel_bytes
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
 from smartx.engine.select import OptimizerName, Selection, maximize
-from smartx.engine.threads import checked_threads, default_threads
+from smartx.engine.threads import default_threads, resolve_threads
 
 __all__ = [
     "DENSE_BYTES",
@@ -22,7 +22,6 @@ __all__ = [
     "Selection",
     "SimilarityGraph",
     "as_rows",
-    "checked_threads",
     "default_threads",
     "is_q12",
     "kernel_bytes",
@@ -30,6 +29,7 @@ __all__ = [
     "maximize",
     "quantize",
     "rank_groups",
+    "resolve_threads",
     "sum_rows",
     "task_gains",
 ]

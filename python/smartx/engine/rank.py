@@ -13,7 +13,7 @@ from smartx.engine.fixed_point import as_rows
 from smartx.engine.memory import DENSE_BYTES, kernel_fits
 from smartx.engine.objectives import FacilityLocation, Objective
 from smartx.engine.select import Selection, check_objective, kind_of, maximize
-from smartx.engine.threads import checked_threads
+from smartx.engine.threads import resolve_threads
 from smartx.errors import InputError
 from smartx.progress import Progress, Silent
 
@@ -39,7 +39,7 @@ def rank_groups(
     Raises InputError where rows and sizes do not fit each other or rows are not Q12.
     """
     check_objective(function)
-    count = checked_threads(threads)
+    count = resolve_threads(threads)
     sizes = _checked_sizes(sizes, len(rows))
     if len(rows) == 0:
         return np.empty(0, np.int32), np.empty(0, np.float64)
@@ -89,7 +89,7 @@ def task_gains(
                 place="means",
                 fix="leave such tasks out",
             )
-    count = checked_threads(threads)
+    count = resolve_threads(threads)
     kernel = _core.cosine_kernel(np.ascontiguousarray(means), count)
     return maximize(function, DenseKernel(kernel), len(means), threads=count)
 

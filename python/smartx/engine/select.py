@@ -16,7 +16,7 @@ from smartx.engine.fixed_point import as_rows
 from smartx.engine.graph import SimilarityGraph, knn_graph
 from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, kernel_fits
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
-from smartx.engine.threads import checked_threads, whole_number
+from smartx.engine.threads import resolve_threads, whole_number
 from smartx.errors import InputError
 
 OptimizerName: TypeAlias = Literal["lazy", "naive", "stochastic", "lazier-than-lazy"]
@@ -118,7 +118,7 @@ def maximize(
         optimizer,
         _seed(seed),
         _epsilon(epsilon),
-        checked_threads(threads),
+        resolve_threads(threads),
         bool(certificate),
     )
     if isinstance(ground, SimilarityGraph):

@@ -18,7 +18,7 @@ def default_threads() -> int:
     return max(1, min(limits))
 
 
-def checked_threads(threads: int | None) -> int:
+def resolve_threads(threads: int | None) -> int:
     """`threads` as a number, None being the default. Every engine asks here.
 
     Raises InputError if it is no whole number in 1..1024. In a forked child the answer is 1: the
