@@ -135,7 +135,7 @@ def test_the_files_hold_the_chosen_rows_of_the_corpus(corpus, ranked, tmp_path):
     source = corpus.rows(np.array([row["smartx_row"] for row in found])).to_pylist()
     assert len(found) == 33
     for written, own in zip(found, source, strict=True):
-        assert (written["prompt"], written["response"]) == (own["prompt"], own["response"])
+        assert (written["prompt"], written["completion"]) == (own["prompt"], own["response"])
         group = own["group_id"]
         names = (
             corpus.groups.source[group],
@@ -249,16 +249,18 @@ def test_trainers_are_pointed_at_conversations_where_all_rows_are(tmp_path):
     )
 
 
-def test_trainers_are_pointed_at_prompt_and_response_otherwise(corpus, ranked, tmp_path):
+def test_trainers_are_pointed_at_prompt_and_completion_otherwise(corpus, ranked, tmp_path):
     folder = mix(corpus, ranked, tmp_path / "mix").folder
     info = json.loads((folder / "dataset_info.json").read_text())["smartx_mixture"]
     assert info == {
         "file_name": "data",
         "formatting": "alpaca",
-        "columns": {"prompt": "prompt", "response": "response"},
+        "columns": {"prompt": "prompt", "response": "completion"},
     }
+    trl = yaml.safe_load((folder / "trl.yaml").read_text())["datasets"][0]
+    assert trl["columns"] == ["prompt", "completion"]
     kind = yaml.safe_load((folder / "axolotl.yaml").read_text())["datasets"][0]["type"]
-    assert (kind["field_instruction"], kind["field_output"]) == ("prompt", "response")
+    assert (kind["field_instruction"], kind["field_output"]) == ("prompt", "completion")
 
 
 def test_columns_are_plain_strings_and_numbers(corpus, ranked, tmp_path):

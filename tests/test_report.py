@@ -56,7 +56,7 @@ def folder(tmp_path):
 
     def make(rows):
         (tmp_path / "data").mkdir()
-        names = ["source", "task", "template", "prompt", "response", "smartx_rank"]
+        names = ["source", "task", "template", "prompt", "completion", "smartx_rank"]
         columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
         pq.write_table(pa.table(columns), tmp_path / "data" / "train-00000-of-00001.parquet")
         return tmp_path

@@ -16,7 +16,7 @@ def trainer_files(*, conversations: bool) -> Files:
     return {
         "dataset_info.json": canonical_json({"smartx_mixture": _llama_factory(conversations)}),
         "axolotl.yaml": _yaml(_AXOLOTL_HEAD, {"datasets": [_axolotl(conversations)]}),
-        "trl.yaml": _trl(conversations),
+        "trl.yaml": _yaml(_TRL_HEAD, {"datasets": [_trl(conversations)]}),
     }
 
 
@@ -31,7 +31,7 @@ def _llama_factory(conversations: bool) -> dict[str, Any]:
         }
         columns = {"messages": "messages"}
         return {"file_name": "data", "formatting": "sharegpt", "columns": columns, "tags": tags}
-    columns = {"prompt": "prompt", "response": "response"}
+    columns = {"prompt": "prompt", "response": "completion"}
     return {"file_name": "data", "formatting": "alpaca", "columns": columns}
 
 
@@ -41,18 +41,16 @@ def _axolotl(conversations: bool) -> dict[str, Any]:
         return {**place, "type": "chat_template", "field_messages": "messages"}
     fields = {
         "field_instruction": "prompt",
-        "field_output": "response",
+        "field_output": "completion",
         "format": "{instruction}",
         "no_input_format": "{instruction}",
     }
     return {**place, "type": fields}
 
 
-def _trl(conversations: bool) -> bytes:
-    if conversations:
-        entry = {"path": ".", "split": "train", "columns": ["messages"]}
-        return _yaml(_TRL_HEAD, {"datasets": [entry]})
-    return _yaml(_TRL_HEAD + _TRL_RENAME, {"dataset_name": ".", "dataset_train_split": "train"})
+def _trl(conversations: bool) -> dict[str, Any]:
+    columns = ["messages"] if conversations else ["prompt", "completion"]
+    return {"path": ".", "split": "train", "columns": columns}
 
 
 def _yaml(head: str, content: dict[str, Any]) -> bytes:
@@ -66,9 +64,4 @@ _AXOLOTL_HEAD = """\
 _TRL_HEAD = """\
 # For TRL: copy these lines into your configuration. The mixture is finished: no fractions needed.
 # The path is this folder, seen from where you start the training.
-"""
-_TRL_RENAME = """\
-# TRL calls the response `completion`. In a training script of your own:
-#   rows = load_dataset(path, split="train").select_columns(["prompt", "response"])
-#   rows = rows.rename_column("response", "completion")
 """

@@ -144,7 +144,7 @@ def _rows(corpus: Corpus, chosen: Chosen, piece: slice) -> pa.Table:
     names = corpus.groups
     columns = {
         "prompt": rows["prompt"],
-        "response": rows["response"],
+        "completion": rows["response"],  # the name that TRL loads; other trainers can be told any
         "messages": rows["messages"],
         "source": pa.array([names.source[i] for i in group], pa.string()),
         "task": pa.array([names.task[i] for i in group], pa.string()),
@@ -159,7 +159,7 @@ def _rows(corpus: Corpus, chosen: Chosen, piece: slice) -> pa.Table:
 def _schema() -> pa.Schema:
     text = {name: pa.string() for name in ("source", "task", "template")}
     numbers = {"smartx_row": pa.int64(), "smartx_rank": pa.int32(), "smartx_gain": pa.float64()}
-    both = {"prompt": pa.string(), "response": pa.string(), "messages": MESSAGES}
+    both = {"prompt": pa.string(), "completion": pa.string(), "messages": MESSAGES}
     return pa.schema({**both, **text, **numbers})
 
 

@@ -15,7 +15,7 @@ from smartx.mixture.names import shown
 FIRST_TASKS = 40  # tasks that are seen at once
 ALL_TASKS = 4_000  # tasks that are in the page at all
 SAMPLES = 6  # tasks of which a row is shown
-SAMPLE_TEXT = 900  # characters of a shown prompt or response
+SAMPLE_TEXT = 900  # characters of a shown prompt or completion
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Sample:
     template: str
     rank: int
     prompt: str
-    response: str
+    completion: str
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _samples(folder: Path, ordered: list[dict[str, Any]]) -> list[Sample]:
     half = SAMPLES // 2
     picked = given if len(given) <= SAMPLES else [*given[:half], *given[-half:]]
     with pq.ParquetFile(min((folder / "data").glob("train-*.parquet"))) as file:
-        columns = ["source", "task", "template", "prompt", "response", "smartx_rank"]
+        columns = ["source", "task", "template", "prompt", "completion", "smartx_rank"]
         table = file.read_row_group(0, columns=columns).sort_by("smartx_rank")
     places: dict[tuple[str, str], int] = {}
     names = zip(table["source"].to_pylist(), table["task"].to_pylist(), strict=True)
@@ -215,7 +215,7 @@ def _sample(row: dict[str, Any]) -> Sample:
         template=shown(row["template"]),
         rank=row["smartx_rank"],
         prompt=_cut(row["prompt"]),
-        response=_cut(row["response"] or ""),
+        completion=_cut(row["completion"] or ""),
     )
 
 
