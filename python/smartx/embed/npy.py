@@ -28,7 +28,12 @@ class NpyRows:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start..stop-1. Raises ValueError if the file has become shorter."""
-        return self._span(start, stop)
+        count = (stop - start) * self.width
+        offset = self.offset + start * self._row_bytes
+        rows = np.fromfile(self.path, dtype=self.dtype, count=count, offset=offset)
+        if len(rows) != count:
+            raise ValueError(f"{self.path} ends before row {stop}")
+        return rows.reshape(stop - start, self.width)
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
         """The rows at these places, in this order. Memory: the rows and one span of 32 MiB."""
@@ -39,7 +44,7 @@ class NpyRows:
         while start < len(rising):
             stop = self._end_of_span(rising, start)
             first = int(rising[start])
-            rows = self._span(first, int(rising[stop - 1]) + 1)
+            rows = self.read(first, int(rising[stop - 1]) + 1)
             taken[order[start:stop]] = rows[rising[start:stop] - first]
             start = stop
         return taken
@@ -54,15 +59,6 @@ class NpyRows:
         near = int(np.searchsorted(rising, rising[start] + longest))
         gaps = np.flatnonzero(np.diff(rising[start:near]) * self._row_bytes > _BRIDGE)
         return start + int(gaps[0]) + 1 if gaps.size else near
-
-    def _span(self, start: int, stop: int) -> NDArray[Any]:
-        count = (stop - start) * self.width
-        rows = np.fromfile(
-            self.path, dtype=self.dtype, count=count, offset=self.offset + start * self._row_bytes
-        )
-        if len(rows) != count:
-            raise ValueError(f"{self.path} ends before row {stop}")
-        return rows.reshape(stop - start, self.width)
 
 
 def open_npy(path: Path) -> NpyRows:

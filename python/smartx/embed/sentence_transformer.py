@@ -122,7 +122,7 @@ def _load(library: Any, spec: EncoderSpec, device: str, dtype: Any) -> Any:
             model_kwargs={"use_safetensors": True},
         )
         if spec.max_length is not None:
-            model.max_seq_length = _length(spec.max_length, model.max_seq_length)
+            model.max_seq_length = _checked_length(spec.max_length, model)
         return model.to(dtype).eval()
     except EncoderError:
         raise
@@ -130,12 +130,15 @@ def _load(library: Any, spec: EncoderSpec, device: str, dtype: Any) -> Any:
         raise _load_error(spec, folder, problem) from problem
 
 
-def _length(asked: int, own: int | None) -> int:
-    if own is not None and asked > own:
+def _checked_length(asked: int, model: Any) -> int:
+    """The model's own setting may be raised up to what its tokenizer says it can read."""
+    own = model.max_seq_length or 0
+    most = max(own, getattr(model.tokenizer, "model_max_length", own))
+    if asked > most > 0:
         raise EncoderError(
-            f"{asked} tokens were asked for, and the encoder reads {own} at most",
+            f"{asked} tokens were asked for, and the encoder reads {most} at most",
             place="max_length",
-            fix=f"pass --max-length {own}, or leave it out",
+            fix=f"pass --max-length {most}, or leave it out",
         )
     return asked
 
