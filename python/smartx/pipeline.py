@@ -47,9 +47,7 @@ from smartx.rankers import (
 )
 from smartx.store import MANIFEST, canonical_json, commit_bytes
 from smartx.weights import (
-    Equal,
-    Proportional,
-    RandomRows,
+    LAWS,
     RandomTasks,
     TaylorSoftmax,
     WeightLaw,
@@ -68,13 +66,12 @@ def run(
     Raises ConfigError before any work where a needed field is missing; SmartxError where a step fails.
     """
     config, progress = _checked(config), progress or Silent()
-    for field in ("sources", "rows", "out"):
+    for field in ("sources", "rows"):
         _required(config, field)
-    check_out(config.out)
+    check_out(_required(config, "out"))
     ingest_step(config, progress)
     if ranker_of(config).needs_embeddings or law_of(config).needs_means:
         embed_step(config, progress)
-    rank_step(config, progress)
     return mix_step(config, progress)
 
 
@@ -118,7 +115,7 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
         template=config.template_column,
     )
     with _recorded(config, "ingest"):
-        return ingest(
+        corpus = ingest(
             sources,
             config.work_folder / CORPUS,
             columns=columns,
@@ -126,6 +123,9 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
             task_name=config.task,
             progress=progress,
         )
+    tasks, groups = len(corpus.groups.tasks().task), len(corpus.groups)
+    progress.note(f"corpus: {corpus.num_rows:,} rows, {tasks:,} tasks, {groups:,} groups")
+    return corpus
 
 
 def embed_step(config: RunConfig, progress: Progress) -> Embeddings:
@@ -188,8 +188,7 @@ def law_of(config: RunConfig) -> WeightLaw:
             place="num_tasks",
             fix="leave it out, or use --weights taylor-softmax",
         )
-    plain = {"proportional": Proportional, "equal": Equal, "random-rows": RandomRows}
-    return plain[config.law]()
+    return LAWS[config.law]()
 
 
 def ranker_of(config: RunConfig) -> Ranker:
