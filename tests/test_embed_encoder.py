@@ -112,7 +112,7 @@ def test_nothing_is_printed(capfd, tmp_path):
 
 def test_more_tokens_than_the_encoder_reads_are_refused():
     spec = EncoderSpec(MINILM.name, max_length=100_000)
-    with pytest.raises(EncoderError, match="512 at most"), loaded(spec, Silent()):
+    with pytest.raises(EncoderError, match="256 at most"), loaded(spec, Silent()):
         pass
 
 

@@ -131,10 +131,9 @@ def _load(library: Any, spec: EncoderSpec, device: str, dtype: Any) -> Any:
 
 
 def _checked_length(asked: int, model: Any) -> int:
-    """The model's own setting may be raised up to what its tokenizer says it can read."""
-    own = model.max_seq_length or 0
-    most = max(own, getattr(model.tokenizer, "model_max_length", own))
-    if asked > most > 0:
+    """Not above the model's own setting: what it was made for."""
+    most = model.max_seq_length
+    if most is not None and asked > most:
         raise EncoderError(
             f"{asked} tokens were asked for, and the encoder reads {most} at most",
             place="max_length",
