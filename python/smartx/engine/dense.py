@@ -24,6 +24,7 @@ class DenseKernel:
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values)
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
         if values.dtype not in (np.float32, np.float64):
             raise InputError(
                 f"expected float32 or float64, got {values.dtype}",
@@ -36,7 +37,7 @@ class DenseKernel:
             )
         if values.shape[0] == 0:
             raise InputError("there are no rows", place="DenseKernel.values")
-        values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+        values = np.ascontiguousarray(values)
         finite = np.isfinite(values)
         if not finite.all():
             row, column = (int(place[0]) for place in np.nonzero(~finite))

@@ -215,10 +215,12 @@ def _reraise(problem: ValueError, function: Objective) -> NoReturn:
 
 
 def _array_of(X: Any) -> NDArray[Any]:
+    """What is not a graph or kernel must be an array of rows; as_rows checks their values."""
     try:
         array = np.asarray(X)
     except ValueError:
         raise InputError("the rows are not of equal length", place="X") from None
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.ndim != 2 or not (array.dtype == np.int16 or array.dtype.kind == "f"):
         raise InputError(
             f"expected (n, d) float rows or int16 Q12 rows, got shape {array.shape}, "
@@ -226,6 +228,8 @@ def _array_of(X: Any) -> NDArray[Any]:
             place="X",
             fix="pass float32 or float64 embeddings; wrap similarities in DenseKernel(...)",
         )
+    if 0 in array.shape:
+        raise InputError(f"there are no values in an array of shape {array.shape}", place="X")
     return array
 
 
