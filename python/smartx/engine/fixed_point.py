@@ -42,7 +42,7 @@ def as_rows(X: ArrayLike, *, name: str = "X", threads: int = 1) -> NDArray[np.in
     Returns (n, d) int16 in C order; an array that is already so is returned as it is.
     Raises InputError as quantize does, and if an int16 row is longer than Q12 rows are.
     """
-    array = np.asarray(X)
+    array = _native(X)
     if array.dtype != np.int16:
         rows, faults = _core.quantize(_float_matrix(array, name), threads)
         _raise_faults(faults, name)
@@ -67,7 +67,7 @@ def sum_rows(rows: NDArray[np.int16]) -> NDArray[np.int64]:
 
 
 def _float_matrix(X: ArrayLike, name: str = "X") -> NDArray[np.float32] | NDArray[np.float64]:
-    array = np.asarray(X)
+    array = _native(X)
     if array.dtype == np.float16:
         array = array.astype(np.float32)  # exact
     if array.dtype not in (np.float32, np.float64):
@@ -76,8 +76,14 @@ def _float_matrix(X: ArrayLike, name: str = "X") -> NDArray[np.float32] | NDArra
             place=name,
             fix="pass embeddings as floats (X.astype(numpy.float32)) or as int16 Q12 rows",
         )
-    native = _matrix(array, name).astype(array.dtype.newbyteorder("="), order="C", copy=False)
-    return cast("NDArray[np.float32] | NDArray[np.float64]", native)
+    rows = np.ascontiguousarray(_matrix(array, name))
+    return cast("NDArray[np.float32] | NDArray[np.float64]", rows)
+
+
+def _native(X: ArrayLike) -> NDArray[Any]:
+    """X as an array in this machine's byte order."""
+    array = np.asarray(X)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _matrix(array: NDArray[Any], name: str) -> NDArray[Any]:
