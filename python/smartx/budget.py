@@ -68,6 +68,9 @@ def allot(
     by_group = np.zeros(len(groups), dtype=np.int64)
     for task in shares.order.tolist():
         first, last = int(tasks.first_group[task]), int(tasks.first_group[task + 1])
+        if last == first + 1:  # nothing to split, and corpora may have very many such tasks
+            by_group[first] = by_task[task]
+            continue
         by_group[first:last] = template_budgets(
             groups.rows[first:last], int(by_task[task]), groups.template[first:last]
         )

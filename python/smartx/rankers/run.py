@@ -217,10 +217,11 @@ class _Curve:
     def add(self, sizes: NDArray[np.int64], gains: NDArray[np.float64]) -> None:
         if not gains.any():
             return
-        begin = 0
         parts = np.arange(CURVE_POINTS + 1)
+        begin = 0
         for size in sizes.tolist():
-            so_far = np.concatenate([[0.0], np.cumsum(gains[begin : begin + size])])
+            so_far = np.zeros(size + 1)
+            np.cumsum(gains[begin : begin + size], out=so_far[1:])
             self._held += so_far[-(-parts * size // CURVE_POINTS)]
             begin += size
 

@@ -71,6 +71,7 @@ class Numbers:
     lines: list[TaskLine]
     lines_left_out: int
     dots: list[tuple[float, float]]
+    ticks: list[tuple[float, str]]
     templates: list[tuple[str, int, int]]
     dropped: list[tuple[str, int]]
     sources: list[tuple[str, int, str]]
@@ -83,6 +84,7 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
     held = sum(task["capacity"] for task in tasks)
     ordered = sorted(tasks, key=lambda task: (-int(task["rows"]), -int(task["capacity"])))
     value = facts.get("value")
+    top = math.log10(max((task["capacity"] for task in tasks if task["rows"]), default=1) + 1)
     return Numbers(
         version=facts["smartx"],
         preset=shown(facts["preset"]),
@@ -96,7 +98,10 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
         recipe=_recipe(facts),
         lines=_lines(ordered[:ALL_TASKS], rows, held),
         lines_left_out=max(0, len(tasks) - ALL_TASKS),
-        dots=_dots(ordered[:ALL_TASKS]),
+        dots=_dots(ordered[:ALL_TASKS], top),
+        ticks=[
+            (math.log10(10**power + 1) / top, f"{10**power:,}") for power in range(int(top) + 1)
+        ],
         templates=_templates(facts),
         dropped=_dropped(facts),
         sources=_sources(facts),
@@ -133,10 +138,9 @@ def _lines(tasks: list[dict[str, Any]], total: int, held: int) -> list[TaskLine]
     ]
 
 
-def _dots(tasks: list[dict[str, Any]]) -> list[tuple[float, float]]:
+def _dots(tasks: list[dict[str, Any]], top: float) -> list[tuple[float, float]]:
     """(rows in the corpus, in the mixture) of tasks that got any, on one log scale 0..1."""
     pairs = [(task["capacity"], task["rows"]) for task in tasks if task["rows"]]
-    top = math.log10(max((capacity for capacity, _ in pairs), default=1) + 1)
     return [(math.log10(held + 1) / top, math.log10(rows + 1) / top) for held, rows in pairs]
 
 
