@@ -28,8 +28,8 @@ def quantized_row(x: Sequence[float]) -> list[int]:
 
 
 def similarities(a: NDArray[np.int16], b: NDArray[np.int16]) -> NDArray[np.int64]:
-    """All dot products, in int64."""
-    return np.asarray(a.astype(np.int64) @ b.astype(np.int64).T)
+    """All dot products, in float64, which holds integers up to 2**53 and so every partial sum."""
+    return (a.astype(np.float64) @ b.astype(np.float64).T).astype(np.int64)
 
 
 def nearest(rows: NDArray[np.int16], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

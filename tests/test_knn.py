@@ -99,7 +99,7 @@ def test_any_small_set_agrees_with_the_reference(data: st.DataObject) -> None:
 def test_real_vectors_give_the_same_neighbours_at_every_level_and_thread_count(
     real_data: Path,
 ) -> None:
-    rows = np.ascontiguousarray(np.load(real_data / "t0_minilm_q12.npy", mmap_mode="r")[::12])
+    rows = np.ascontiguousarray(np.load(real_data / "t0_minilm_q12.npy", mmap_mode="r")[::30])
     wanted_items, wanted = reference.nearest(rows, 64)
     for level in LEVELS:
         for threads in (1, 2):

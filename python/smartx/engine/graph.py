@@ -274,6 +274,7 @@ def _measured_recall(
         found = _core.similarities(queries, block, threads=threads)
         inside = np.flatnonzero((sample >= start) & (sample < start + len(block)))
         found[inside, sample[inside] - start] = np.iinfo(np.int32).min
-        best = -np.partition(-np.concatenate([best, found], axis=1), k - 1, axis=1)[:, :k]
+        joined = np.concatenate([best, found], axis=1)
+        best = np.partition(joined, joined.shape[1] - k, axis=1)[:, -k:]
     kth = best.min(axis=1, keepdims=True)
     return float(np.mean(weights[sample] >= kth))
