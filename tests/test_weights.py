@@ -12,6 +12,8 @@ from smartx.budget import allot
 from smartx.draws import ROW_ORDER, draws
 from smartx.engine import FacilityLocation, task_gains
 from smartx.errors import BudgetError, ConfigError, InputError
+from smartx.progress import Silent
+from smartx.rankers import RandomRanker
 from smartx.weights import (
     LAWS,
     Equal,
@@ -114,6 +116,24 @@ def test_random_rows_counts_the_lowest_draws_of_all_rows(corpus, total):
     assert (
         given.groups.tolist() == np.bincount(group[sample], minlength=len(corpus.groups)).tolist()
     )
+
+
+@pytest.mark.parametrize("total", range(9))
+def test_equal_draws_go_to_the_lower_row_in_law_and_ranker_alike(monkeypatch, total):
+    keys = np.array([5, 3, 3, 9, 3, 5, 3, 3], dtype=np.uint64)
+    for module in ("weights.random_rows", "rankers.random"):
+        monkeypatch.setattr(f"smartx.{module}.draws", lambda *where: keys)
+    sizes = np.array([3, 4, 1])
+    starts = np.cumsum(sizes) - sizes
+    shares = RandomRows().shares(Ground([("a",), ("b",), ("c",)], starts, sizes, None, 0), total)
+    counts = dict(zip(shares.order.tolist(), shares.weights.astype(int).tolist(), strict=True))
+    order, _ = RandomRanker().rank(None, sizes, 0, threads=1, progress=Silent())
+    chosen = [
+        int(row)
+        for group, start in enumerate(starts)
+        for row in start + order[start : start + counts.get(group, 0)]
+    ]
+    assert sorted(chosen) == sorted(np.argsort(keys, kind="stable")[:total].tolist())
 
 
 def test_taylor_softmax_takes_the_first_tasks_of_the_greedy_order_over_all(corpus, means):
