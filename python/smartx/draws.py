@@ -1,4 +1,5 @@
-"""Counter-based random draws: a draw depends on (seed, stream, index) alone, never on what was drawn before.
+"""Counter-based random draws: a draw depends on (seed, stream, index) alone, never on what was
+drawn before.
 
 So the draws of one group do not change when another group grows, work may be split among any number
 of threads, and the numbers are the same under every version of numpy.
@@ -38,7 +39,8 @@ def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     value = value + _GOLDEN
     value = (value ^ (value >> np.uint64(30))) * _MIX_1
     value = (value ^ (value >> np.uint64(27))) * _MIX_2
-    return value ^ (value >> np.uint64(31))
+    mixed: NDArray[np.uint64] = value ^ (value >> np.uint64(31))
+    return mixed
 
 
 # Streams in use. A new use of randomness takes the next number.

@@ -94,12 +94,7 @@ def check_out(out: Path) -> None:
         return
     if not out.is_dir() or out.is_symlink():
         raise InputError("it is not a folder", place=str(out), fix=fix)
-    inside = {
-        str(path.relative_to(out))
-        for path in out.rglob("*")
-        if not path.is_dir() or path.is_symlink()
-    }
-    if not inside and not any(out.iterdir()):
+    if not any(out.iterdir()):
         return
     try:
         manifest = open_mixture(out).manifest
@@ -107,6 +102,11 @@ def check_out(out: Path) -> None:
         raise InputError(
             "the folder is not empty and not a mixture of smartx", place=str(out), fix=fix
         ) from None
+    inside = {
+        path.relative_to(out).as_posix()
+        for path in out.rglob("*")
+        if not path.is_dir() or path.is_symlink()
+    }
     foreign = sorted(inside - {entry["name"] for entry in manifest["files"]} - {MANIFEST})
     if foreign:
         raise InputError(
