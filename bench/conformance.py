@@ -1,10 +1,12 @@
-"""Same kernel, same function, same budget: is the objective that smartx reaches the one that submodlib reaches?
+"""Same kernel, same function, same budget: is the objective that smartx reaches the one that
+submodlib reaches?
 
     python bench/conformance.py [--sizes 200 500 1000]
 
-Both packages order items by lazy greedy on one float32 kernel of clustered vectors. What each chose is
-scored by the formula in float64. Ties and the last bits of float32 sums may order single items
-differently, so the objectives are compared, to 1e-6 relative. Ends with status 1 if one is farther off.
+Both packages order items by lazy greedy on one float32 kernel of clustered vectors. What each chose
+is scored by the formula in float64. Ties and the last bits of float32 sums may order single items
+differently, so the objectives are compared, to 1e-6 relative. Ends with status 1 if one is farther
+off.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ TOLERANCE = 1e-6
 def clustered_vectors(n: int, d: int, *, seed: int) -> np.ndarray:
     """(n, d) float32 rows in 20 clusters that share a direction, as sentence embeddings do.
 
-    Their lengths lie between 0.9 and 1.1: on unit rows every first gain of log-det is log 2, and the
+    Their lengths lie between 0.9 and 1.1: on unit rows every first gain of log-det is log 2, and
+    the
     packages break that tie at opposite ends.
     """
     rng = np.random.default_rng(seed)
@@ -60,17 +63,26 @@ def compare(function: str, n: int, budget: int) -> tuple[float, float, float, fl
         np.save(path, kernel)
         theirs = ask("submodlib", "submodlib_choice.py", str(path), function, str(budget))
     clock = time.process_time()
-    ours = smartx.maximize(FUNCTIONS[function][1], smartx.DenseKernel(kernel), budget=budget, threads=1)
+    ours = smartx.maximize(
+        FUNCTIONS[function][1], smartx.DenseKernel(kernel), budget=budget, threads=1
+    )
     seconds = time.process_time() - clock
-    values = (objective(function, kernel, items) for items in (theirs["items"], ours.items.tolist()))
+    values = (
+        objective(function, kernel, items) for items in (theirs["items"], ours.items.tolist())
+    )
     return (*values, theirs["cpu_seconds"], seconds)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[200, 500, 1000])
     sizes = parser.parse_args().sizes
-    print(f"{'function':18} {'n':>6} {'budget':>6} {'submodlib':>16} {'smartx':>16} {'off':>9} {'CPU s':>15}")
+    print(
+        f"{'function':18} {'n':>6} {'budget':>6} {'submodlib':>16} {'smartx':>16} {'off':>9}
+        {'CPU s':>15}"
+    )
     worst = 0.0
     for function, (name, _) in FUNCTIONS.items():
         for n in sizes:

@@ -17,10 +17,8 @@ REQUIREMENTS = {
     "submodlib": ("submodlib-py==0.0.3", *COMMON),
     "apricot": ("apricot-select==0.6.1", *COMMON),
 }
-ONE_THREAD = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-}
+LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMBA")
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in LIBRARIES}
 
 
 def python_of(peer: str) -> Path:
@@ -36,7 +34,8 @@ def python_of(peer: str) -> Path:
 
 
 def ask(peer: str, script: str, *arguments: str, timeout: float = 3600) -> dict[str, Any]:
-    """Run bench/<script> with a peer's interpreter, on one thread; its last line of output is JSON."""
+    """Run bench/<script> with a peer's interpreter, on one thread; its last line of output is
+    JSON."""
     done = subprocess.run(
         [python_of(peer), HERE / script, *arguments],
         env=os.environ | ONE_THREAD, capture_output=True, text=True, timeout=timeout, check=False,

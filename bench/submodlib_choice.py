@@ -33,11 +33,13 @@ def main():
     clock = time.process_time()
     picks = chosen.maximize(budget=int(budget), optimizer="LazyGreedy", show_progress=False)
     print(
-        json.dumps({
-            "items": [int(item) for item, _ in picks],
-            "gains": [float(gain) for _, gain in picks],
-            "cpu_seconds": time.process_time() - clock,
-        })
+        json.dumps(
+            {
+                "items": [int(item) for item, _ in picks],
+                "gains": [float(gain) for _, gain in picks],
+                "cpu_seconds": time.process_time() - clock,
+            }
+        )
     )
 
 

@@ -25,7 +25,8 @@ def real_data() -> Path:
 
 @dataclass(frozen=True)
 class SmallCorpus:
-    """A JSONL file of FLAN-shaped rows and its vectors. Two rows have no response and are dropped."""
+    """A JSONL file of FLAN-shaped rows and its vectors. Two rows have no response and are
+    dropped."""
 
     file: Path
     vectors: Path

@@ -8,9 +8,11 @@ from pathlib import Path
 import smartx
 
 PACKAGE = Path(smartx.__file__).parent
-# From the ground up: a file imports only from rooms above its own in this list (or from its own room).
+# From the ground up: a file imports only from rooms above its own in this list (or from its own
+# room).
 ROOMS = [
-    "errors", "progress", "draws", "config", "store", "engine", "corpus", "embed", "weights", "rankers",
+    "errors", "progress", "draws", "config", "store", "engine", "corpus", "embed", "weights",
+    "rankers",
     "budget", "mixture", "report", "pipeline", "demo", "display", "flags", "cli",
 ]  # fmt: skip
 
@@ -62,7 +64,11 @@ def test_a_file_imports_only_from_rooms_above_its_own():
 
 
 def test_only_the_engine_touches_the_extension():
-    users = {room for room, path in files() if "_core" in {m.split(".")[-1] for m in imported_modules(path)}}
+    users = {
+        room
+        for room, path in files()
+        if "_core" in {m.split(".")[-1] for m in imported_modules(path)}
+    }
     assert users == {"engine"}
 
 
@@ -80,7 +86,7 @@ def test_only_the_command_line_prints():
 def test_import_smartx_loads_neither_torch_nor_transformers():
     code = (
         "import sys, smartx; smartx.maximize; smartx.task_budgets; "
-        "heavy = {'torch', 'transformers', 'sentence_transformers', 'pydantic', 'typer', 'rich', 'datasets'};"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'pydantic', 'typer', 'rich'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     printed = subprocess.run(
@@ -90,4 +96,5 @@ def test_import_smartx_loads_neither_torch_nor_transformers():
 
 
 def test_every_public_name_exists():
+    assert set(smartx.__all__) == {*smartx._PUBLIC, "__version__"}
     assert [name for name in smartx.__all__ if not hasattr(smartx, name)] == []

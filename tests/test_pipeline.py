@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import tree_digest
 
 import smartx
+from conftest import tree_digest
 from smartx.config import PRESETS
 from smartx.errors import BudgetError, ConfigError, InputError, StoreError
 from smartx.progress import Silent
@@ -73,7 +73,9 @@ def test_a_smaller_budget_of_one_task_is_a_prefix_of_its_ranking(small_corpus, t
         for key in {(r["task"], r["template"]) for r in chosen}:
             mine = sorted(r["smartx_rank"] for r in chosen if (r["task"], r["template"]) == key)
             assert mine == list(range(len(mine)))
-            ranks[rows, key] = {r["smartx_row"] for r in chosen if (r["task"], r["template"]) == key}
+            ranks[rows, key] = {
+                r["smartx_row"] for r in chosen if (r["task"], r["template"]) == key
+            }
     assert all(small <= ranks[200, key] for (rows, key), small in ranks.items() if rows == 40)
 
 
@@ -98,7 +100,12 @@ def test_a_vector_goes_with_its_row_when_rows_before_it_are_dropped(small_corpus
     np.save(tmp_path / "clean.npy", vectors[clean])
     with_drops = smartx.run(config(small_corpus, tmp_path / "a"))
     without = smartx.run(
-        config(small_corpus, tmp_path / "b", sources=[str(tmp_path / "rows.jsonl")], vectors=tmp_path / "clean.npy")
+        config(
+            small_corpus,
+            tmp_path / "b",
+            sources=[str(tmp_path / "rows.jsonl")],
+            vectors=tmp_path / "clean.npy",
+        )
     )
     assert rows_of(with_drops) == rows_of(without)
 
@@ -106,7 +113,9 @@ def test_a_vector_goes_with_its_row_when_rows_before_it_are_dropped(small_corpus
 def test_a_second_budget_reuses_corpus_embeddings_and_ranking(small_corpus, tmp_path):
     smartx.run(config(small_corpus, tmp_path))
     notes = Notes()
-    smartx.run(config(small_corpus, tmp_path, rows=30, num_tasks=2, out=tmp_path / "mix2"), progress=notes)
+    smartx.run(
+        config(small_corpus, tmp_path, rows=30, num_tasks=2, out=tmp_path / "mix2"), progress=notes
+    )
     assert not any(notes.worked_on(word) for word in ("ingest", "embed", "rank"))
     assert notes.worked_on("write")
 
@@ -120,7 +129,9 @@ def test_a_second_budget_reuses_corpus_embeddings_and_ranking(small_corpus, tmp_
         ({"keep_empty_responses": True}, {"ingest", "embed", "rank"}),
     ],
 )
-def test_a_changed_parameter_redoes_exactly_what_depends_on_it(small_corpus, tmp_path, change, redone):
+def test_a_changed_parameter_redoes_exactly_what_depends_on_it(
+    small_corpus, tmp_path, change, redone
+):
     smartx.run(config(small_corpus, tmp_path))
     notes = Notes()
     smartx.run(config(small_corpus, tmp_path, **change), progress=notes)
@@ -135,7 +146,9 @@ def test_baselines_never_look_at_vectors(small_corpus, tmp_path):
 
 def test_the_seed_decides_random_rows_and_nothing_else(small_corpus, tmp_path):
     def chosen(**fields):
-        return {r["smartx_row"] for r in rows_of(smartx.run(config(small_corpus, tmp_path, **fields)))}
+        return {
+            r["smartx_row"] for r in rows_of(smartx.run(config(small_corpus, tmp_path, **fields)))
+        }
 
     assert chosen(preset="random", seed=1) == chosen(preset="random", seed=1)
     assert chosen(preset="random", seed=1) != chosen(preset="random", seed=2)
@@ -186,5 +199,7 @@ def test_one_yaml_holds_a_whole_run(small_corpus, tmp_path):
         "sources": str(small_corpus.file), "vectors": str(small_corpus.vectors), "rows": 50,
         "run_dir": str(tmp_path / "work"), "out": str(tmp_path / "mix"), "preset": "equal",
     }  # fmt: skip
-    (tmp_path / "mix.yaml").write_text("".join(f"{name}: {value}\n" for name, value in lines.items()))
+    (tmp_path / "mix.yaml").write_text(
+        "".join(f"{name}: {value}\n" for name, value in lines.items())
+    )
     assert len(rows_of(smartx.run(tmp_path / "mix.yaml"))) == 50

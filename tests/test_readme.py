@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import REPOSITORY
 from typer.testing import CliRunner
 
+from conftest import REPOSITORY
 from smartx.cli import app
 from smartx.config import PRESETS
 
@@ -21,7 +21,13 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_example_runs():
     (code,) = blocks("python")
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 2
 

@@ -28,9 +28,14 @@ def finished_stage(folder, *, key="k", content=b"abc"):
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     commit_bytes(tmp_path / "a.txt", b"old")
-    with pytest.raises(OSError, match="disk"), committing(tmp_path / "a.txt") as temporary:
-        temporary.write_bytes(b"half of the n")
-        raise OSError("disk full")
+
+    def write_half():
+        with committing(tmp_path / "a.txt") as temporary:
+            temporary.write_bytes(b"half of the n")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk"):
+        write_half()
     assert (tmp_path / "a.txt").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 

@@ -30,7 +30,26 @@ _PUBLIC = {
     "SmartxError": "smartx.errors",
 }
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604  (the names of _PUBLIC)
+__all__ = [
+    "DenseKernel",
+    "FacilityLocation",
+    "GraphCut",
+    "LogDet",
+    "RunConfig",
+    "Selection",
+    "SimilarityGraph",
+    "SmartxError",
+    "TaylorSoftmax",
+    "__version__",
+    "knn_graph",
+    "maximize",
+    "open_run",
+    "quantize",
+    "run",
+    "task_budgets",
+    "task_gains",
+    "template_budgets",
+]
 
 if TYPE_CHECKING:
     from smartx.budget import task_budgets, template_budgets

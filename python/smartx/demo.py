@@ -18,8 +18,11 @@ from typing import Any
 
 import orjson
 
+from smartx.config import RunConfig
 from smartx.embed import EncoderSpec
 from smartx.errors import InputError, SmartxError
+from smartx.mixture import Mixture
+from smartx.pipeline import run
 from smartx.progress import Progress, Silent, step
 from smartx.store import committing, file_digest
 
@@ -28,6 +31,7 @@ WHEEL = "evals-3.0.1.post1-py3-none-any.whl"
 SHA256 = "0abcb2051303500784b1641a6e4f6b813ed43ad64f879a37d344a6774eb8eb78"
 SOURCE = "openai-evals"
 ROWS_PER_TASK = 60
+ROWS = 5_000  # of the demo mixture
 
 # What the demo job embeds with. 128 tokens tell tasks and rows apart, in half the time of 256.
 ENCODER = EncoderSpec("all-MiniLM-L6-v2", max_length=128)
@@ -46,6 +50,20 @@ _LEFT_OUT = {
     "text_compression",
     "theory_of_mind",
 }
+
+
+def run_demo(config: RunConfig, progress: Progress) -> Mixture:
+    """The demo job: the demo corpus, the packaged encoder, then a run as `config` says.
+
+    config: `rows` (default 5,000), `out` (default ./demo), `run_dir`, preset, seed and threads
+    count.
+    """
+    out = config.out or Path("demo")
+    fields = {"out": out, "rows": config.rows or ROWS}
+    config = config.model_copy(update=fields)
+    corpus = demo_corpus(config.work_folder, progress=progress)
+    encoding = {"encoder": ENCODER.name, "max_length": ENCODER.max_length}
+    return run(config.model_copy(update={"sources": [str(corpus)], **encoding}), progress=progress)
 
 
 def demo_corpus(

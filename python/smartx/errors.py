@@ -1,4 +1,6 @@
-"""What smartx raises. Every error names the place, the fault and the fix, and carries them as fields."""
+"""What smartx raises. Every error names the place, the fault and the fix, and carries them as
+fields.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Flags of the command line, made from the fields of the configuration: one place says what a flag means."""
+"""Flags of the command line, made from the fields of the configuration: one place says what a flag
+means.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
 
 
 def parameters(fields: Sequence[str], *, sources: bool) -> list[inspect.Parameter]:
-    """The parameters of a command: SOURCES where it takes them, a flag a field, --config and --quiet."""
+    """The parameters of a command: SOURCES if it takes them, a flag a field, --config, --quiet."""
     first = [_sources_argument()] if sources else []
     return [*first, *map(_option, fields), *_common_options()]
 
@@ -93,8 +95,12 @@ def _sources_argument() -> inspect.Parameter:
 
 
 def _common_options() -> list[inspect.Parameter]:
-    config = typer.Option("--config", "-c", help="a YAML file; flags win over it", show_default=False)
-    quiet = typer.Option("--quiet", "-q", help="no progress, only the outcome", show_default=False, metavar="")
+    config = typer.Option(
+        "--config", "-c", help="a YAML file; flags win over it", show_default=False
+    )
+    quiet = typer.Option(
+        "--quiet", "-q", help="no progress, only the outcome", show_default=False, metavar=""
+    )
     return [
         _keyword("config", Annotated[Path | None, config], None),
         _keyword("quiet", Annotated[bool, quiet], False),

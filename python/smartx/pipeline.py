@@ -1,9 +1,11 @@
-"""Every step of a run, in order: ingest, embed, rank, mix. Each reads only what the ones before it wrote.
+"""Every step of a run, in order: ingest, embed, rank, mix. Each reads only what the ones before it
+wrote.
 
     sources -> corpus -> embeddings -> rankings -> mixture
 
-The costly steps (embed, rank) do not depend on the budget. A step whose inputs and parameters have not
-changed is reused, so a second mixture at another budget, weight law or number of tasks takes seconds.
+The costly steps (embed, rank) do not depend on the budget. A step whose inputs and parameters have
+not changed is reused, so a second mixture at another budget, weight law or number of tasks takes
+seconds.
 """
 
 from __future__ import annotations
@@ -36,7 +38,6 @@ from smartx.engine import FacilityLocation, GraphCut, LogDet, resolve_threads
 from smartx.errors import ConfigError
 from smartx.mixture import Mixture, assemble, check_out, mixture_facts, write_mixture
 from smartx.progress import Progress, Silent
-from smartx.report import render
 from smartx.rankers import (
     RandomRanker,
     Ranker,
@@ -45,6 +46,7 @@ from smartx.rankers import (
     open_rankings,
     rank_corpus,
 )
+from smartx.report import render
 from smartx.store import MANIFEST, canonical_json, commit_bytes
 from smartx.weights import (
     LAWS,
@@ -60,10 +62,12 @@ CORPUS, EMBEDDINGS, RANKINGS, RUN_FILE = "corpus", "embeddings", "rankings", "ru
 def run(
     config: RunConfig | Mapping[str, Any] | Path | str, *, progress: Progress | None = None
 ) -> Mixture:
-    """Turn sources into a mixture: every step, reusing what an earlier run with the same folder left.
+    """Turn sources into a mixture: every step, reusing what an earlier run with the same folder
+    left.
 
     config: a RunConfig, a mapping of its fields, or the path of a YAML file.
-    Raises ConfigError before any work where a needed field is missing; SmartxError where a step fails.
+    Raises ConfigError before any work where a needed field is missing; SmartxError where a step
+    fails.
     """
     config, progress = _checked(config), progress or Silent()
     for field in ("sources", "rows"):
@@ -103,7 +107,7 @@ def open_run(folder: Path | str) -> Run:
 
 
 def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
-    """sources -> RUN/corpus."""
+    """Sources -> RUN/corpus."""
     sources = _required(config, "sources")
     columns = Columns(
         prompt=config.prompt_column,
@@ -153,7 +157,7 @@ def rank_step(config: RunConfig, progress: Progress) -> Rankings:
 
 
 def mix_step(config: RunConfig, progress: Progress) -> Mixture:
-    """RUN/corpus and a ranking -> OUT, a folder that trainers load. Ranks first where that is missing."""
+    """RUN/corpus and a ranking -> OUT, a folder that trainers load. Ranks first if need be."""
     total, out = _required(config, "rows"), _required(config, "out")
     corpus, law = open_corpus(config.work_folder / CORPUS), law_of(config)
     rankings = rank_step(config, progress)
@@ -280,7 +284,7 @@ def _recorded(config: RunConfig, step: str) -> Iterator[None]:
 
 
 def _earlier_records(path: Path) -> list[Any]:
-    """What run.json says already; nothing where it is missing or damaged, since only people read it."""
+    """What run.json says already; nothing if it is missing or damaged: only people read it."""
     try:
         records = json.loads(path.read_bytes())
     except (OSError, ValueError):

@@ -1,9 +1,10 @@
-"""Folders on disk that survive a crash: files appear whole or not at all, and a stage is done only when it says so.
+"""Folders on disk that survive a crash: files appear whole or not at all, and a stage is done only
+when it says so.
 
-A file is written under a temporary name, flushed to disk, and renamed; the folder is flushed too. A stage
-(corpus, embeddings, a ranking) is a folder whose `manifest.json` is written last and names the key of
-everything that went into the stage and the size and SHA-256 of every file. A stage is reused only when
-its key is the one that is wanted and its files are as the manifest says.
+A file is written under a temporary name, flushed to disk, and renamed; the folder is flushed too. A
+stage (corpus, embeddings, a ranking) is a folder whose `manifest.json` is written last and names
+the key of everything that went into the stage and the size and SHA-256 of every file. A stage is
+reused only when its key is the one that is wanted and its files are as the manifest says.
 """
 
 from __future__ import annotations
@@ -25,18 +26,25 @@ _TEMPORARY = ".tmp."
 
 
 def canonical_json(value: Any) -> bytes:
-    """`value` as JSON whose bytes depend on nothing but the value: sorted keys, UTF-8, one newline at the end."""
+    """`value` as JSON whose bytes depend on the value alone: sorted keys, UTF-8, one last newline."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
     return (text + "\n").encode()
 
 
-def key_of(stage: str, schema: int, parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+def key_of(
+    stage: str, schema: int, parameters: Mapping[str, Any], inputs: Mapping[str, str]
+) -> str:
     """The key of a stage: a digest of all that its output depends on.
 
     schema: raised when the code of the stage writes something else for the same input.
     inputs: digest by name of what the stage reads.
     """
-    content = {"stage": stage, "schema": schema, "parameters": dict(parameters), "inputs": dict(inputs)}
+    content = {
+        "stage": stage,
+        "schema": schema,
+        "parameters": dict(parameters),
+        "inputs": dict(inputs),
+    }
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
@@ -107,23 +115,26 @@ class Stage:
         return self.folder / MANIFEST
 
     def manifest(self) -> dict[str, Any]:
-        """The manifest of a finished stage. Raises StoreError if there is none or it cannot be read."""
+        """The manifest of a finished stage. Raises StoreError if there is none that can be read."""
         try:
             content = json.loads(self.manifest_path.read_bytes())
         except FileNotFoundError:
             raise StoreError(
                 f"the {self.name} stage has not been finished here",
-                place=str(self.folder), fix=f"run `smartx {self._command}` on this run folder first",
+                place=str(self.folder),
+                fix=f"run `smartx {self._command}` on this run folder first",
             ) from None
         except (ValueError, OSError) as problem:
             raise StoreError(
                 f"its manifest cannot be read ({problem})",
-                place=str(self.manifest_path), fix="delete the folder and run the stage again",
+                place=str(self.manifest_path),
+                fix="delete the folder and run the stage again",
             ) from None
         if not isinstance(content, dict) or content.get("stage") != self.name:
             raise StoreError(
                 f"it is not the manifest of a {self.name} stage",
-                place=str(self.manifest_path), fix="choose another run folder",
+                place=str(self.manifest_path),
+                fix="choose another run folder",
             )
         return content
 
@@ -138,7 +149,7 @@ class Stage:
         )
 
     def begin(self) -> None:
-        """Make the folder ready for new work: withdraw an old manifest, sweep half-written files."""
+        """Make the folder ready for new work: withdraw the manifest, sweep half-written files."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.manifest_path.unlink(missing_ok=True)
         sweep(self.folder)
@@ -172,7 +183,9 @@ class Stage:
 
     @property
     def _command(self) -> str:
-        return {"corpus": "ingest", "embeddings": "embed", "ranking": "rank"}.get(self.name, self.name)
+        return {"corpus": "ingest", "embeddings": "embed", "ranking": "rank"}.get(
+            self.name, self.name
+        )
 
 
 def _has_size(path: Path, size: int) -> bool:
