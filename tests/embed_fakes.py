@@ -24,11 +24,16 @@ class FakeEncoder:
     """Implements smartx.embed.Encoder. stop_after: texts after which it is interrupted."""
 
     def __init__(
-        self, *, stop_after: int | None = None, version: str = "1", dtype: str = "a"
+        self,
+        *,
+        stop_after: int | None = None,
+        version: str = "1",
+        dtype: str = "a",
+        workers: int = 1,
     ) -> None:
         self.identity = {"name": "fake", "dtype": dtype}
         self.made_by = {"fake": version}
-        self.batch_tokens, self.batch_rows = 64, 5
+        self.batch_tokens, self.batch_rows, self.workers = 64, 5, workers
         self.calls: list[list[str]] = []
         self.stop_after = stop_after
 

@@ -103,6 +103,13 @@ def test_batches_hold_every_row_once_and_keep_to_their_limits(lengths, max_token
         assert len(batch) == 1 or lengths[batch].max() * len(batch) <= max_tokens
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_change_nothing_in_the_folder(corpus, tmp_path, workers):
+    embed_corpus(corpus, FakeEncoder(), tmp_path / "one", shard_rows=SHARD)
+    embed_corpus(corpus, FakeEncoder(workers=workers), tmp_path / "many", shard_rows=SHARD)
+    assert tree_digest(tmp_path / "one") == tree_digest(tmp_path / "many")
+
+
 def test_progress_ends_at_the_number_of_rows_and_moves_with_every_batch(corpus, tmp_path):
     heard, encoder = Recorder(), FakeEncoder()
     embed_corpus(corpus, encoder, tmp_path / "e", shard_rows=SHARD, progress=heard)

@@ -68,6 +68,17 @@ def test_a_batch_gives_each_text_the_vector_it_has_alone():
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+def test_one_and_two_threads_give_the_same_bytes(tmp_path):
+    corpus = corpus_of(
+        tmp_path, [f"{row} words about the sea " * (row % 40) for row in range(1, 99)]
+    )
+    made = [
+        embed_corpus(corpus, EncoderSpec(MINILM.name, threads=threads), tmp_path / str(threads))
+        for threads in (1, 2)
+    ]
+    assert made[0].digest == made[1].digest
+
+
 def test_lengths_are_tokens_cut_at_the_limit_and_include_the_prefix():
     with loaded(MINILM, Silent()) as encoder:
         assert encoder.lengths(["", "hello", "word " * 1_000]).tolist() == [2, 3, 256]
@@ -99,7 +110,8 @@ def test_threads_and_settings_of_the_libraries_are_put_back():
     import torch
 
     before = torch.get_num_threads(), logging.getLogger("transformers").level, warnings.filters[:]
-    with loaded(EncoderSpec(MINILM.name, threads=1), Silent()):
+    with loaded(EncoderSpec(MINILM.name, threads=1), Silent()) as encoder:
+        encoder.encode(["a text"])
         assert torch.get_num_threads() == 1
     after = torch.get_num_threads(), logging.getLogger("transformers").level, warnings.filters[:]
     assert after == before

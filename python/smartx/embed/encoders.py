@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -59,13 +60,14 @@ class Encoder(Protocol):
 
     identity: names everything that shapes the vectors; goes into the key of the embeddings.
     made_by: versions and device, kept in the manifest.
-    batch_tokens, batch_rows: limits of one call.
+    batch_tokens, batch_rows: limits of one call.  workers: threads that may call `encode` at once.
     """
 
     identity: Mapping[str, Any]
     made_by: Mapping[str, str]
     batch_tokens: int
     batch_rows: int
+    workers: int
 
     def lengths(self, texts: list[str]) -> NDArray[np.int64]:
         """Cost of each text, at least 1: its tokens after cutting."""
@@ -160,8 +162,7 @@ class _EncodedShards:
         lengths = self._encoder.lengths(prompts)
         vectors: NDArray[np.float32] | None = None
         cost, done, told = int(lengths.sum()), 0, 0
-        for batch in batches(lengths, self._encoder.batch_tokens, self._encoder.batch_rows):
-            encoded = self._encoder.encode([prompts[row] for row in batch])
+        for batch, encoded in self._encoded(prompts, lengths):
             self._check(encoded, batch + start)
             if vectors is None:
                 vectors = np.empty((len(prompts), encoded.shape[1]), dtype=np.float32)
@@ -172,6 +173,18 @@ class _EncodedShards:
             told = now
         assert vectors is not None  # a shard has rows
         return quantize(vectors)
+
+    def _encoded(
+        self, prompts: list[str], lengths: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Each batch of rows with its vectors, in a fixed order."""
+        made = list(batches(lengths, self._encoder.batch_tokens, self._encoder.batch_rows))
+        texts = ([prompts[row] for row in batch] for batch in made)
+        if self._encoder.workers == 1:
+            yield from zip(made, map(self._encoder.encode, texts), strict=True)
+            return
+        with ThreadPoolExecutor(self._encoder.workers) as pool:
+            yield from zip(made, pool.map(self._encoder.encode, texts), strict=True)
 
     def _check(self, encoded: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
         if encoded.ndim != 2 or len(encoded) != len(rows):
