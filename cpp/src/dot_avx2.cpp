@@ -12,6 +12,7 @@ constexpr int kColumns = 16;  // of it: two vectors
 constexpr int kVectors = 6;   // across a panel
 constexpr int kChunk = 192;   // pairs multiplied before the next register tile: keeps b in L1
 
+#include "dot_keep.inc"
 #include "dot_pairs.inc"
 #include "dot_plain.inc"
 
@@ -93,7 +94,7 @@ void above(const std::int32_t* tile, const std::int32_t* row_floor,
 
 }  // namespace
 
-const DotLevel kDotAvx2 = {"avx2", kPanel, panel_bytes, pack,    multiply,
-                           above,  narrow, lowest,      row_dots};
+const DotLevel kDotAvx2 = {"avx2",      kPanel,     panel_bytes, pack,   multiply, above,
+                           count_above, keep_above, ranks,       narrow, lowest,   row_dots};
 
 }  // namespace smartx

@@ -80,9 +80,29 @@ void above(const std::int32_t* tile, const std::int32_t* row_floor,
   }
 }
 
+std::int32_t keep_above(std::int32_t* values, std::int32_t* items, std::int32_t count,
+                        std::int32_t bar) {
+  const __m512i floor = _mm512_set1_epi32(bar);
+  std::int32_t end = 0;
+  for (std::int32_t i = 0; i < count; i += 16) {
+    const __mmask16 inside =
+        count - i < 16 ? __mmask16((1U << (count - i)) - 1) : __mmask16(0xFFFF);
+    const __m512i value = _mm512_maskz_loadu_epi32(inside, values + i);
+    const __m512i item = _mm512_maskz_loadu_epi32(inside, items + i);
+    const __mmask16 kept = _mm512_mask_cmpgt_epi32_mask(inside, value, floor);
+    const auto some = static_cast<std::int32_t>(__builtin_popcount(kept));
+    // Compressed in a register: compressing into memory is very slow on some processors.
+    const auto front = __mmask16((1U << some) - 1);
+    _mm512_mask_storeu_epi32(values + end, front, _mm512_maskz_compress_epi32(kept, value));
+    _mm512_mask_storeu_epi32(items + end, front, _mm512_maskz_compress_epi32(kept, item));
+    end += some;
+  }
+  return end;
+}
+
 }  // namespace
 
-const DotLevel kDotAvx512 = {"avx512", kPanel, panel_bytes, pack,    multiply,
-                             above,    narrow, lowest,      row_dots};
+const DotLevel kDotAvx512 = {"avx512",    kPanel,     panel_bytes, pack,   multiply, above,
+                             count_above, keep_above, ranks,       narrow, lowest,   row_dots};
 
 }  // namespace smartx

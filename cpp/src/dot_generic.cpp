@@ -6,6 +6,7 @@ namespace {
 
 constexpr int kPanel = 16;
 
+#include "dot_keep.inc"
 #include "dot_plain.inc"
 
 // A panel is its rows, each padded with zeros to a multiple of 16 values.
@@ -67,7 +68,7 @@ void above(const std::int32_t* tile, const std::int32_t* row_floor,
 
 }  // namespace
 
-const DotLevel kDotGeneric = {"generic", kPanel, panel_bytes, pack,    multiply,
-                              above,     narrow, lowest,      row_dots};
+const DotLevel kDotGeneric = {"generic",   kPanel,     panel_bytes, pack,   multiply, above,
+                              count_above, keep_above, ranks,       narrow, lowest,   row_dots};
 
 }  // namespace smartx

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <memory>
 
 #include "tiles.hpp"
 
@@ -29,48 +30,38 @@ Item item_of(Key key) noexcept {
   return kLastItem - static_cast<Item>(key & 0xFFFFFFFF);
 }
 
-/// The best k keys seen so far for each of some rows, unordered, with room for more. Candidates of
-/// a row must come with ascending items: then one that only equals the k-th best so far has lost,
-/// and `floor` can be compared with values alone.
+/// The best candidates seen so far for each of some rows: all of the best k, and some more. The
+/// candidates of a row must come with ascending items: then one that only equals the k-th best so
+/// far has lost already, `floor` can be compared with values alone, and a list stays in item order.
 class BestLists {
  public:
-  BestLists(Offset rows, Item k)
-      : k_(k),
-        room_(2 * Offset{k} + 64),
-        keys_(static_cast<std::size_t>(rows * room_)),
+  BestLists(Offset rows, Item k, const DotLevel& level)
+      : level_(&level),
+        k_(k),
+        spare_(std::max(k / 4, 8)),
+        room_(3 * Offset{k} + spare_ + 64),
+        values_(new std::int32_t[static_cast<std::size_t>(rows * room_)]),
+        items_(new Item[static_cast<std::size_t>(rows * room_)]),
         count_(static_cast<std::size_t>(rows), 0),
         floor_(static_cast<std::size_t>(rows), kAlways) {}
 
   std::int32_t* floor(Offset row) { return floor_.data() + row; }
+  std::size_t room() const { return static_cast<std::size_t>(room_); }
   Item count(Offset row) const { return count_[static_cast<std::size_t>(row)]; }
-  const Key* keys(Offset row) const { return keys_.data() + row * room_; }
+  const std::int32_t* values(Offset row) const { return values_.get() + row * room_; }
+  const Item* items(Offset row) const { return items_.get() + row * room_; }
 
   /// At most 64 between two calls of tidy(row).
-  void push(Offset row, Key key) noexcept {
+  void push(Offset row, std::int32_t value, Item item) noexcept {
     Item& count = count_[static_cast<std::size_t>(row)];
-    keys_[static_cast<std::size_t>(row * room_ + count)] = key;
+    values_[static_cast<std::size_t>(row * room_ + count)] = value;
+    items_[static_cast<std::size_t>(row * room_ + count)] = item;
     ++count;
   }
 
   /// Makes room for 64 more.
   void tidy(Offset row) noexcept {
-    if (count(row) > room_ - 64) keep_best(row);
-  }
-
-  void keep_best(Offset row) noexcept {
-    Item& count = count_[static_cast<std::size_t>(row)];
-    if (count < k_) return;
-    Key* keys = keys_.data() + row * room_;
-    std::nth_element(keys, keys + (k_ - 1), keys + count, std::greater<Key>());
-    count = k_;
-    *floor(row) = std::max(*floor(row), similarity_of(keys[k_ - 1]));
-  }
-
-  /// Best first.
-  void sort(Offset row) noexcept {
-    keep_best(row);
-    Key* keys = keys_.data() + row * room_;
-    std::sort(keys, keys + count(row), std::greater<Key>());
+    if (count(row) > room_ - 64) trim(row);
   }
 
   /// Empties a row, and lets in only what is above `floor`.
@@ -79,10 +70,86 @@ class BestLists {
     floor_[static_cast<std::size_t>(row)] = floor;
   }
 
+  /// Replaces a row by these keys, at most k, items ascending.
+  void assign(Offset row, const std::vector<Key>& keys, std::int32_t floor) noexcept {
+    reset(row, floor);
+    for (const Key key : keys) push(row, similarity_of(key), item_of(key));
+  }
+
+  /// Writes the best k of a row, best first. Items ascend in the list, so its order breaks ties.
+  void write_best(Offset row, Item* items, std::int32_t* values) noexcept {
+    if (count(row) > k_ + spare_) trim(row);
+    constexpr Item kSmall = 320;  // up to here counting, which has no branches, beats sorting
+    const Item some = count(row);
+    const std::int32_t* const from = this->values(row);
+    if (some > kSmall) return write_sorted(row, items, values);
+    std::int32_t rank[kSmall];
+    level_->ranks(from, some, rank);
+    for (Item i = 0; i < some; ++i) {
+      if (rank[i] >= k_) continue;
+      items[rank[i]] = this->items(row)[i];
+      values[rank[i]] = from[i];
+    }
+  }
+
  private:
+  /// Keeps the best k, at most spare_ more, and raises the floor. Halves the range of values until
+  /// a bar leaves about k above it; counting is much faster than sorting.
+  void trim(Offset row) noexcept {
+    Item& count = count_[static_cast<std::size_t>(row)];
+    std::int32_t* const values = values_.get() + row * room_;
+    std::int32_t& floor = floor_[static_cast<std::size_t>(row)];
+    // Invariant: above `low` are `kept` >= k values; above `high` are fewer than k.
+    std::int32_t low = std::max(floor, -kMaxSimilarity - 1), high = kMaxSimilarity;
+    Item kept = count;
+    while (kept > k_ + spare_ && high - low > 1) {
+      const std::int32_t middle = low + (high - low) / 2;
+      const Item above = level_->count_above(values, count, middle);
+      (above >= k_ ? low : high) = middle;
+      if (above >= k_) kept = above;
+    }
+    // What equals `high` fills up to k where the bar cannot be finer; the earlier item wins.
+    Item ties = count;
+    if (kept > k_ + spare_) {
+      const Item better = level_->count_above(values, count, high);
+      ties = k_ - better;
+    }
+    count = kept_above(row, low, high, ties);
+    floor = low + 1;
+  }
+
+  void write_sorted(Offset row, Item* items, std::int32_t* values) const noexcept {
+    std::vector<Key> keys;
+    for (Item i = 0; i < count(row); ++i)
+      keys.push_back(key_of(this->values(row)[i], this->items(row)[i]));
+    std::sort(keys.begin(), keys.end(), std::greater<Key>());
+    for (Item i = 0; i < k_; ++i) {
+      items[i] = item_of(keys[static_cast<std::size_t>(i)]);
+      values[i] = similarity_of(keys[static_cast<std::size_t>(i)]);
+    }
+  }
+
+  /// Moves what is above `low` to the front, of those equal to `high` the first `ties` only.
+  Item kept_above(Offset row, std::int32_t low, std::int32_t high, Item ties) noexcept {
+    const Item count = count_[static_cast<std::size_t>(row)];
+    std::int32_t* const values = values_.get() + row * room_;
+    Item* const items = items_.get() + row * room_;
+    if (ties == count) return level_->keep_above(values, items, count, low);
+    Item end = 0;
+    for (Item i = 0; i < count; ++i) {
+      if (values[i] <= low || (values[i] == high && ties-- <= 0)) continue;
+      values[end] = values[i];
+      items[end++] = items[i];
+    }
+    return end;
+  }
+
+  const DotLevel* level_;
   Item k_;
+  Item spare_;  // how many more than k a trimmed list may hold
   Offset room_;
-  std::vector<Key> keys_;
+  std::unique_ptr<std::int32_t[]> values_;
+  std::unique_ptr<Item[]> items_;
   std::vector<Item> count_;
   std::vector<std::int32_t> floor_;
 };
@@ -99,11 +166,14 @@ class Search {
         panel_(level.panel),
         block_(panels_in_cache(packed_)),
         k_(k),
-        lists_(Offset{packed_.panels()} * panel_, k) {
+        lists_(Offset{packed_.panels()} * panel_, k, level) {
     for (Offset row = rows.n; row < Offset{packed_.panels()} * panel_; ++row)
       lists_.reset(row, kNever);
+    scratch_.resize(static_cast<std::size_t>(threads));
+    for (std::vector<Key>& keys : scratch_)
+      keys.reserve((static_cast<std::size_t>(threads) + 1) * lists_.room());
     if (threads > 1) {
-      for (int t = 0; t < threads; ++t) own_.emplace_back(Offset{block_} * panel_, k);
+      for (int t = 0; t < threads; ++t) own_.emplace_back(Offset{block_} * panel_, k, level);
     }
   }
 
@@ -142,15 +212,36 @@ class Search {
         meet(a, b, of_rows, Offset{a - (shared ? first : 0)} * panel_, true);
     });
     if (!shared) return;
-    parallel_for(rows, threads_, cancel_, [&](Offset r) noexcept {
-      for (const BestLists& own : own_) {
-        for (Item i = 0; i < own.count(r); ++i) {
-          lists_.push(base + r, own.keys(r)[i]);
-          lists_.tidy(base + r);
-        }
-      }
-      lists_.keep_best(base + r);
-    });
+    parallel_for(rows, threads_, cancel_, [&](Offset r) noexcept { join(base + r, r); }, 16);
+  }
+
+  /// The best k of a row's list and of what each thread found for it (row r of its block).
+  void join(Offset row, Offset r) noexcept {
+    std::vector<Key>& keys = scratch();
+    collect(lists_, row, keys);
+    const std::size_t before = keys.size();
+    for (const BestLists& own : own_) collect(own, r, keys);
+    if (keys.size() == before) return;
+    std::int32_t floor = *lists_.floor(row);
+    if (keys.size() > static_cast<std::size_t>(k_)) {
+      std::nth_element(keys.begin(), keys.begin() + (k_ - 1), keys.end(), std::greater<Key>());
+      keys.resize(static_cast<std::size_t>(k_));
+      floor = similarity_of(keys.back());
+    }
+    std::sort(keys.begin(), keys.end(), [](Key x, Key y) { return item_of(x) < item_of(y); });
+    lists_.assign(row, keys, floor);
+  }
+
+  static void collect(const BestLists& lists, Offset row, std::vector<Key>& keys) noexcept {
+    for (Item i = 0; i < lists.count(row); ++i)
+      keys.push_back(key_of(lists.values(row)[i], lists.items(row)[i]));
+  }
+
+  /// An empty vector of the running thread, large enough for all lists of one row.
+  std::vector<Key>& scratch() noexcept {
+    std::vector<Key>& keys = scratch_[static_cast<std::size_t>(thread_index())];
+    keys.clear();
+    return keys;
   }
 
   /// Panel a (down) meets panel b (across): candidates go to the rows, whose lists start at
@@ -171,7 +262,7 @@ class Search {
         hits &= real_columns(b);
         for (; hits != 0; hits &= hits - 1) {
           const int c = __builtin_ctzll(hits);
-          of_rows.push(place + r, key_of(values[c], column0 + c));
+          of_rows.push(place + r, values[c], column0 + c);
         }
         of_rows.tidy(place + r);
       }
@@ -179,7 +270,7 @@ class Search {
       changed |= column_hits[r];
       for (hits = column_hits[r]; hits != 0; hits &= hits - 1) {
         const int c = __builtin_ctzll(hits);
-        lists_.push(column0 + c, key_of(values[c], row0 + r));
+        lists_.push(column0 + c, values[c], row0 + r);
       }
     }
     if (!both) return;
@@ -202,12 +293,8 @@ class Search {
     parallel_for(
         found.n, threads_, cancel_,
         [&](Offset row) noexcept {
-          lists_.sort(row);
-          const Key* keys = lists_.keys(row);
-          for (Item i = 0; i < k_; ++i) {
-            found.items[static_cast<std::size_t>(row * k_ + i)] = item_of(keys[i]);
-            found.similarities[static_cast<std::size_t>(row * k_ + i)] = similarity_of(keys[i]);
-          }
+          lists_.write_best(row, found.items.data() + row * k_,
+                            found.similarities.data() + row * k_);
         },
         256);
     return found;
@@ -219,8 +306,9 @@ class Search {
   Item panel_;
   Item block_;  // panels in a block of rows
   Item k_;
-  BestLists lists_;             // of all rows
-  std::vector<BestLists> own_;  // one per thread, of the rows of the running block
+  BestLists lists_;                        // of all rows
+  std::vector<BestLists> own_;             // one per thread, of the rows of the running block
+  std::vector<std::vector<Key>> scratch_;  // one per thread
 };
 
 }  // namespace

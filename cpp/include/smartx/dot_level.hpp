@@ -23,6 +23,13 @@ struct DotLevel {
   void (*above)(const std::int32_t* tile, const std::int32_t* row_floor,
                 const std::int32_t* column_floor, std::uint64_t* row_hits,
                 std::uint64_t* column_hits);
+  /// How many of `count` values are above `bar`.
+  std::int32_t (*count_above)(const std::int32_t* values, std::int32_t count, std::int32_t bar);
+  /// Moves the values above `bar`, and their items, to the front in order; returns how many.
+  std::int32_t (*keep_above)(std::int32_t* values, std::int32_t* items, std::int32_t count,
+                             std::int32_t bar);
+  /// rank[i]: how many values are larger than values[i], or equal and before it.
+  void (*ranks)(const std::int32_t* values, std::int32_t count, std::int32_t* rank);
   /// The values of a tile in 16 bits: (max(0, s) + 128) >> 8, at most 65535.
   void (*narrow)(const std::int32_t* tile, std::uint16_t* out);
   /// The smallest value of a tile.
