@@ -137,6 +137,13 @@ TEST(a_kernel_without_positive_variance_is_refused_with_its_row) {
   CHECK(row == 1);
 }
 
+TEST(draws_are_those_of_the_python_side) {
+  CHECK(Draws(7, 5).at(0) == 0x8b76d6143d34732aULL);
+  CHECK(Draws(7, 5).at(1) == 0xae0f6c2fb2ac393bULL);
+  CHECK(Draws(static_cast<std::uint64_t>(-1), 3).at(std::uint64_t{1} << 32) ==
+        0x0b913a5b9f651ffeULL);
+}
+
 TEST(our_logarithm_is_the_logarithm) {
   for (double x = 1e-300; x < 1e300; x *= 1.37) {
     CHECK(std::abs(natural_log(x) - std::log(x)) <= 4e-16 * std::max(1.0, std::abs(std::log(x))));

@@ -17,6 +17,9 @@ GRAPH_NEIGHBOURS = 64
 """Neighbours of a row in the graph that stands in for the kernel above that."""
 
 
+_ALWAYS_THERE = 64 << 20  # less than this is not worth asking the system about
+
+
 def kernel_bytes(rows: int) -> int:
     """Bytes of the dense 16-bit kernel of that many rows."""
     return 2 * rows * (-(-rows // 32) * 32)
@@ -30,7 +33,7 @@ def kernel_fits(rows: int, memory_bytes: int) -> bool:
     needed = kernel_bytes(rows)
     if needed > memory_bytes:
         return False
-    available = _available_bytes()
+    available = _available_bytes() if needed > _ALWAYS_THERE else None
     if available is not None and needed > available:
         raise InputError(
             f"the dense kernel of {rows:,} rows takes {needed >> 20:,} MiB, "
