@@ -28,6 +28,9 @@ FUNCTIONS = {
     "ld": ("log-det", smartx.LogDet(ridge=1.0)),
 }
 TOLERANCE = 1e-6
+HEAD = (
+    "function                n budget        submodlib           smartx       off           CPU s"
+)
 
 
 def clustered_vectors(n: int, d: int, *, seed: int) -> np.ndarray:
@@ -79,10 +82,7 @@ def main() -> int:
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[200, 500, 1000])
     sizes = parser.parse_args().sizes
-    print(
-        f"{'function':18} {'n':>6} {'budget':>6} {'submodlib':>16} {'smartx':>16} {'off':>9}
-        {'CPU s':>15}"
-    )
+    print(HEAD)
     worst = 0.0
     for function, (name, _) in FUNCTIONS.items():
         for n in sizes:

@@ -1,4 +1,6 @@
-"""The map of docs/architecture.md, checked: who may import whom, and how light `import smartx` is."""
+"""The map of docs/architecture.md, checked: who may import whom, and how light `import smartx`
+is.
+"""
 
 import ast
 import subprocess

@@ -1,4 +1,6 @@
-"""Files appear whole or not at all; a stage counts as done only when its key and files are right."""
+"""Files appear whole or not at all; a stage counts as done only when its key and files are
+right.
+"""
 
 import json
 

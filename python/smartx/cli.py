@@ -27,8 +27,8 @@ SHOWN_TASKS = 15
 app = typer.Typer(
     name="smartx",
     help="Which rows do I fine-tune on, and how much of each task?",
-    epilog="Start here: [bold]smartx demo[/]   Then: [bold]smartx run data/*.jsonl --rows 25000
-    --out mix[/]",
+    epilog="Start here: [bold]smartx demo[/]. Then: "
+    "[bold]smartx run data/*.jsonl --rows 25000 --out mix[/]",
     no_args_is_help=True,
     rich_markup_mode="rich",
     add_completion=False,

@@ -26,7 +26,7 @@ _TEMPORARY = ".tmp."
 
 
 def canonical_json(value: Any) -> bytes:
-    """`value` as JSON whose bytes depend on the value alone: sorted keys, UTF-8, one last newline."""
+    """JSON whose bytes depend on the value alone: sorted keys, UTF-8, a newline at the end."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
     return (text + "\n").encode()
 
