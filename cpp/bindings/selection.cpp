@@ -99,6 +99,7 @@ py::tuple rank_many(const py::array& rows, const py::array& sizes, ObjectiveKind
                     double parameter, int threads) {
   const RowsView view = rows_view(rows);
   const auto groups = vector_view<Offset>(sizes, "sizes");
+  if (threads < 1) throw std::invalid_argument("threads must be at least 1");
   Offset total = 0;
   for (const Offset size : groups) {
     if (size < 0 || size > view.n - total) throw std::invalid_argument("sizes do not fit the rows");
