@@ -1,0 +1,170 @@
+"""The command line as a person meets it: exit status, messages, help, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from smartx.cli import app
+from smartx.config import RunConfig
+from smartx.flags import PANELS
+
+PYTHON = [sys.executable, "-c", "from smartx.cli import main; main()"]
+
+
+def smartx(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_run_tells_what_it_did_and_where_the_result_is(small_corpus, tmp_path):
+    done = smartx(
+        "run", small_corpus.file, "--vectors", small_corpus.vectors,
+        "--rows", 100, "--out", tmp_path / "mix",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert pq.read_table(tmp_path / "mix" / "data").num_rows == 100
+    assert "100 rows in" in done.output
+    assert "task-0" in done.output
+    assert 'task "task_name"' in done.output  # the guessed column is printed
+    assert "2 rows dropped, empty response" in done.output
+    assert (tmp_path / "mix.run" / "corpus").is_dir()
+
+
+def test_each_stage_alone_gives_what_run_gives(small_corpus, tmp_path):
+    work = ("--run-dir", tmp_path / "work")
+    for stage in (
+        ("ingest", small_corpus.file, *work),
+        ("embed", "--vectors", small_corpus.vectors, *work),
+        ("rank", *work),
+        ("mix", "--rows", 90, "--out", tmp_path / "a", *work),
+    ):
+        done = smartx(*stage)
+        assert done.exit_code == 0, done.output
+    smartx(
+        "run",
+        small_corpus.file,
+        "--vectors",
+        small_corpus.vectors,
+        "--rows",
+        90,
+        "--out",
+        tmp_path / "b",
+    )
+    assert pq.read_table(tmp_path / "a" / "data").equals(pq.read_table(tmp_path / "b" / "data"))
+
+
+RUN = ["run", "{file}", "--out", "{out}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run"], ["sources", "fix:"]),
+        (["run", "absent.jsonl", "--rows", "5", "--out", "{out}"], ["absent.jsonl", "fix:"]),
+        ([*RUN, "--rows", "0"], ["--rows", "greater than or equal to 1"]),
+        ([*RUN, "--rows", "many"], ["--rows", "many"]),
+        ([*RUN, "--rows", "5", "--preset", "smrt"], ["--preset", "smart-acl2024"]),
+        ([*RUN, "--rows", "9999", "--preset", "equal"], ["398", "9,999", "fix:"]),
+        ([*RUN, "--rows", "5", "--preset", "equal", "--num-tasks", "2"], ["num_tasks", "fix:"]),
+        ([*RUN, "--rows", "5", "--vectors", "{file}"], ["rows.jsonl", "npy"]),
+        (["rank", "--run-dir", "{out}"], ["smartx ingest", "fix:"]),
+        (["run", "--config", "{file}"], ["rows.jsonl"]),
+    ],
+)
+def test_a_fault_of_the_user_ends_with_status_2_or_1_a_place_and_no_traceback(
+    small_corpus, tmp_path, arguments, words
+):
+    names = {"file": str(small_corpus.file), "out": str(tmp_path / "out")}
+    done = smartx(*(argument.format(**names) for argument in arguments))
+    assert done.exit_code == (1 if arguments[0] == "rank" else 2)
+    assert "Traceback" not in done.output
+    for word in words:
+        assert word in done.output
+
+
+def test_a_yaml_file_holds_flags_and_flags_win_over_it(small_corpus, tmp_path):
+    (tmp_path / "mix.yaml").write_text(
+        json.dumps(
+            {
+                "sources": [str(small_corpus.file)],
+                "preset": "random",
+                "rows": 10,
+                "out": str(tmp_path / "mix"),
+            }
+        )
+    )
+    assert smartx("run", "--config", tmp_path / "mix.yaml", "--rows", 20).exit_code == 0
+    manifest = json.loads((tmp_path / "mix" / "manifest.json").read_bytes())
+    assert (manifest["rows"], manifest["preset"]) == (20, "random")
+
+
+def test_an_unknown_field_of_a_yaml_file_is_named_with_the_known_ones(tmp_path):
+    (tmp_path / "mix.yaml").write_text("rowz: 5\n")
+    done = smartx("run", "--config", tmp_path / "mix.yaml")
+    assert done.exit_code == 2
+    assert "mix.yaml: rowz" in done.output
+    assert "rows" in done.output
+
+
+def test_every_field_of_the_configuration_is_a_flag_of_run():
+    shown = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200"}).output
+    for name in RunConfig.model_fields:
+        assert name == "sources" or f"--{name.replace('_', '-')}" in shown
+    assert {name for fields in PANELS.values() for name in fields} | {"sources"} == set(
+        RunConfig.model_fields
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "ingest", "embed", "rank", "mix", "demo"])
+def test_help_of_every_command_teaches_with_an_example(command):
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+    assert f"smartx {command} " in shown
+
+
+def test_quiet_says_only_the_outcome(small_corpus, tmp_path):
+    done = smartx("ingest", small_corpus.file, "--run-dir", tmp_path, "--quiet")
+    assert done.output.strip().splitlines() == [f"398 rows in {tmp_path / 'corpus'}"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_long_ranking_at_once_and_the_same_command_goes_on(tmp_path):
+    """One group of 60,000 rows takes far longer than the test waits before it interrupts."""
+    import numpy as np
+
+    rows = 60_000
+    with (tmp_path / "rows.jsonl").open("w") as file:
+        file.writelines(
+            json.dumps({"prompt": f"p{i}", "response": "r"}) + "\n" for i in range(rows)
+        )
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(rows, 64)).astype(np.float32))
+    command = [
+        *PYTHON, "run", str(tmp_path / "rows.jsonl"), "--task", "one", "--rows", "10",
+        "--vectors", str(tmp_path / "v.npy"), "--out", str(tmp_path / "mix"), "--ranker", "log-det",
+    ]  # fmt: skip
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    rankings = tmp_path / "mix.run" / "rankings"
+    deadline = time.monotonic() + 60
+    while not rankings.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert rankings.exists()
+    time.sleep(0.3)
+    assert running.poll() is None, running.communicate()
+    running.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert time.monotonic() - sent < 3  # half a second asked, with room for a busy machine
+    assert "stopped" in said
+    assert "Traceback" not in said
+    again = subprocess.run(
+        [*command[:-1], "random"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert "used again" in again.stderr
