@@ -33,7 +33,7 @@ Chosen solve(F f, const Request& request, const Cancel& cancel) {
 /// in fast tiles; plain greedy costs budget * n * d slow ones and selects the same. `kTiles` is how
 /// much faster the tiles are.
 bool naive_is_cheaper(RowsView rows, const Request& request) {
-  constexpr Offset kTiles = 16;
+  constexpr Offset kTiles = 32;
   return !request.certificate && request.options.optimizer == Optimizer::kLazy &&
          Offset{2} * kTiles * request.budget < rows.n;
 }
