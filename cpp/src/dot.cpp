@@ -1,8 +1,8 @@
 #include "smartx/dot.hpp"
 
 #include <cstdlib>
-#include <new>
 
+#include "blocks.hpp"
 #include "smartx/parallel.hpp"
 
 namespace smartx {
@@ -48,9 +48,7 @@ PackedRows::PackedRows(RowsView rows, const DotLevel& level, int threads, const 
       d_(rows.d),
       panels_(panels_of(rows.n, level.panel)),
       bytes_(level.panel_bytes(rows.d)) {
-  const auto size = static_cast<std::size_t>(bytes_) * static_cast<std::size_t>(panels_);
-  data_.reset(static_cast<unsigned char*>(std::aligned_alloc(64, size > 0 ? size : 64)));
-  if (!data_) throw std::bad_alloc();
+  data_.reset(static_cast<unsigned char*>(new_block(bytes_ * panels_)));
   parallel_for(panels_, threads, cancel, [&](Offset p) noexcept {
     const auto first = static_cast<Item>(p * level.panel);
     const Item count = n_ - first < level.panel ? n_ - first : level.panel;

@@ -1,8 +1,8 @@
 #include "smartx/kernel.hpp"
 
 #include <cstdlib>
-#include <new>
 
+#include "blocks.hpp"
 #include "tiles.hpp"
 
 namespace smartx {
@@ -29,9 +29,7 @@ void DenseKernel16::Free::operator()(std::uint16_t* data) const noexcept {
 }
 
 DenseKernel16::DenseKernel16(Item n, Offset stride) : n_(n), stride_(stride) {
-  const auto size = static_cast<std::size_t>(bytes(n));
-  data_.reset(static_cast<std::uint16_t*>(std::aligned_alloc(64, size > 0 ? size : 64)));
-  if (!data_) throw std::bad_alloc();
+  data_.reset(static_cast<std::uint16_t*>(new_block(bytes(n))));
 }
 
 DenseKernel16 DenseKernel16::build(RowsView rows, int threads, const Cancel& cancel,

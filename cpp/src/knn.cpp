@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 
+#include "blocks.hpp"
 #include "tiles.hpp"
 
 namespace smartx {
@@ -40,8 +41,8 @@ class BestLists {
         k_(k),
         spare_(std::max(k / 4, 8)),
         room_(3 * Offset{k} + spare_ + 64),
-        values_(new std::int32_t[static_cast<std::size_t>(rows * room_)]),
-        items_(new Item[static_cast<std::size_t>(rows * room_)]),
+        values_(static_cast<std::int32_t*>(new_block(rows * room_ * 4))),
+        items_(static_cast<Item*>(new_block(rows * room_ * 4))),
         count_(static_cast<std::size_t>(rows), 0),
         floor_(static_cast<std::size_t>(rows), kAlways) {}
 
@@ -148,8 +149,8 @@ class BestLists {
   Item k_;
   Item spare_;  // how many more than k a trimmed list may hold
   Offset room_;
-  std::unique_ptr<std::int32_t[]> values_;
-  std::unique_ptr<Item[]> items_;
+  std::unique_ptr<std::int32_t[], FreeBlock> values_;
+  std::unique_ptr<Item[], FreeBlock> items_;
   std::vector<Item> count_;
   std::vector<std::int32_t> floor_;
 };
