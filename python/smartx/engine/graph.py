@@ -171,10 +171,13 @@ def knn_graph(
 
 
 def exact_limit() -> int:
-    """Up to so many rows "auto" searches exactly on this processor; see docs/decisions.md."""
+    """Up to so many rows "auto" searches exactly on this processor."""
     return _EXACT_LIMITS[_core.simd_level()]
 
 
+# Where the exact search, n * n, takes as long as HNSW (M 16, ef_construction 100), which grows a
+# little faster than n. Drawn from one thread at n = 50,000, d = 384, k = 64 on AMD Zen 5: exact
+# 2.7 s (avx512), 6.5 s (avx2), about 15 s (generic); hnswlib 13 s.
 _EXACT_LIMITS = {"generic": 60_000, "avx2": 200_000, "avx512": 600_000}
 
 
