@@ -88,3 +88,32 @@ def real_corpus(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"{name} is not here (set SMARTX_DATA)")
     return path
+
+
+def write_json(path: Path, value, **layout) -> Path:
+    """A value as one JSON document."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(compressed(json.dumps(value, **layout).encode(), path.name))
+    return path
+
+
+def write_delimited(path: Path, rows: list[dict]) -> Path:
+    """Rows of texts as CSV or TSV, quoted as the csv module does."""
+    import csv
+    import io
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter="\t" if ".tsv" in path.name else ",")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_bytes(compressed(text.getvalue().encode(), path.name))
+    return path
+
+
+def write_arrow(path: Path, table: pa.Table, *, stream: bool = False, rows: int = 1_000) -> Path:
+    """A table as an Arrow file or stream, in batches of `rows`."""
+    opened = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with opened(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=rows)
+    return path

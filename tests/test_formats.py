@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_files import FLAN, compressed, write_rows
-from smartx.corpus.formats import LINE_LIMIT, Drop, open_source, parse_object, read_lines
+from smartx.corpus.blocks import LINE_LIMIT, Drop
+from smartx.corpus.formats import open_source
+from smartx.corpus.json_rows import parse_object
 from smartx.corpus.sources import find_sources
+from smartx.corpus.streams import read_lines
 from smartx.errors import CorpusError
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from ingest_files import FLAN, Notes, write_rows
 from smartx.corpus import Columns, ingest
+from smartx.corpus.blocks import Sample
 from smartx.corpus.columns import find_layout
-from smartx.corpus.formats import Sample
 from smartx.corpus.sources import SourceFile
 from smartx.errors import CorpusError, InputError
 

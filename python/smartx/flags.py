@@ -84,7 +84,8 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 def _sources_argument() -> inspect.Parameter:
     argument = typer.Argument(
-        help="files, folders or globs: .parquet, .jsonl, .jsonl.gz, .jsonl.zst", show_default=False
+        help="files, folders, globs or a Hub name: Parquet, JSON Lines, JSON, CSV, Arrow",
+        show_default=False,
     )
     return inspect.Parameter(
         "sources",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from smartx.corpus.formats import Sample
+from smartx.corpus.blocks import Sample
 from smartx.corpus.sources import SourceFile
 from smartx.errors import CorpusError
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pyarrow as pa
 
-from smartx.corpus.formats import Drop
+from smartx.corpus.blocks import Drop
 from smartx.corpus.sources import SourceFile
 from smartx.corpus.tables import TableWriter
 
@@ -25,6 +25,8 @@ REASONS = {
     "not JSON": "the line is not JSON (NaN, lone surrogates and endless nesting are not)",
     "not an object": "the line is JSON, but not an object",
     "line too long": "the line is longer than 64 MiB",
+    "not CSV": "the line cannot be taken apart into cells",
+    "wrong number of cells": "the row has more or fewer cells than the header",
     "no prompt": "the prompt, or the conversation, is missing or null",
     "no response": "the response is missing or null",
     "empty prompt": "the prompt is empty or white space",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from smartx.corpus.blocks import Block, SourceReader
 from smartx.corpus.columns import Columns, Layout, find_layout
 from smartx.corpus.corpus import (
     DROPPED_FILE,
@@ -22,7 +23,7 @@ from smartx.corpus.corpus import (
     rows_file,
 )
 from smartx.corpus.dropped import DROPPED, DropLedger
-from smartx.corpus.formats import Block, SourceReader, open_source
+from smartx.corpus.formats import open_source
 from smartx.corpus.grouping import ARRIVAL, Arrivals, Order
 from smartx.corpus.normalise import normalise
 from smartx.corpus.sources import SourceFile, find_sources
@@ -56,7 +57,7 @@ def ingest(
     files = find_sources(sources, progress.note)
     digests = {file.name: file_digest(file.path) for file in files}
     options = _Options(columns, keep_empty_responses, task_name)
-    parameters = {**asdict(options), "order": [file.name for file in files]}
+    parameters = {**asdict(options), "order": [[file.name, file.default_name] for file in files]}
     key = key_of(STAGE, SCHEMA, parameters, digests)
     stage = Stage(STAGE, Path(folder))
     if stage.is_done(key):
@@ -161,6 +162,7 @@ def _read_file(reading: _Reading, number: int, file: SourceFile) -> None:
             "bytes": after.st_size,
             "rows": reading.position - start,
             "columns": layout.roles(),
+            **({"hub": file.hub} if file.hub else {}),
         }
     )
 

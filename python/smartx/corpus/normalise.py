@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from smartx.corpus.blocks import Block, Drop, json_kind
 from smartx.corpus.columns import Layout
-from smartx.corpus.formats import Block, Drop, json_kind
 
 TEXT = pa.large_string()
 TURN = pa.struct([("role", TEXT), ("content", TEXT)])

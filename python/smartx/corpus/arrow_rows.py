@@ -1,0 +1,222 @@
+"""Parquet and Arrow files: columns that have types, read in batches of bounded size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from smartx.corpus.blocks import BLOCK_BYTES, BLOCK_ROWS, NEITHER, SAMPLE_ROWS, Block, Sample
+from smartx.corpus.sources import SourceFile
+from smartx.corpus.streams import READ_BYTES
+from smartx.errors import CorpusError
+
+
+class ParquetRows:
+    """Parquet, read by columns in batches of bounded size."""
+
+    def __init__(self, source: SourceFile) -> None:
+        self._source = source
+
+    def sample(self) -> Sample:
+        """The first rows; a column of no use as text, name or turns has a cell that is neither."""
+        with self._open() as file:
+            schema = file.schema_arrow
+            wanted = [f.name for f in schema if _may_matter(f.type)]
+            rows = min(SAMPLE_ROWS, _batch_rows(file, wanted))
+            first = next(file.iter_batches(rows, columns=wanted), None)
+            return _sample(schema, first)
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """All rows in order."""
+        with self._open() as file:
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+            _once(self._source, schema, columns)
+            size, start, done = self._source.path.stat().st_size, 0, 0
+            present = [name for name in columns if name in schema.names]
+            for batch in file.iter_batches(_batch_rows(file, present), columns=present):
+                places = np.arange(start, start + batch.num_rows, dtype=np.int64)
+                start += batch.num_rows
+                behind = size * start // rows
+                cells = {name: _cells(batch, name) for name in columns}
+                yield Block(
+                    places, places + 1, cells, labels=_class_labels(schema), read=behind - done
+                )
+                done = behind
+
+    @contextmanager
+    def _open(self) -> Iterator[pq.ParquetFile]:
+        try:
+            with pq.ParquetFile(
+                self._source.path,
+                pre_buffer=False,
+                buffer_size=READ_BYTES,
+                page_checksum_verification=True,
+            ) as file:
+                yield file
+        except (OSError, pa.ArrowException) as problem:
+            raise CorpusError(
+                self._source.path,
+                0,
+                f"it cannot be read as Parquet ({problem})",
+                fix="fetch or write the file again",
+            ) from None
+
+
+class ArrowRows:
+    """Arrow IPC, as a file or as a stream: one batch in memory at a time, each checked in full."""
+
+    def __init__(self, source: SourceFile) -> None:
+        self._source = source
+
+    def sample(self) -> Sample:
+        """The first rows, as for Parquet."""
+        for schema, batch, _ in self._batches():
+            if batch is None or batch.num_rows:
+                return _sample(schema, batch.slice(0, SAMPLE_ROWS) if batch else None)
+        return Sample((), {})
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """All rows in order."""
+        start = done = 0
+        for schema, batch, behind in self._batches():
+            _once(self._source, schema, columns)
+            if batch is None:
+                continue
+            step = min(BLOCK_ROWS * 2, max(1, BLOCK_BYTES * batch.num_rows // max(batch.nbytes, 1)))
+            for at in range(0, batch.num_rows or 1, step):
+                part = batch.slice(at, step)
+                places = np.arange(start, start + part.num_rows, dtype=np.int64)
+                start += part.num_rows
+                cells = {name: _cells(part, name) for name in columns}
+                labels = _class_labels(schema)
+                yield Block(places, places + 1, cells, labels=labels, read=behind - done)
+                done = behind
+
+    def _batches(self) -> Iterator[tuple[pa.Schema, pa.RecordBatch | None, int]]:
+        """(schema, batch, bytes read so far), at the end once more with an empty batch or None."""
+        path, row = self._source.path, 0
+        try:
+            with pa.OSFile(str(path)) as raw:
+                is_file = raw.read(6) == b"ARROW1"
+                raw.seek(0)
+                with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(raw) as reader:
+                    batch, seen = None, 0
+                    for batch in _each(reader) if is_file else reader:
+                        _check(batch)
+                        seen = max(seen, raw.tell())
+                        yield reader.schema, batch, seen
+                        row += batch.num_rows
+                    whole = path.stat().st_size
+                    yield reader.schema, batch.slice(0, 0) if batch else None, whole
+        except (OSError, pa.ArrowException) as problem:
+            fault = f"it cannot be read as Arrow ({_first_line(problem)})"
+            raise CorpusError(path, row + 1, fault, fix="fetch or write the file again") from None
+
+
+def _each(reader: pa.ipc.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
+    for number in range(reader.num_record_batches):
+        yield reader.get_batch(number)
+
+
+def _check(batch: pa.RecordBatch) -> None:
+    """Raise ArrowInvalid where a batch lies about itself. Text that is not UTF-8 costs one row."""
+    for column in batch.columns:
+        if pa.types.is_string(column.type):
+            column.cast(pa.binary()).validate(full=True)
+        elif pa.types.is_large_string(column.type):
+            column.cast(pa.large_binary()).validate(full=True)
+        else:
+            column.validate(full=True)
+
+
+def _first_line(problem: BaseException) -> str:
+    return str(problem).split("\n", 1)[0][:200]
+
+
+def _sample(schema: pa.Schema, batch: pa.RecordBatch | None) -> Sample:
+    labels = _class_labels(schema)
+    values: dict[str, list[Any]] = {name: [NEITHER] for name in schema.names}
+    if batch is not None:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if _may_matter(column.type):
+                values[name] = [_named(value, labels.get(name)) for value in _plain(column)]
+    return Sample(tuple(schema.names), values)
+
+
+def _once(source: SourceFile, schema: pa.Schema, columns: Sequence[str]) -> None:
+    for name in columns:
+        if schema.names.count(name) > 1:
+            fault = f'column "{name}" is there more than once'
+            raise CorpusError(source.path, 0, fault, fix="rename one of them")
+
+
+def _cells(batch: pa.RecordBatch, name: str) -> pa.Array:
+    if name not in batch.schema.names:
+        return pa.nulls(batch.num_rows)
+    return batch.column(name)
+
+
+def _plain(column: pa.Array) -> Iterable[Any]:
+    """Python values of a column; all null here if some are not valid text (dropped later)."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [None] * len(column)
+
+
+def _named(value: Any, labels: list[str] | None) -> Any:
+    if labels is not None and isinstance(value, int):
+        return labels[value] if 0 <= value < len(labels) else None
+    return value
+
+
+def _may_matter(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _may_matter(kind.value_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return bool(pa.types.is_struct(kind.value_type))
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or str(kind) == "string_view"
+    )
+
+
+def _batch_rows(file: pq.ParquetFile, columns: Sequence[str]) -> int:
+    """So many rows that a batch of the columns takes about BLOCK_BYTES."""
+    wanted = {name.split(".")[0] for name in columns} | set(columns)
+    metadata, largest = file.metadata, 1.0
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        size = sum(
+            group.column(c).total_uncompressed_size
+            for c in range(group.num_columns)
+            if group.column(c).path_in_schema.split(".")[0] in wanted
+        )
+        largest = max(largest, size / max(group.num_rows, 1))
+    return int(min(BLOCK_ROWS * 2, max(1, BLOCK_BYTES // largest)))
+
+
+def _class_labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """Names of integer labels, from the note that Hugging Face `datasets` leaves in a schema."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            name: [str(label) for label in feature["names"]]
+            for name, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,110 @@
+"""What a file says, whatever its format: blocks of columns with the places the rows came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+LINE_LIMIT = 64 << 20  # bytes; a longer line or element is not held
+SAMPLE_ROWS = 1_000
+BLOCK_ROWS = 4_096
+BLOCK_BYTES = 8 << 20
+NEITHER: list[Any] = []  # a cell that is neither text nor a name nor turns
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A row that cannot be used. reason: a stable name.  detail: what exactly, short."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of a file.
+
+    names: every column found, in the order found.  values: the first cells of each.
+    """
+
+    names: tuple[str, ...]
+    values: Mapping[str, list[Any]]
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> Sample:
+        """Of rows that each have their own columns."""
+        cells = RowCells(rows)
+        return cls(tuple(cells), dict(cells))
+
+
+class RowCells(Mapping[str, list[Any]]):
+    """Rows that each have their own columns, seen by column: null where a row lacks one."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.rows = rows
+
+    def __getitem__(self, name: str) -> list[Any]:
+        return [row.get(name) for row in self.rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for row in self.rows for name in row))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some consecutive rows of a file, unreadable ones left out of the cells and listed in `drops`.
+
+    places: (n,) int64, 0-based place of each row in its file.
+    lines: (n,) int64, 1-based line or row.
+    cells: by column, n values: an Arrow array or a list.  drops: (place, line, why).
+    labels: by column, the names that its integers stand for.
+    read: bytes of the file that this block took.
+    """
+
+    places: NDArray[np.int64]
+    lines: NDArray[np.int64]
+    cells: Mapping[str, pa.Array | list[Any]]
+    drops: list[tuple[int, int, Drop]] = field(default_factory=list)
+    labels: Mapping[str, list[str]] = field(default_factory=dict)
+    read: int = 0
+
+    def take(self, indices: Sequence[int]) -> Block:
+        """Some of its rows, without the drops."""
+        where = np.asarray(indices, dtype=np.int64)
+        if isinstance(self.cells, RowCells):
+            cells: Mapping[str, Any] = RowCells([self.cells.rows[i] for i in indices])
+        else:
+            cells = {name: _taken(cell, where) for name, cell in self.cells.items()}
+        return replace(
+            self, places=self.places[where], lines=self.lines[where], cells=cells, drops=[]
+        )
+
+
+class SourceReader(Protocol):
+    """One open way of reading a file; every method starts from the file's beginning."""
+
+    def sample(self) -> Sample:
+        """The first rows."""
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """All rows in order. A column that a row lacks is null there."""
+
+
+def json_kind(value: Any) -> str:
+    """What a JSON value is, in words for a message."""
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list"}
+    return names.get(type(value), "an object" if isinstance(value, dict) else type(value).__name__)
+
+
+def _taken(cells: pa.Array | list[Any], where: NDArray[np.int64]) -> pa.Array | list[Any]:
+    return [cells[i] for i in where] if isinstance(cells, list) else cells.take(pa.array(where))

@@ -1,0 +1,174 @@
+"""Folders that are Hugging Face data sets: which of their files to read, and which split that is.
+
+Known: what `save_to_disk` writes (one split, or several), and what the Hub holds (a README.md that
+lists the files of each split, or Parquet files named after their splits). Of several splits `train`
+is read; where there is none, all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smartx.errors import CorpusError
+
+TRAIN = "train"
+# Files that describe data and hold none, passed over where a folder is searched.
+NOT_DATA = frozenset(
+    f"{name}.json"
+    for name in (
+        *("dataset_info", "dataset_infos", "dataset_dict", "state", "manifest", "config"),
+        *("tokenizer", "tokenizer_config", "special_tokens_map", "package"),
+    )
+)
+_SHARD = re.compile(r"(.+?)-\d{5}-of-\d{5}(?:-[0-9a-f]+)?\.parquet")
+_FRONT = re.compile(r"---\s*\n(.*?)\n---\s*(?:\n|$)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """A file of a data set. label: its split, or the name of the folder where one split is read."""
+
+    path: Path
+    label: str
+
+
+def hugging_face_files(folder: Path, note: Callable[[str], None]) -> list[SplitFile] | None:
+    """The files of a Hugging Face data set in their order; None for a folder that is none."""
+    for look in (_saved_splits, _saved, _listed_in_readme, _shards):
+        splits = look(folder)
+        if splits is not None:
+            return _choose(folder, splits, note)
+    return None
+
+
+def _choose(
+    folder: Path, splits: dict[str, list[Path]], note: Callable[[str], None]
+) -> list[SplitFile]:
+    if TRAIN in splits and len(splits) > 1:
+        others = ", ".join(f'"{name}"' for name in splits if name != TRAIN)
+        note(f'{folder}: the split "{TRAIN}" is read; left out: {others} (name their files to mix)')
+        splits = {TRAIN: splits[TRAIN]}
+    one = len(splits) == 1
+    return [
+        SplitFile(path, folder.resolve().name if one else name)
+        for name, paths in splits.items()
+        for path in paths
+    ]
+
+
+def _saved_splits(folder: Path) -> dict[str, list[Path]] | None:
+    """`DatasetDict.save_to_disk`: a folder a split."""
+    listed = folder / "dataset_dict.json"
+    if not listed.is_file():
+        return None
+    names = _json(listed).get("splits")
+    if not isinstance(names, list) or not names:
+        raise _damaged(listed, "it lists no splits")
+    splits = {str(name): _saved_files(_inside(folder, str(name), listed)) for name in names}
+    lost = [name for name, paths in splits.items() if paths is None]
+    if lost:
+        raise _damaged(listed, f'it lists the split "{lost[0]}", and there is no such folder')
+    return {name: paths for name, paths in splits.items() if paths}
+
+
+def _saved(folder: Path) -> dict[str, list[Path]] | None:
+    """`Dataset.save_to_disk`."""
+    paths = _saved_files(folder)
+    return {TRAIN: paths} if paths else None
+
+
+def _saved_files(folder: Path) -> list[Path] | None:
+    """The Arrow files that state.json lists."""
+    state = folder / "state.json"
+    if not state.is_file() or not (folder / "dataset_info.json").is_file():
+        return None
+    content = _json(state)
+    if content.get("_indices_files"):
+        raise _damaged(state, "it keeps its rows in another order by indices (an old layout)")
+    listed = content.get("_data_files")
+    names = [file.get("filename") for file in listed or [] if isinstance(file, dict)]
+    if not names:
+        raise _damaged(state, "it lists no files")
+    paths = [_inside(folder, str(name), state) for name in names]
+    lost = [path.name for path in paths if not path.is_file()]
+    if lost:
+        raise _damaged(state, f"it lists {lost[0]}, and there is no such file")
+    return paths
+
+
+def _listed_in_readme(folder: Path) -> dict[str, list[Path]] | None:
+    """The `configs:` of the data card. Of several configurations the default one, or the first."""
+    listed = _card(folder).get("configs")
+    configs = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
+    configs = [c for c in configs if c.get("data_files")]
+    if not configs:
+        return None
+    usual = [c for c in configs if c.get("default") or c.get("config_name") == "default"]
+    files = (usual or configs)[0]["data_files"]
+    if not isinstance(files, list) or not all(isinstance(entry, dict) for entry in files):
+        files = [{"split": TRAIN, "path": files}]
+    splits: dict[str, list[Path]] = {}
+    for entry in files:
+        patterns = entry.get("path")
+        found = _matching(folder, patterns if isinstance(patterns, list) else [patterns])
+        if found:
+            splits.setdefault(str(entry.get("split") or TRAIN), []).extend(found)
+    return splits or None
+
+
+def _shards(folder: Path) -> dict[str, list[Path]] | None:
+    """Parquet files in data/ that are named SPLIT-00000-of-00007.parquet."""
+    paths = sorted((folder / "data").glob("*.parquet"))
+    named = [(_SHARD.fullmatch(path.name), path) for path in paths]
+    if not named or not all(match for match, _ in named):
+        return None
+    splits: dict[str, list[Path]] = {}
+    for match, path in named:
+        assert match is not None
+        splits.setdefault(match[1], []).append(path)
+    return splits
+
+
+def _matching(folder: Path, patterns: Sequence[Any]) -> list[Path]:
+    found: list[Path] = []
+    for pattern in patterns:
+        if isinstance(pattern, str) and not pattern.startswith("/") and ".." not in pattern:
+            found += sorted(path for path in folder.glob(pattern) if path.is_file())
+    return list(dict.fromkeys(found))
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """The YAML head of README.md; nothing where there is none or it cannot be read."""
+    try:
+        head = _FRONT.match((folder / "README.md").read_text(encoding="utf-8"))
+        content = yaml.safe_load(head[1]) if head else None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as problem:
+        raise _damaged(path, f"it cannot be read ({problem})") from None
+    if not isinstance(content, dict):
+        raise _damaged(path, "it is not an object")
+    return content
+
+
+def _inside(folder: Path, name: str, listed: Path) -> Path:
+    if Path(name).name != name or name in (".", ".."):
+        raise _damaged(listed, f"it names {name!r}, which is not inside the folder")
+    return folder / name
+
+
+def _damaged(path: Path, fault: str) -> CorpusError:
+    return CorpusError(path, 0, fault, fix="save the data set again, or name its files")

@@ -1,0 +1,211 @@
+"""JSON Lines, and JSON as one array: rows of objects, one after the other, never the whole file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+
+from smartx.corpus.blocks import (
+    BLOCK_BYTES,
+    BLOCK_ROWS,
+    LINE_LIMIT,
+    SAMPLE_ROWS,
+    Block,
+    Drop,
+    RowCells,
+    Sample,
+    json_kind,
+)
+from smartx.corpus.sources import SourceFile
+from smartx.corpus.streams import READ_BYTES, Read, opened, read_lines
+from smartx.errors import CorpusError
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class JsonLines:
+    """JSON Lines: an object per line, blank lines ignored. Of a repeated key the last counts."""
+
+    def __init__(self, source: SourceFile) -> None:
+        self._source = source
+
+    def sample(self) -> Sample:
+        """The first objects, from however far down they are."""
+        rows: list[dict[str, Any]] = []
+        for block in self._parsed(SAMPLE_ROWS):
+            rows += block.rows
+            if len(rows) >= SAMPLE_ROWS:
+                break
+        return Sample.of_rows(rows[:SAMPLE_ROWS])
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """All rows in order; their other columns are there too."""
+        del columns
+        for block in self._parsed(BLOCK_ROWS):
+            yield Block(
+                np.array(block.places, dtype=np.int64),
+                np.array(block.lines, dtype=np.int64),
+                RowCells(block.rows),
+                block.drops,
+                read=block.read,
+            )
+
+    def items(self, read: Read) -> Iterator[tuple[int, bytes | None]]:
+        """The text of each row with its line; None where it is too long to be held."""
+        for number, line in read_lines(read, LINE_LIMIT):
+            if line is None or line.strip():
+                yield number, line
+
+    def _parsed(self, block_rows: int) -> Iterator[_Parsed]:
+        with self._source.path.open("rb") as raw, opened(self._source, raw) as read:
+            block, size, done = _Parsed(), 0, 0
+            for place, (number, line) in enumerate(self.items(read)):
+                block.add(place, number, line)
+                size += len(line or b"")
+                if len(block.rows) + len(block.drops) >= block_rows or size >= BLOCK_BYTES:
+                    block.read, done, size = raw.tell() - done, raw.tell(), 0
+                    yield block
+                    block = _Parsed()
+            block.read = raw.tell() - done
+            yield block
+
+
+class JsonValues(JsonLines):
+    """One array of objects, or objects one after the other, laid out in any way.
+
+    The line of a row is its number. What is not JSON ends the reading: behind it nothing is sure.
+    """
+
+    def items(self, read: Read) -> Iterator[tuple[int, bytes | None]]:
+        """The text of each element with its number."""
+        window = _Window(read)
+        array = window.next() == "["
+        window.at += array
+        number = 0
+        while (char := window.next()) and not (array and char == "]"):
+            number += 1
+            yield number, self._element(window, number)
+            if array and window.next() == ",":
+                window.at += 1
+                if window.next() == "]":
+                    raise self._fault(number, "a comma is followed by the end of the array")
+            elif array and window.next() not in ("]", ""):
+                raise self._fault(number, "a comma is missing behind this element")
+        if array and not char:
+            raise self._fault(number + 1, "the array is not closed: the file is cut off here")
+        window.at += array
+        if window.next():
+            raise self._fault(number, "there is more behind the end of the array")
+
+    def _element(self, window: _Window, number: int) -> bytes:
+        """The next value's text. Latin-1 gives one character a byte, so offsets are bytes."""
+        while True:
+            try:
+                end = _DECODER.raw_decode(window.text, window.at)[1]
+                if end < len(window.text) or not window.more():
+                    found = window.text[window.at : end].encode("latin-1")
+                    window.at = end
+                    return found
+                continue
+            except RecursionError:
+                raise self._fault(number, "lists and objects are nested too deeply") from None
+            except json.JSONDecodeError as bad:
+                problem = bad.msg
+            if len(window.text) - window.at > LINE_LIMIT:
+                raise self._fault(number, f"no JSON within {LINE_LIMIT:,} bytes ({problem})")
+            if not window.more():
+                raise self._fault(number, f"this element is not JSON ({problem})")
+
+    def _fault(self, number: int, fault: str) -> CorpusError:
+        return CorpusError(
+            self._source.path,
+            number,
+            fault,
+            fix="write it again, best as JSON Lines (.jsonl), where a bad row costs only itself",
+        )
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
+
+
+class _Window:
+    """The part of a text that is looked at; `at` is the place in it."""
+
+    def __init__(self, read: Read) -> None:
+        self._read, self._first, self.text, self.at = read, True, "", 0
+
+    def next(self) -> str:
+        """The next character that is not white space, without taking it; "" at the end."""
+        while True:
+            found = _SPACE.match(self.text, self.at)
+            assert found is not None
+            self.at = found.end()
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.more():
+                return ""
+
+    def more(self) -> bool:
+        """Look at as much again, or say that there is no more."""
+        rest = self.text[self.at :]
+        block = self._read(max(READ_BYTES, len(rest)))
+        while self._first and 0 < len(block) < 3 and (piece := self._read(READ_BYTES)):
+            block += piece
+        text = block.removeprefix(b"\xef\xbb\xbf") if self._first else block
+        self._first = False
+        self.text, self.at = rest + text.decode("latin-1"), 0
+        return bool(block)
+
+
+def json_reader(source: SourceFile) -> JsonLines:
+    """A file that ends in .json is an array, or JSON Lines after all."""
+    with source.path.open("rb") as raw, opened(source, raw) as read:
+        if _Window(read).next() == "[":
+            return JsonValues(source)
+    with source.path.open("rb") as raw, opened(source, raw) as read:
+        for _, line in read_lines(read, LINE_LIMIT):
+            if line is None or line.strip():
+                is_row = isinstance(parse_object(line), dict)
+                return JsonLines(source) if is_row else JsonValues(source)
+    return JsonLines(source)
+
+
+@dataclass
+class _Parsed:
+    places: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    drops: list[tuple[int, int, Drop]] = field(default_factory=list)
+    read: int = 0
+
+    def add(self, place: int, number: int, line: bytes | None) -> None:
+        row = parse_object(line)
+        if isinstance(row, Drop):
+            self.drops.append((place, number, row))
+        else:
+            self.places.append(place)
+            self.lines.append(number)
+            self.rows.append(row)
+
+
+def parse_object(line: bytes | None) -> dict[str, Any] | Drop:
+    """One line of JSON Lines, or why it is none: NaN or a lone surrogate, for one, is not JSON."""
+    if line is None:
+        return Drop("line too long", f"more than {LINE_LIMIT:,} bytes")
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as problem:
+        try:
+            line.decode()
+        except UnicodeDecodeError as bad:
+            return Drop("not UTF-8", f"byte {bad.start}: {bad.reason}")
+        return Drop("not JSON", problem.msg)
+    if not isinstance(value, dict):
+        return Drop("not an object", json_kind(value))
+    return value
