@@ -30,8 +30,8 @@ PACKAGE = "evals==3.0.1.post1"
 WHEEL = "evals-3.0.1.post1-py3-none-any.whl"
 SHA256 = "0abcb2051303500784b1641a6e4f6b813ed43ad64f879a37d344a6774eb8eb78"
 SOURCE = "openai-evals"
-ROWS_PER_TASK = 60
-ROWS = 5_000  # of the demo mixture
+ROWS_PER_TASK = 40
+ROWS = 2_000  # of the demo mixture
 
 # What the demo job embeds with. 128 tokens tell tasks and rows apart, in half the time of 256.
 ENCODER = EncoderSpec("all-MiniLM-L6-v2", max_length=128)
@@ -55,7 +55,7 @@ _LEFT_OUT = {
 def run_demo(config: RunConfig, progress: Progress) -> Mixture:
     """The demo job: the demo corpus, the packaged encoder, then a run as `config` says.
 
-    config: `rows` (default 5,000), `out` (default ./demo), `run_dir`, preset, seed and threads
+    config: `rows` (default 2,000), `out` (default ./demo), `run_dir`, preset, seed and threads
     count.
     """
     out = config.out or Path("demo")
