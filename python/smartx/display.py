@@ -33,6 +33,7 @@ class LogLines:
         self._total: int | None = None
         self._done = 0
         self._started = self._last_line = 0.0
+        self._first: tuple[float, int] | None = None  # when work began to flow, and how much had
 
     def __enter__(self) -> LogLines:
         return self
@@ -48,15 +49,17 @@ class LogLines:
     def start(self, step: str, total: int | None, unit: str) -> None:
         """A step begins."""
         self._step, self._total, self._unit, self._done = step, total, unit, 0
+        self._first = None
         self._started = self._last_line = time.monotonic()
 
     def advance(self, amount: int) -> None:
         """Count, and write a line if the last one is long ago."""
         self._done += amount
         now = time.monotonic()
+        self._first = self._first or (now, self._done)
         if now - self._last_line >= LOG_SECONDS:
             self._last_line = now
-            self._say(self._state(now - self._started))
+            self._say(self._state(now))
 
     def finish(self) -> None:
         """The step is over."""
@@ -67,13 +70,18 @@ class LogLines:
         """A line of its own."""
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
-    def _state(self, seconds: float) -> str:
-        rate = self._done / seconds
+    def _state(self, now: float) -> str:
+        """How far it is. The rate leaves out what came before the first advance (loading, say)."""
         of_total = f" of {self._total:,}" if self._total else ""
-        line = f"{self._done:,}{of_total} {self._unit}, {rate:,.0f} {self._unit}/s"
-        if self._total and rate:
-            line += f", {duration((self._total - self._done) / rate)} left"
-        return line
+        line = f"{self._done:,}{of_total} {self._unit}"
+        began, before = self._first or (now, self._done)
+        if now == began or self._done == before:
+            return line
+        rate = (self._done - before) / (now - began)
+        line += f", {rate:,.0f} {self._unit}/s" if rate >= 10 else f", {rate:.1f} {self._unit}/s"
+        return (
+            f"{line}, {duration((self._total - self._done) / rate)} left" if self._total else line
+        )
 
     def _say(self, text: str) -> None:
         self.note(f"{self._step}: {text}")
