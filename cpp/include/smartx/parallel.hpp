@@ -11,8 +11,8 @@ namespace smartx {
 
 /// Calls body(i) for i in 0..n-1 on `threads` threads, each i once, in no promised order, though
 /// the i of one thread ascend: a body writes only to slots that belong to its i. The body must not
-/// throw (an exception that leaves an OpenMP region ends the process). Chunks of `grain` indices are
-/// handed out as threads become free. The calling thread polls `cancel` between chunks; throws
+/// throw (an exception that leaves an OpenMP region ends the process). Chunks of `grain` indices
+/// are handed out as threads become free. The calling thread polls `cancel` between chunks; throws
 /// Cancelled after the region.
 template <class Body>
 void parallel_for(Offset n, int threads, const Cancel& cancel, const Body& body, Offset grain = 1) {
@@ -24,7 +24,8 @@ void parallel_for(Offset n, int threads, const Cancel& cancel, const Body& body,
     if (stop.load(std::memory_order_relaxed)) continue;
     const Offset end = (chunk + 1) * grain < n ? (chunk + 1) * grain : n;
     for (Offset i = chunk * grain; i < end; ++i) body(i);
-    if (omp_get_thread_num() == 0 && cancel.requested()) stop.store(true, std::memory_order_relaxed);
+    if (omp_get_thread_num() == 0 && cancel.requested())
+      stop.store(true, std::memory_order_relaxed);
   }
   if (stop.load()) throw Cancelled();
 }
