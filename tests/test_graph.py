@@ -201,15 +201,14 @@ def test_hnsw_without_its_package_says_what_to_install(monkeypatch: pytest.Monke
         knn_graph(np.ones((3, 2)), 1, "hnsw")
 
 
-def test_auto_is_exact_for_small_sets_and_hnsw_above_the_limit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_auto_is_exact_up_to_the_limit_and_hnsw_above(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = reference.random_rows(300, 16, seed=8)
     assert knn_graph(rows, 5).recall is None
-    monkeypatch.setitem(graph_module._EXACT_LIMITS, graph_module._core.simd_level(), 299)
+    monkeypatch.setattr(graph_module, "EXACT_LIMIT", 299)
     assert knn_graph(rows, 5).recall is not None
     monkeypatch.setitem(sys.modules, "hnswlib", None)
-    assert knn_graph(rows, 5).recall is None
+    with pytest.raises(MissingPackageError):  # never another graph because a package is missing
+        knn_graph(rows, 5)
 
 
 def test_two_hnsw_builds_are_equal() -> None:

@@ -143,13 +143,13 @@ def knn_graph(
     """The graph that joins every row with its k most similar rows; ties go to the lower row.
 
     X: (n, d) float or Q12 rows.  k: neighbours of a row, itself not counted; n - 1 where k >= n.
-    method: "exact"; "hnsw" (package hnswlib, approximate: `recall` says how good); "auto" takes
-    exact up to `exact_limit()` rows and hnsw above, where it is installed.
+    method: "exact"; "hnsw" (package hnswlib, approximate: `recall` says how good); "auto" is exact
+    up to 200,000 rows and hnsw above.
     symmetric: an edge stands where either end lists the other, else row i lists only its own k.
     include_self: row i lists itself too, with its own similarity, as facility location needs.
     seed, M, ef_construction: of HNSW; the index is built by one thread, so it is reproducible.
     Weights are exact int32 similarities whatever the method.
-    Raises InputError for unusable X, k or method; MissingPackageError if hnswlib is asked for but
+    Raises InputError for unusable X, k or method; MissingPackageError if hnswlib is needed but
     absent.
     """
     k = whole_number(k, "k", 1, 2**31 - 1)
@@ -170,35 +170,24 @@ def knn_graph(
     return SimilarityGraph(*arrays, recall=recall)
 
 
-def exact_limit() -> int:
-    """Up to so many rows "auto" searches exactly on this processor."""
-    return _EXACT_LIMITS[_core.simd_level()]
-
-
-# Where the exact search, n * n, takes as long as HNSW (M 16, ef_construction 100), which grows a
-# little faster than n. Drawn from one thread at n = 50,000, d = 384, k = 64 on AMD Zen 5: exact
-# 2.7 s (avx512), 6.5 s (avx2), about 15 s (generic); hnswlib 13 s.
-_EXACT_LIMITS = {"generic": 60_000, "avx2": 200_000, "avx512": 600_000}
+# "auto" searches exactly up to this many rows. One number for every processor, since the graph must
+# not depend on the machine. From one thread at n = 50,000, d = 384, k = 64 on AMD Zen 5: exact (it
+# grows with n * n) 2.7 s with avx512, 6.5 s with avx2, about 15 s generic; hnswlib (M 16,
+# ef_construction 100; it grows a little faster than n) 13 s. So the two meet near 600,000, 200,000
+# and 60,000 rows.
+EXACT_LIMIT = 200_000
 
 
 def _uses_hnsw(method: str, n: int) -> bool:
-    if method == "hnsw":
-        _hnswlib()
-        return True
-    if method == "exact" or n <= exact_limit():
-        return False
-    try:
-        _hnswlib()
-    except MissingPackageError:
-        return False
-    return True
+    return method == "hnsw" or (method == "auto" and n > EXACT_LIMIT)
 
 
 def _hnswlib() -> Any:
     try:
         import hnswlib
     except ImportError:
-        raise MissingPackageError("hnswlib", needed_for='method="hnsw"', extra="hnsw") from None
+        needed_for = f'knn_graph with method="hnsw" ("auto" above {EXACT_LIMIT:,} rows)'
+        raise MissingPackageError("hnswlib", needed_for=needed_for, extra="hnsw") from None
     return hnswlib
 
 
