@@ -187,7 +187,7 @@ def test_a_ranker_that_loses_a_row_is_found_out(corpus, tmp_path):
 
 def test_bundles_cover_all_groups_and_only_single_groups_are_too_large():
     sizes = np.random.default_rng(0).integers(1, 40_000, size=200)
-    cuts = list(run.bundles(sizes))
+    cuts = list(run.bundles(sizes, run.BUNDLE_ROWS))
     assert [first for first, _ in cuts] == [0, *[last for _, last in cuts[:-1]]]
     assert cuts[-1][1] == 200
     for first, last in cuts:

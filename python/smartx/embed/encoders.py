@@ -160,19 +160,19 @@ class _EncodedShards:
         """Encode in batches of like length; progress moves with the tokens, not with the rows."""
         prompts = self._corpus.prompts(start, stop)
         lengths = self._encoder.lengths(prompts)
-        vectors: NDArray[np.float32] | None = None
+        rows: NDArray[np.int16] | None = None
         cost, done, told = int(lengths.sum()), 0, 0
         for batch, encoded in self._encoded(prompts, lengths):
             self._check(encoded, batch + start)
-            if vectors is None:
-                vectors = np.empty((len(prompts), encoded.shape[1]), dtype=np.float32)
-            vectors[batch] = encoded
+            if rows is None:
+                rows = np.empty((len(prompts), encoded.shape[1]), dtype=np.int16)
+            rows[batch] = quantize(encoded.astype(np.float32, copy=False))
             done += int(lengths[batch].sum())
             now = done * len(prompts) // cost
             advance(now - told)
             told = now
-        assert vectors is not None  # a shard has rows
-        return quantize(vectors)
+        assert rows is not None  # a shard has rows
+        return rows
 
     def _encoded(
         self, prompts: list[str], lengths: NDArray[np.int64]

@@ -92,5 +92,16 @@ def open_npy(path: Path) -> NpyRows:
     return NpyRows(path, shape[0], shape[1], dtype, offset)
 
 
+def write_npy(rows: NDArray[Any], path: Path) -> None:
+    """Write rows as .npy version 1.0 in C order. Raises OSError with its number if a disk refuses.
+
+    numpy's own writer does not say why it could not write all bytes.
+    """
+    rows = np.ascontiguousarray(rows)
+    with path.open("wb") as file:
+        npy_format.write_array_header_1_0(file, npy_format.header_data_from_array_1_0(rows))
+        file.write(rows.reshape(-1).view(np.uint8).data)
+
+
 def _first_line(problem: BaseException) -> str:
     return (str(problem).splitlines() or [type(problem).__name__])[0][:200]

@@ -8,10 +8,9 @@ key, size and SHA-256, and the shard is so.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,10 +28,10 @@ from smartx.embed.embeddings import (
     shard_name,
 )
 from smartx.embed.encoders import Encoder, EncoderSource, EncoderSpec
-from smartx.embed.npy import open_npy
+from smartx.embed.npy import open_npy, write_npy
 from smartx.embed.vectors import VectorsSource, VectorsSpec
 from smartx.progress import Progress, Silent, step
-from smartx.store import FileEntry, Stage, canonical_json, commit_bytes, committing, key_of
+from smartx.store import FileEntry, Sidecar, Stage, key_of
 
 Advance = Callable[[int], None]
 
@@ -84,11 +83,10 @@ def embed_corpus(
     inputs = {"corpus": corpus.digest, **source.inputs()}
     key = key_of(STAGE, SCHEMA, parameters, inputs)
     stage = Stage(STAGE, Path(folder))
-    if stage.is_done(key):
-        _forget_sidecars(stage.folder)
+    if stage.reuse(key):
         progress.note(f"the embeddings in {folder} are up to date and are used again")
         return open_embeddings(stage.folder)
-    _keep_whole_shards(stage, key)
+    stage.keep_parts(key, lambda manifest: _shard_key(key, manifest["made_by"]))
     stage.begin()
     with source.open(corpus, stage.folder, progress) as maker:
         entries, dimensions = _make_shards(corpus, maker, stage, key, shard_rows, progress)
@@ -119,10 +117,11 @@ def _make_shards(
     with step(progress, "embed", corpus.num_rows, "rows") as advance:
         for number, start in enumerate(range(0, corpus.num_rows, shard_rows)):
             stop = min(start + shard_rows, corpus.num_rows)
-            sidecar = _Sidecar(stage.folder / shard_name(number), _shard_key(key, maker.made_by))
-            entry = sidecar.whole_shard()
+            sidecar = Sidecar(stage.folder / shard_name(number), _shard_key(key, maker.made_by))
+            entry = sidecar.whole_part()
             if entry is None:
-                entry = sidecar.commit(maker.shard(start, stop, advance))
+                rows = maker.shard(start, stop, advance)
+                entry = sidecar.commit(len(rows), partial(write_npy, rows))
             else:
                 kept += 1
                 advance(stop - start)
@@ -135,61 +134,3 @@ def _make_shards(
 def _shard_key(key: str, made_by: Mapping[str, str]) -> str:
     """Shards of one folder come from one encoder on one kind of device and one set of versions."""
     return key_of("embeddings shard", SCHEMA, dict(made_by), {"stage": key})
-
-
-@dataclass(frozen=True)
-class _Sidecar:
-    """The small file beside a shard that says the shard is whole."""
-
-    shard: Path
-    key: str
-
-    @property
-    def path(self) -> Path:
-        return self.shard.with_name(self.shard.name + ".json")
-
-    def whole_shard(self) -> FileEntry | None:
-        """The shard's entry if it is there, made with this key and unharmed."""
-        try:
-            content = json.loads(self.path.read_bytes())
-            entry = FileEntry.of(self.shard, content["rows"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return entry if content == self._content(entry) else None
-
-    def commit(self, rows: NDArray[np.int16]) -> FileEntry:
-        """Write the shard, then the sidecar."""
-        with committing(self.shard) as temporary, temporary.open("wb") as file:
-            np.lib.format.write_array(
-                file, np.ascontiguousarray(rows), version=(1, 0), allow_pickle=False
-            )
-        entry = FileEntry.of(self.shard, len(rows))
-        self.write(entry)
-        return entry
-
-    def write(self, entry: FileEntry) -> None:
-        commit_bytes(self.path, canonical_json(self._content(entry)))
-
-    def _content(self, entry: FileEntry) -> dict[str, Any]:
-        return {"key": self.key, **vars(entry)}
-
-
-def _keep_whole_shards(stage: Stage, key: str) -> None:
-    """If a finished stage with this key has lost a file, let its other shards be found whole."""
-    if not stage.manifest_path.exists():
-        return
-    try:
-        manifest = json.loads(stage.manifest_path.read_bytes())
-        if manifest["key"] != key:
-            return
-        shard_key = _shard_key(key, manifest["made_by"])
-        for entry in manifest["files"]:
-            _Sidecar(stage.folder / entry["name"], shard_key).write(FileEntry(**entry))
-    except (ValueError, KeyError, TypeError):
-        return
-
-
-def _forget_sidecars(folder: Path) -> None:
-    """Delete what a run that was killed at its very end has left."""
-    for path in folder.glob("q12-*.npy.json"):
-        path.unlink(missing_ok=True)

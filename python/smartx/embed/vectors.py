@@ -24,7 +24,7 @@ from smartx.embed.places import place_of
 from smartx.engine.fixed_point import MAX_NORM2, quantize
 from smartx.errors import VectorsError
 from smartx.progress import Progress
-from smartx.store import file_digest
+from smartx.store import file_digest, storing
 
 _CHUNK = 4_096  # rows gathered and quantised at once
 _FLOATS = (pa.types.is_float16, pa.types.is_float32, pa.types.is_float64, pa.types.is_int16)
@@ -156,7 +156,9 @@ def _column_to_npy(path: Path, column: str | None, target: Path) -> None:
                         dtype = np.dtype(array.type.value_type.to_pandas_dtype())
                         _write_header(out, dtype, (file.metadata.num_rows, width))
                     assert dtype is not None
-                    out.write(_matrix(path, array, width, dtype, written).tobytes())
+                    values = _matrix(path, array, width, dtype, written).tobytes()
+                    with storing(target.parent):
+                        out.write(values)
                     written += len(array)
     except (OSError, pa.ArrowException) as problem:
         raise _fault(path, f"it cannot be read ({str(problem).splitlines()[0]})") from None

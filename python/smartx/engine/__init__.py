@@ -3,7 +3,7 @@
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import MAX_NORM2, SCALE, as_rows, is_q12, quantize, sum_rows
 from smartx.engine.graph import SimilarityGraph, knn_graph
-from smartx.engine.memory import DENSE_BYTES, kernel_bytes
+from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, kernel_bytes
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
 from smartx.engine.select import OptimizerName, Selection, maximize
@@ -11,6 +11,7 @@ from smartx.engine.threads import default_threads, resolve_threads
 
 __all__ = [
     "DENSE_BYTES",
+    "GRAPH_NEIGHBOURS",
     "MAX_NORM2",
     "SCALE",
     "DenseKernel",

@@ -1,9 +1,13 @@
-"""Rank every group of a corpus, in bundles of adjacent groups, so that memory stays bounded."""
+"""Rank every group of a corpus, in bundles of adjacent groups, so that memory stays bounded.
+
+The ranking is written in parts of 65,536 rows, each with a sidecar until all are there, so that a
+run that was killed goes on after its last whole part. Bundles do not decide what is in the files.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +28,7 @@ from smartx.rankers.rankings import (
     open_rankings,
     part_name,
 )
-from smartx.store import FileEntry, Stage, committing, key_of
+from smartx.store import FileEntry, Sidecar, Stage, key_of
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus, Groups
@@ -45,13 +49,16 @@ def rank_corpus(
     folder: Path,
     *,
     threads: int,
+    memory: int | None = None,
     progress: Progress | None = None,
 ) -> Rankings:
     """Rank all rows of all groups and write folder/ID, where ID names the parameters and the input.
 
     embeddings: may be None for a ranker that needs none.  folder: the run's `rankings`.
-    Finished rankings of the same input are reused. Raises InputError where embeddings are missing
-    or belong to another corpus, or where the ranker's answer is not an order of the rows.
+    memory: bytes that bundles keep to; None: 65,536 rows each. It does not change the ranking.
+    Finished rankings and finished parts of the same input are reused. Raises InputError where
+    embeddings are missing or belong to another corpus, or where the ranker's answer is not an order
+    of the rows.
     """
     progress = progress or Silent()
     used = _checked_embeddings(corpus, embeddings, ranker)
@@ -59,38 +66,59 @@ def rank_corpus(
     inputs = {"corpus": corpus.digest, **({"embeddings": used.digest} if used else {})}
     key = key_of(STAGE, SCHEMA, parameters, inputs)
     stage = Stage(STAGE, folder / key[:16])
-    if stage.is_done(key):
+    if stage.reuse(key):
         progress.note(f"rank: reused the {ranker.name} rankings of {corpus.num_rows:,} rows")
         return open_rankings(stage.folder)
+    stage.keep_parts(key, lambda _: _part_key(key))
     stage.begin()
-    written = _Writer(stage.folder)
-    curve = _Curve()
-    groups = corpus.groups
-    cost = _cost(groups.rows, ranker)
-    unit = "pairs" if ranker.needs_embeddings else "rows"
-    with step(progress, f"rank ({ranker.name})", int(cost.sum()), unit) as advance:
-        for first, last in bundles(groups.rows):
-            start, stop = (
-                int(groups.start[first]),
-                int(groups.start[last - 1] + groups.rows[last - 1]),
-            )
-            order, gains = _ranked(ranker, used, groups.rows[first:last], start, stop, threads)
-            written.add(_table(groups, first, last, order, gains))
-            curve.add(groups.rows[first:last], gains)
-            advance(int(cost[first:last].sum()))
-    entries = written.finish()
-    facts = {"digest": written.digest(), "rows": corpus.num_rows, "curve": curve.points()}
+    parts = _Parts(stage.folder, _part_key(key), corpus.num_rows)
+    if parts.kept:
+        progress.note(f"{parts.kept} of {len(parts)} parts of the ranking were there already")
+    most = bundle_rows(used.dimensions if used else 0, memory)
+    _rank_missing(corpus.groups, used, ranker, parts, most, threads, progress)
+    entries = parts.entries()
+    facts = _facts(stage.folder, entries, corpus.groups.rows)
     stage.finish(
         key=key, schema=SCHEMA, parameters=parameters, inputs=inputs, files=entries, facts=facts
     )
     return open_rankings(stage.folder)
 
 
-def bundles(sizes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Cut groups into runs (first, last) small in rows and in pairs, or of one group."""
+def _rank_missing(
+    groups: Groups,
+    embeddings: Embeddings | None,
+    ranker: Ranker,
+    parts: _Parts,
+    most: int,
+    threads: int,
+    progress: Progress,
+) -> None:
+    """Rank the groups that reach into a part which is not there."""
+    cost = _cost(groups.rows, ranker)
+    unit = "pairs" if ranker.needs_embeddings else "rows"
+    with step(progress, f"rank ({ranker.name})", int(cost.sum()), unit) as advance:
+        for first, last in bundles(groups.rows, most):
+            start, stop = int(groups.start[first]), int(groups.start[first])
+            stop += int(groups.rows[first:last].sum())
+            if parts.lack(start, stop):
+                sizes = groups.rows[first:last]
+                order, gains = _ranked(ranker, embeddings, sizes, start, stop, threads)
+                parts.add(start, _table(groups, first, last, order, gains))
+            advance(int(cost[first:last].sum()))
+
+
+def bundle_rows(dimensions: int, memory: int | None) -> int:
+    """Most rows of a bundle of several groups: what fits a quarter of `memory` bytes twice."""
+    if memory is None or not dimensions:
+        return BUNDLE_ROWS
+    return max(1, min(BUNDLE_ROWS, memory // 4 // (4 * dimensions)))
+
+
+def bundles(sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+    """Cut groups into runs (first, last) of at most `most` rows and few pairs, or of one group."""
     first, rows, pairs = 0, 0, 0
     for group, size in enumerate(sizes.tolist()):
-        if group > first and (rows + size > BUNDLE_ROWS or pairs + size * size > BUNDLE_PAIRS):
+        if group > first and (rows + size > most or pairs + size * size > BUNDLE_PAIRS):
             yield first, group
             first, rows, pairs = group, 0, 0
         rows, pairs = rows + size, pairs + size * size
@@ -162,69 +190,109 @@ def _table(
     )
 
 
-class _Writer:
-    """Cuts a stream of tables into files of PART_ROWS rows."""
+def _part_key(key: str) -> str:
+    return key_of("ranking part", SCHEMA, {"part_rows": PART_ROWS}, {"stage": key})
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+
+class _Parts:
+    """The files of a ranking, PART_ROWS rows each: which are there, and how the others fill up."""
+
+    def __init__(self, folder: Path, key: str, num_rows: int) -> None:
+        count = -(-num_rows // PART_ROWS)
+        self._num_rows = num_rows
+        self._sidecars = [Sidecar(folder / part_name(part), key) for part in range(count)]
+        self._entries = [sidecar.whole_part() for sidecar in self._sidecars]
         self._waiting: list[pa.Table] = []
-        self._rows = 0
-        self._entries: list[FileEntry] = []
-        self._shas = {"row_id": hashlib.sha256(), "gain": hashlib.sha256()}
+        self.kept = sum(entry is not None for entry in self._entries)
 
-    def add(self, table: pa.Table) -> None:
-        for name, sha in self._shas.items():
+    def __len__(self) -> int:
+        return len(self._sidecars)
+
+    def lack(self, start: int, stop: int) -> bool:
+        """Whether one of rows start..stop-1 belongs to a part that is not there."""
+        return None in self._entries[start // PART_ROWS : -(-stop // PART_ROWS)]
+
+    def add(self, start: int, table: pa.Table) -> None:
+        """Rows from `start` on; those of a part come in order, and all of them come."""
+        done = 0
+        while done < table.num_rows:
+            part = (start + done) // PART_ROWS
+            end = min((part + 1) * PART_ROWS, self._num_rows)
+            piece = table.slice(done, end - start - done)
+            done += piece.num_rows
+            if self._entries[part] is None:
+                self._waiting.append(piece)
+                if start + done == end:
+                    self._write(part)
+
+    def entries(self) -> list[FileEntry]:
+        """Of all parts, once all rows were added."""
+        return [entry for entry in self._entries if entry is not None]
+
+    def _write(self, part: int) -> None:
+        table = pa.concat_tables(self._waiting)
+        self._waiting = []
+        self._entries[part] = self._sidecars[part].commit(
+            table.num_rows, lambda path: _write_part(table, path)
+        )
+
+
+def _write_part(table: pa.Table, path: Path) -> None:
+    pq.write_table(
+        table.combine_chunks(),
+        path,
+        row_group_size=BLOCK_ROWS,
+        compression="zstd",
+        write_page_checksum=True,
+        use_dictionary=["group_id"],
+        store_schema=False,
+    )
+
+
+def _facts(folder: Path, entries: Sequence[FileEntry], sizes: NDArray[np.int64]) -> dict[str, Any]:
+    """What the manifest says of a ranking whose parts are all there.
+
+    digest: of the row ids and gains in order: the same however they were cut into files.
+    """
+    shas = {"row_id": hashlib.sha256(), "gain": hashlib.sha256()}
+    curve = _Curve(sizes)
+    for entry in entries:
+        table = pq.read_table(
+            folder / entry.name, columns=list(shas), page_checksum_verification=True
+        )
+        for name, sha in shas.items():
             sha.update(table[name].to_numpy().tobytes())
-        self._waiting.append(table)
-        self._rows += table.num_rows
-        while self._rows >= PART_ROWS:
-            whole = pa.concat_tables(self._waiting)
-            self._write(whole.slice(0, PART_ROWS))
-            self._waiting = [whole.slice(PART_ROWS)]
-            self._rows -= PART_ROWS
-
-    def finish(self) -> list[FileEntry]:
-        if self._rows:
-            self._write(pa.concat_tables(self._waiting))
-        return self._entries
-
-    def digest(self) -> str:
-        """Of the row ids and gains in order: the same however the stream was cut."""
-        both = b"".join(sha.digest() for sha in self._shas.values())
-        return hashlib.sha256(both).hexdigest()
-
-    def _write(self, table: pa.Table) -> None:
-        path = self._folder / part_name(len(self._entries))
-        with committing(path) as temporary:
-            pq.write_table(
-                table.combine_chunks(),
-                temporary,
-                row_group_size=BLOCK_ROWS,
-                compression="zstd",
-                write_page_checksum=True,
-                use_dictionary=["group_id"],
-                store_schema=False,
-            )
-        self._entries.append(FileEntry.of(path, table.num_rows))
+        curve.add(table["gain"].to_numpy())
+    both = b"".join(sha.digest() for sha in shas.values())
+    digest = hashlib.sha256(both).hexdigest()
+    return {"digest": digest, "rows": int(sizes.sum()), "curve": curve.points()}
 
 
 class _Curve:
     """How much of the groups' value their first rows hold: what a larger budget brings."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: NDArray[np.int64]) -> None:
+        self._sizes = iter(sizes.tolist())
+        self._size = next(self._sizes, 0)
+        self._waiting = np.empty(0)
         self._held = np.zeros(CURVE_POINTS + 1)
 
-    def add(self, sizes: NDArray[np.int64], gains: NDArray[np.float64]) -> None:
-        if not gains.any():
-            return
-        parts = np.arange(CURVE_POINTS + 1)
+    def add(self, gains: NDArray[np.float64]) -> None:
+        """The next gains, group after group; a group may be cut."""
+        gains = np.concatenate([self._waiting, gains])
         begin = 0
-        for size in sizes.tolist():
-            so_far = np.zeros(size + 1)
-            np.cumsum(gains[begin : begin + size], out=so_far[1:])
-            self._held += so_far[-(-parts * size // CURVE_POINTS)]
-            begin += size
+        while self._size and begin + self._size <= len(gains):
+            self._add_group(gains[begin : begin + self._size])
+            begin += self._size
+            self._size = next(self._sizes, 0)
+        self._waiting = gains[begin:]
 
     def points(self) -> list[float]:
         """Value held by the first 0, 1/20, ..., 1 of every group (rounded up), summed."""
         return [float(value) for value in self._held]
+
+    def _add_group(self, gains: NDArray[np.float64]) -> None:
+        if gains.any():
+            parts = np.arange(CURVE_POINTS + 1)
+            so_far = np.concatenate([[0.0], np.cumsum(gains)])
+            self._held += so_far[-(-parts * len(gains) // CURVE_POINTS)]

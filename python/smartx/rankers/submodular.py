@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.engine import FacilityLocation, GraphCut, LogDet, rank_groups
+from smartx.engine import (
+    DENSE_BYTES,
+    GRAPH_NEIGHBOURS,
+    FacilityLocation,
+    GraphCut,
+    LogDet,
+    rank_groups,
+)
 from smartx.errors import InputError
 from smartx.progress import Progress
 from smartx.weights import described
@@ -16,9 +23,15 @@ from smartx.weights import described
 
 @dataclass(frozen=True)
 class SubmodularRanker:
-    """The row with the largest marginal gain first, then again and again until none is left."""
+    """The row with the largest marginal gain first, then again and again until none is left.
+
+    dense_bytes: facility location over a group uses its dense kernel up to this size, and a graph
+    of nearest neighbours above it. It decides the order of such groups, so it is a parameter like
+    any other, and does not follow the memory of the machine.
+    """
 
     function: FacilityLocation | GraphCut | LogDet = field(default_factory=FacilityLocation)
+    dense_bytes: int = DENSE_BYTES
 
     needs_embeddings: ClassVar[bool] = True
 
@@ -28,8 +41,11 @@ class SubmodularRanker:
         return str(described(self.function)["name"])
 
     def parameters(self) -> dict[str, Any]:
-        """The options of the set function."""
-        return asdict(self.function)
+        """The options of the set function, and what decides which engine runs it."""
+        options = asdict(self.function)
+        if isinstance(self.function, FacilityLocation):
+            options.update(dense_bytes=self.dense_bytes, graph_neighbours=GRAPH_NEIGHBOURS)
+        return options
 
     def rank(
         self,
@@ -43,4 +59,11 @@ class SubmodularRanker:
         """Greedy order and gains of every group."""
         if rows is None:
             raise InputError(f"the ranker {self.name} needs embeddings", place="rows")
-        return rank_groups(rows, sizes, self.function, threads=threads, progress=progress)
+        return rank_groups(
+            rows,
+            sizes,
+            self.function,
+            threads=threads,
+            memory_bytes=self.dense_bytes,
+            progress=progress,
+        )
