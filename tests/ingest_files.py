@@ -60,6 +60,11 @@ def write_rows(path: Path, rows: list) -> Path:
     return path
 
 
+def turns_of(messages: list[dict] | None) -> list[dict] | None:
+    """Turns without their other keys."""
+    return messages and [{"role": t["role"], "content": t["content"]} for t in messages]
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from ingest_files import FLAN, write_rows
 from smartx.corpus import Groups, ingest, open_corpus
 from smartx.errors import InputError, StoreError
+from smartx.store import canonical_json, sealed
 
 ROWS = 70_000  # more than one file of rows, and several row groups
 
@@ -64,7 +67,8 @@ def test_the_table_of_rows_has_the_promised_columns(small):
         "group_id": "int32",
         "prompt": "string",
         "response": "string",
-        "messages": "list<element: struct<role: string, content: string>>",
+        "messages": "list<element: struct<role: string, content: string, extra: string>>",
+        "extra": "string",
         "origin_file": "int32",
         "origin_row": "int64",
     }
@@ -166,6 +170,8 @@ def test_a_flipped_bit_of_the_groups_is_noticed_on_opening(small):
 
 def test_a_corpus_of_another_layout_is_refused(small):
     path = small.folder / "manifest.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
+    manifest = {**json.loads(path.read_bytes()), "schema": 99}
+    del manifest["seal"]
+    path.write_bytes(canonical_json(sealed(manifest)))
     with pytest.raises(StoreError, match="99"):
         open_corpus(small.folder)

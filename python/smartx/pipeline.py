@@ -125,6 +125,7 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
             columns=columns,
             keep_empty_responses=config.keep_empty_responses,
             task_name=config.task,
+            other_columns=not config.drop_other_columns,
             progress=progress,
         )
     tasks, groups = len(corpus.groups.tasks().task), len(corpus.groups)

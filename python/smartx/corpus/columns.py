@@ -20,9 +20,15 @@ PAIRS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     (("prompt",), (), ("completion", "response")),
     (("instruction",), ("input", "context"), ("output", "response")),
     (
-        ("inputs", "source", "query", "question", "input"),
+        ("inputs", "query", "question", "input"),
         (),
         ("targets", "target", "response", "answer", "output"),
+    ),
+    (("source",), (), ("target", "targets")),  # elsewhere a source is where a row comes from
+    (
+        ("prompt", "instruction", "question", "problem"),
+        (),
+        ("output", "answer", "solution", "target", "targets"),
     ),
 )
 SYSTEMS = ("system", "system_prompt")
@@ -46,6 +52,9 @@ class Columns:
     source: str | None = None
     task: str | None = None
     template: str | None = None
+
+
+_NOTHING_WANTED = Columns()
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,25 @@ def find_layout(sample: Sample, wanted: Columns, source: SourceFile, *, one_task
         why=tuple(why),
         **texts,
     )
+
+
+TEXTS = frozenset((*CONVERSATIONS, *(n for pair in PAIRS for part in pair for n in part), *SYSTEMS))
+
+
+def other_layout(sample: Sample, usual: Layout, source: SourceFile) -> Layout | None:
+    """How to read rows that lack what the usual layout of their file reads; None: not at all.
+
+    Their task, source and template stay where the usual layout has them.
+    """
+    try:
+        texts = _text_columns(sample, _NOTHING_WANTED, source)
+    except CorpusError:
+        return None
+    system = _first(SYSTEMS, sample, _is_text, set(texts.values()))
+    taken = {*texts.values(), system}
+    names = {role: getattr(usual, role) for role in ("source", "task", "template")}
+    kept = {role: name for role, name in names.items() if name not in taken}
+    return Layout(**{**texts, **kept}, system=system)
 
 
 def _text_columns(sample: Sample, wanted: Columns, source: SourceFile) -> dict[str, str]:

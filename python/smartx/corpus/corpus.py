@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from smartx.errors import InputError, StoreError
 from smartx.store import Stage, file_digest
 
-SCHEMA = 1  # raised when the same sources give another corpus folder
+SCHEMA = 2  # raised when the same sources give another corpus folder
 ROWS_PER_FILE = 65_536
 STAGE = "corpus"
 GROUPS_FILE = "groups.parquet"
 DROPPED_FILE = "dropped.parquet"
-ROW_COLUMNS = ("row_id", "group_id", "prompt", "response", "messages", "origin_file", "origin_row")
+ROW_COLUMNS = (
+    *("row_id", "group_id", "prompt", "response", "messages", "extra"),
+    *("origin_file", "origin_row"),
+)
 
 
 def rows_file(number: int) -> str:
@@ -203,7 +206,7 @@ def open_corpus(folder: Path) -> Corpus:
     )
     return Corpus(
         stage.folder,
-        manifest["key"],
+        manifest["digest"],
         manifest["num_rows"],
         manifest["rows"]["read"],
         groups,

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from smartx.corpus.extra import EXTRA
 from smartx.corpus.normalise import TEXT, TURNS
 
 ARRIVAL = pa.schema(
@@ -25,6 +26,7 @@ ARRIVAL = pa.schema(
         ("prompt", TEXT),
         ("response", TEXT),
         ("messages", TURNS),
+        ("extra", EXTRA),
         ("origin_file", pa.int32()),
         ("origin_row", pa.int64()),
         ("source_position", pa.int64()),
@@ -71,7 +73,8 @@ class Arrivals:
         size = np.asarray(pc.binary_length(rows.column("prompt")), dtype=np.int64)
         size = size + np.asarray(pc.binary_length(rows.column("response")), dtype=np.int64)
         talk = rows.column("messages").is_valid().to_numpy(zero_copy_only=False)
-        self._sizes.append(np.where(talk, 2 * size, size) + 64)
+        more = pc.fill_null(pc.binary_length(rows.column("extra")), 0)
+        self._sizes.append(np.where(talk, 2 * size, size) + np.asarray(more, dtype=np.int64) + 64)
         self._writer.write_batch(rows)
 
     def order(self) -> Order:

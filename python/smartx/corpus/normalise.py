@@ -16,13 +16,20 @@ from numpy.typing import NDArray
 
 from smartx.corpus.blocks import Block, Drop, json_kind
 from smartx.corpus.columns import Layout
+from smartx.corpus.extra import Kinds, json_text
 
 TEXT = pa.large_string()
-TURN = pa.struct([("role", TEXT), ("content", TEXT)])
+# extra: JSON of the other keys of a turn (tool calls, weights, ...), null for none.
+TURN = pa.struct([("role", TEXT), ("content", TEXT), ("extra", TEXT)])
 TURNS = pa.list_(TURN)
 JOIN = "\n\n"
-_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
+_ROLES = {
+    **dict.fromkeys(("human", "prompter"), "user"),
+    **dict.fromkeys(("gpt", "bot", "model", "chatgpt", "bing", "bard"), "assistant"),
+}
 _ROLE_KEYS, _CONTENT_KEYS = ("role", "from"), ("content", "value")
+_TURN_KEYS = frozenset((*_ROLE_KEYS, *_CONTENT_KEYS))
+Turn = dict[str, Any]  # role, content: texts; extra: the other keys, as a dict, and then as JSON
 
 
 class _UnusableError(Exception):
@@ -39,12 +46,10 @@ class Normal:
 
     columns: by name, n values each; those of dropped rows are meaningless.
     drops: by index in the block.
-    unkept: keys of turns that the corpus does not keep.
     """
 
     columns: Mapping[str, pa.Array]
     drops: dict[int, Drop]
-    unkept: frozenset[str] = frozenset()
 
     def kept(self) -> NDArray[np.int64]:
         """Indices of the rows that can be used, rising."""
@@ -52,27 +57,37 @@ class Normal:
         return np.setdiff1d(np.arange(rows, dtype=np.int64), np.fromiter(self.drops, np.int64))
 
 
-def normalise(
-    block: Block, layout: Layout, *, default_name: str, task_name: str | None, keep_empty: bool
-) -> Normal:
-    """Bring a block into the corpus's columns.
+@dataclass(frozen=True)
+class Naming:
+    """What normalising needs to know besides the layout.
 
     default_name: source and task of rows that do not say.
     task_name: the one task of all rows, or None.
     keep_empty: rows whose response is empty are kept.
     """
+
+    default_name: str
+    task_name: str | None
+    keep_empty: bool
+
+
+def normalise(block: Block, layout: Layout, naming: Naming, turn_kinds: Kinds) -> Normal:
+    """Bring a block into the corpus's columns.
+
+    turn_kinds: learns what turns carry beyond role and content.
+    """
     drops: dict[int, Drop] = {}
-    unkept: set[str] = set()
     if layout.messages or layout.system or _has_turns(block, layout):
-        prompt, response, messages = _by_row(block, layout, drops, unkept)
+        prompt, response, messages = _by_row(block, layout, drops, turn_kinds)
     else:
         prompt, response = _by_column(block, layout, drops)
         messages = pa.nulls(len(prompt), TURNS)
     for index in np.flatnonzero(_blank(prompt)):
         drops.setdefault(int(index), Drop("empty prompt"))
-    if not keep_empty:
+    if not naming.keep_empty:
         for index in np.flatnonzero(_blank(response)):
             drops.setdefault(int(index), Drop("empty response"))
+    task_name, default_name = naming.task_name, naming.default_name
     default_source = default_name if task_name is None else ""
     columns = {"prompt": prompt, "response": response, "messages": messages}
     for role, default in (
@@ -81,7 +96,7 @@ def normalise(
         ("template", ""),
     ):
         columns[role] = _names(block, getattr(layout, role), role, default, drops)
-    return Normal(columns, drops, frozenset(unkept))
+    return Normal(columns, drops)
 
 
 def _by_column(block: Block, layout: Layout, drops: dict[int, Drop]) -> tuple[pa.Array, pa.Array]:
@@ -101,29 +116,34 @@ def _by_column(block: Block, layout: Layout, drops: dict[int, Drop]) -> tuple[pa
 
 
 def _by_row(
-    block: Block, layout: Layout, drops: dict[int, Drop], unkept: set[str]
+    block: Block, layout: Layout, drops: dict[int, Drop], turn_kinds: Kinds
 ) -> tuple[pa.Array, pa.Array, pa.Array]:
     rows = len(block.places)
     cells = {role: _values(block.cells[name]) for role, name in layout.roles().items()}
     prompts, responses = [""] * rows, [""] * rows
-    conversations: list[list[dict[str, str]] | None] = [None] * rows
+    conversations: list[list[Turn] | None] = [None] * rows
+    extras: list[dict[str, Any]] = []
     for index in range(rows):
         row = {role: values[index] for role, values in cells.items()}
         try:
-            turns = _row_turns(row, layout, unkept)
+            turns = _row_turns(row, layout)
             prompts[index], responses[index] = _split(turns)
         except _UnusableError as problem:
             drops.setdefault(index, problem.drop)
             continue
         if _is_conversation(row):
             conversations[index] = turns
+            extras += [turn["extra"] for turn in turns if turn["extra"]]
+    turn_kinds.see_all(extras)
+    for turn in (turn for turns in conversations if turns for turn in turns):
+        turn["extra"] = json_text(turn["extra"])
     return pa.array(prompts, TEXT), pa.array(responses, TEXT), pa.array(conversations, TURNS)
 
 
-def _row_turns(row: Mapping[str, Any], layout: Layout, unkept: set[str]) -> list[dict[str, str]]:
-    turns: list[dict[str, str]] = []
+def _row_turns(row: Mapping[str, Any], layout: Layout) -> list[Turn]:
+    turns: list[Turn] = []
     if row.get("system") is not None:
-        turns += _as_turns(row["system"], "system", "system", unkept)
+        turns += _as_turns(row["system"], "system", "system")
     turns = [turn for turn in turns if turn["content"].strip()]
     if layout.messages:
         if row["messages"] is None:
@@ -133,7 +153,7 @@ def _row_turns(row: Mapping[str, Any], layout: Layout, unkept: set[str]) -> list
             raise _UnusableError(
                 "wrong type: messages", f"{json_kind(row['messages'])}, not a list"
             )
-        return turns + _as_turns(row["messages"], "", "messages", unkept)
+        return turns + _as_turns(row["messages"], "", "messages")
     for role, speaker in (("prompt", "user"), ("response", "assistant")):
         value = row[role]
         if value is None:
@@ -141,7 +161,7 @@ def _row_turns(row: Mapping[str, Any], layout: Layout, unkept: set[str]) -> list
         if role == "prompt" and isinstance(value, str) and row.get("extra") is not None:
             extra = _text(row["extra"], "prompt")
             value = JOIN.join(part for part in (value, extra) if part.strip())
-        turns += _as_turns(value, speaker, role, unkept)
+        turns += _as_turns(value, speaker, role)
     return turns
 
 
@@ -151,11 +171,11 @@ def _is_conversation(row: Mapping[str, Any]) -> bool:
     return not plain or (system is not None and bool(str(system).strip()))
 
 
-def _as_turns(value: Any, speaker: str, column: str, unkept: set[str]) -> list[dict[str, str]]:
+def _as_turns(value: Any, speaker: str, column: str) -> list[Turn]:
     """The turns of a cell: text is one turn of `speaker`, a list holds a turn per object."""
     if not isinstance(value, list):
-        return [{"role": speaker, "content": _content(value, column)}]
-    turns = []
+        return [{"role": speaker, "content": _content(value, column), "extra": {}}]
+    turns: list[Turn] = []
     for turn in value:
         if not isinstance(turn, dict):
             raise _UnusableError(
@@ -166,10 +186,21 @@ def _as_turns(value: Any, speaker: str, column: str, unkept: set[str]) -> list[d
             raise _UnusableError(f"wrong type: {column}", "a turn has no role")
         role = _text(role, column).lower()
         content = next((turn[key] for key in _CONTENT_KEYS if turn.get(key) is not None), "")
-        unkept |= {key for key, extra in turn.items() if extra is not None}
-        turns.append({"role": _ROLES.get(role, role), "content": _content(content, column)})
-    unkept.difference_update(_ROLE_KEYS, _CONTENT_KEYS)
+        extra = {k: v for k, v in turn.items() if v is not None and k not in _TURN_KEYS}
+        if isinstance(content, list) and not all(map(_is_only_text, content)):
+            extra["content_parts"] = content
+        text = _content(content, column)
+        turns.append({"role": _ROLES.get(role, role), "content": text, "extra": extra})
     return turns
+
+
+def _is_only_text(part: Any) -> bool:
+    """Whether a part of a turn's content says nothing but its text."""
+    return (
+        isinstance(part, dict)
+        and isinstance(part.get("text"), str)
+        and ({key for key, value in part.items() if value is not None} <= {"type", "text"})
+    )
 
 
 def _content(value: Any, column: str) -> str:
@@ -191,7 +222,7 @@ def _text(value: Any, column: str) -> str:
     return value
 
 
-def _split(turns: list[dict[str, str]]) -> tuple[str, str]:
+def _split(turns: list[Turn]) -> tuple[str, str]:
     """(all turns before the last of the assistant, joined; that last turn)."""
     last = max((i for i, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
     if last is None:

@@ -99,6 +99,7 @@ rows = load_dataset("path/to/this/folder", split="train")
 Columns: `prompt`, `completion`, `messages` (where the corpus holds conversations), `source`,
 `task`, `template`; `smartx_row` is the row's number in the corpus, `smartx_rank` its place in the
 ranking of its task and template (0 is the most valuable row), `smartx_gain` what it added there.
+The other columns are those of the sources.
 
 The rows keep the licences of the sources they come from.
 

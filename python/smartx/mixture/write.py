@@ -20,6 +20,7 @@ from smartx.errors import InputError, StoreError
 from smartx.mixture.assemble import Chosen
 from smartx.mixture.card import card
 from smartx.mixture.exports import trainer_files
+from smartx.mixture.others import OtherColumns
 from smartx.progress import Progress, Silent, step
 from smartx.store import MANIFEST, canonical_json, file_digest
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 STAGE = "mixture"
 PART_ROWS = 100_000  # rows of one file
 BLOCK_ROWS = 10_000  # rows of one row group of a file
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 Report = Callable[[Path, dict[str, Any]], str]
 
 
@@ -120,12 +120,15 @@ def check_out(out: Path) -> None:
 def _write_rows(corpus: Corpus, chosen: Chosen, folder: Path, progress: Progress) -> bool:
     """Write the rows in mixture order. Returns whether every one of them is a conversation."""
     parts = max(1, -(-len(chosen) // PART_ROWS))
-    columns = [name for name in _schema().names if name != "messages" or _has_messages(corpus)]
+    others = OtherColumns.of(corpus, [*_own().names, "messages"])
+    columns = others.schema(_own()).names
+    if _has_messages(corpus):
+        columns.insert(2, "messages")
     conversations = len(chosen) > 0 and "messages" in columns
     with step(progress, "write", len(chosen), "rows") as advance:
         for part in range(parts):
             piece = slice(part * PART_ROWS, (part + 1) * PART_ROWS)
-            table = _rows(corpus, chosen, piece).select(columns)
+            table = _rows(corpus, chosen, piece, others).select(columns)
             conversations = conversations and not table["messages"].null_count
             pq.write_table(
                 table,
@@ -138,14 +141,13 @@ def _write_rows(corpus: Corpus, chosen: Chosen, folder: Path, progress: Progress
     return conversations
 
 
-def _rows(corpus: Corpus, chosen: Chosen, piece: slice) -> pa.Table:
+def _rows(corpus: Corpus, chosen: Chosen, piece: slice, others: OtherColumns) -> pa.Table:
     rows = corpus.rows(chosen.row_ids[piece])
     group = rows["group_id"].to_numpy()
     names = corpus.groups
     columns = {
         "prompt": rows["prompt"],
         "completion": rows["response"],  # the name that TRL loads; other trainers can be told any
-        "messages": rows["messages"],
         "source": pa.array([names.source[i] for i in group], pa.string()),
         "task": pa.array([names.task[i] for i in group], pa.string()),
         "template": pa.array([names.template[i] for i in group], pa.string()),
@@ -153,14 +155,15 @@ def _rows(corpus: Corpus, chosen: Chosen, piece: slice) -> pa.Table:
         "smartx_rank": pa.array(chosen.ranks[piece]),
         "smartx_gain": pa.array(chosen.gains[piece]),
     }
-    return pa.table(columns).cast(_schema())
+    own = pa.table(columns).cast(_own())
+    return others.appended(own, rows).append_column("messages", others.messages(rows["messages"]))
 
 
-def _schema() -> pa.Schema:
-    text = {name: pa.string() for name in ("source", "task", "template")}
+def _own() -> pa.Schema:
+    """The columns that every mixture has."""
+    text = {n: pa.string() for n in ("prompt", "completion", "source", "task", "template")}
     numbers = {"smartx_row": pa.int64(), "smartx_rank": pa.int32(), "smartx_gain": pa.float64()}
-    both = {"prompt": pa.string(), "completion": pa.string(), "messages": MESSAGES}
-    return pa.schema({**both, **text, **numbers})
+    return pa.schema({**text, **numbers})
 
 
 def _has_messages(corpus: Corpus) -> bool:
