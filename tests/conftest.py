@@ -10,6 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# Machines are shared and noisy: how long an example took says nothing about the code.
+settings.register_profile("smartx", deadline=None)
+settings.load_profile("smartx")
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -128,6 +128,16 @@ def test_help_of_every_command_teaches_with_an_example(command):
     assert f"smartx {command} " in shown
 
 
+def test_version_is_that_of_the_package_and_of_the_build():
+    from importlib.metadata import version
+
+    import smartx as package
+    from smartx import _core
+
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == f"smartx {package.__version__}"
+    assert version("smartx-mix") == package.__version__ == _core.__version__
+
+
 def test_quiet_says_only_the_outcome(small_corpus, tmp_path):
     done = smartx("ingest", small_corpus.file, "--run-dir", tmp_path, "--quiet")
     assert done.output.strip().splitlines() == [f"398 rows in {tmp_path / 'corpus'}"]

@@ -157,15 +157,20 @@ def main() -> None:
     app()
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"smartx {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version),
     ] = False,
 ) -> None:
-    if version:
-        out.print(f"smartx {__version__}")
-        raise typer.Exit
+    del version  # its callback has answered
 
 
 def _guarded(function: Callable[..., None], given: dict[str, Any]) -> None:
