@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+import smartx as package
+from conftest import REPOSITORY
+from smartx import _core
 from smartx.cli import app
 from smartx.config import RunConfig
 from smartx.flags import PANELS
@@ -129,13 +132,10 @@ def test_help_of_every_command_teaches_with_an_example(command):
 
 
 def test_version_is_that_of_the_package_and_of_the_build():
-    from importlib.metadata import version
-
-    import smartx as package
-    from smartx import _core
-
-    assert CliRunner().invoke(app, ["--version"]).output.strip() == f"smartx {package.__version__}"
-    assert version("smartx-mix") == package.__version__ == _core.__version__
+    version = package.__version__
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == f"smartx {version}"
+    assert f'\nversion = "{version}"\n' in (REPOSITORY / "pyproject.toml").read_text()
+    assert _core.__version__ == version
 
 
 def test_quiet_says_only_the_outcome(small_corpus, tmp_path):
