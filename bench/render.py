@@ -1,0 +1,73 @@
+"""Render docs/performance.md from the results of one run of the suite.
+
+python bench/render.py RESULT.json > docs/performance.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import bars
+from run import TABLES
+
+INTRO = """\
+# Performance
+
+Every figure here was measured by one run of `bench/` on the machine below, on the same vectors,
+each case in a process of its own that is pinned to its core. CPU seconds are compared, as other
+work on a machine falsifies wall time more. Rendered from the run's JSON by `bench/render.py`: to
+change a figure, measure again.
+"""
+
+
+def page(kept: dict[str, Any]) -> str:
+    rows = kept["rows"]
+    facts = [f"| {name} | {value} |" for name, value in kept["machine"].items()]
+    parts = [
+        INTRO.rstrip(), "",
+        "| machine | |", "| --- | --- |", *facts,
+        f"| load while it ran | {_loads(rows)} |", "",
+        *(["This was a **quick** run at small sizes: it says nothing of speed.", ""]
+          if kept["quick"] else []),
+        "```sh", *dict.fromkeys(map(_neutral, kept["commands"])), "```", "",
+        "## The bar", "", *bars.lines(rows),
+    ]  # fmt: skip
+    for name in TABLES:
+        table = import_module(f"tables.{name}")
+        own = rows if name == "threads" else [row for row in rows if row["table"] == name]
+        parts += ["", f"## {table.TITLE}", "", *table.lines(own)]
+        parts += [f"\nFailed: {_failed(row)}" for row in own if "failure" in row and name != "threads"]  # noqa: E501  fmt: skip
+    return "\n".join(parts) + "\n"
+
+
+def _loads(rows: list[dict[str, Any]]) -> str:
+    loads = [row["load"] for row in rows]
+    if not loads:
+        return "unknown"
+    return f"median {sorted(loads)[len(loads) // 2]:.1f}, highest {max(loads):.1f}"
+
+
+def _failed(row: dict[str, Any]) -> str:
+    return f"{row['who']} {row['arguments']}: {row['failure'].strip().splitlines()[-1]}"
+
+
+def _neutral(command: str) -> str:
+    """The command without the folders of the machine it ran on."""
+    return re.sub(r"(?<= )/\S*?(?=(bench/|build/))", "", command)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("result", type=Path, help="what bench/run.py wrote")
+    print(page(json.loads(parser.parse_args().result.read_text())), end="")
+
+
+if __name__ == "__main__":
+    main()
