@@ -163,7 +163,7 @@ def test_a_named_column_that_is_not_there_is_an_error_with_its_option(role):
 def test_the_guess_and_its_reasons_are_said_once_per_kind_of_file(tmp_path):
     row = {"prompt": "p", "response": "r", "source": LONG}
     for name in "abc":
-        write_rows(tmp_path / f"{name}.jsonl", [row])
+        write_rows(tmp_path / f"{name}.jsonl", [{**row, "prompt": name}])
     progress = Notes()
     ingest([tmp_path], tmp_path / "out", progress=progress)
     (note,) = progress.notes

@@ -44,6 +44,9 @@ class RunConfig(BaseModel):
     template_column: str | None = Field(None, description="column that names the template")
     task: str | None = Field(None, description="one task name for every row")
     keep_empty_responses: bool = Field(False, description="keep rows whose response is empty")
+    duplicates: Literal["keep", "drop"] = Field(
+        "keep", description="rows that say word for word what an earlier row says"
+    )
     drop_other_columns: bool = Field(
         False, description="leave out the columns that smartx does not use, instead of keeping them"
     )

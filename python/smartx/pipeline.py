@@ -36,6 +36,7 @@ from smartx.embed import (
 )
 from smartx.engine import FacilityLocation, GraphCut, LogDet, resolve_threads
 from smartx.errors import ConfigError
+from smartx.lock import working_in
 from smartx.mixture import Mixture, assemble, check_out, mixture_facts, write_mixture
 from smartx.progress import Progress, Silent
 from smartx.rankers import (
@@ -47,7 +48,7 @@ from smartx.rankers import (
     rank_corpus,
 )
 from smartx.report import render
-from smartx.store import MANIFEST, canonical_json, commit_bytes
+from smartx.store import MANIFEST, Stage, canonical_json, commit_bytes, storing
 from smartx.weights import (
     LAWS,
     RandomTasks,
@@ -73,10 +74,11 @@ def run(
     for field in ("sources", "rows"):
         _required(config, field)
     check_out(_required(config, "out"))
-    ingest_step(config, progress)
-    if ranker_of(config).needs_embeddings or law_of(config).needs_means:
-        embed_step(config, progress)
-    return mix_step(config, progress)
+    with working_in(config.work_folder, progress):
+        ingest_step(config, progress)
+        if ranker_of(config).needs_embeddings or law_of(config).needs_means:
+            embed_step(config, progress)
+        return mix_step(config, progress)
 
 
 @dataclass(frozen=True)
@@ -118,16 +120,22 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
         task=config.task_column,
         template=config.template_column,
     )
-    with _recorded(config, "ingest"):
+    stage = Stage(CORPUS, config.work_folder / CORPUS)
+    with _doing(config, "ingest", progress, stage.folder):
+        if stage.manifest_path.exists() and not stage.is_whole():
+            progress.note(f"the corpus in {stage.folder} is damaged, and is made again")
+            stage.begin()
         corpus = ingest(
             sources,
-            config.work_folder / CORPUS,
+            stage.folder,
             columns=columns,
             keep_empty_responses=config.keep_empty_responses,
             task_name=config.task,
             other_columns=not config.drop_other_columns,
+            duplicates=config.duplicates,
             progress=progress,
         )
+        stage.tidy()
     tasks, groups = len(corpus.groups.tasks().task), len(corpus.groups)
     progress.note(f"corpus: {corpus.num_rows:,} rows, {tasks:,} tasks, {groups:,} groups")
     return corpus
@@ -136,22 +144,22 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
 def embed_step(config: RunConfig, progress: Progress) -> Embeddings:
     """RUN/corpus -> RUN/embeddings."""
     corpus = open_corpus(config.work_folder / CORPUS)
-    with _recorded(config, "embed"):
-        return embed_corpus(
-            corpus, vectors_of(config), config.work_folder / EMBEDDINGS, progress=progress
-        )
+    folder = config.work_folder / EMBEDDINGS
+    with _doing(config, "embed", progress, folder):
+        return embed_corpus(corpus, vectors_of(config), folder, progress=progress)
 
 
 def rank_step(config: RunConfig, progress: Progress) -> Rankings:
     """RUN/corpus and RUN/embeddings -> RUN/rankings/ID."""
     corpus, ranker = open_corpus(config.work_folder / CORPUS), ranker_of(config)
     embeddings = _embeddings(config) if ranker.needs_embeddings else None
-    with _recorded(config, "rank"):
+    folder = config.work_folder / RANKINGS
+    with _doing(config, "rank", progress, folder):
         return rank_corpus(
             corpus,
             embeddings,
             ranker,
-            config.work_folder / RANKINGS,
+            folder,
             threads=resolve_threads(config.threads),
             progress=progress,
         )
@@ -162,7 +170,7 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
     total, out = _required(config, "rows"), _required(config, "out")
     corpus, law = open_corpus(config.work_folder / CORPUS), law_of(config)
     rankings = rank_step(config, progress)
-    with _recorded(config, "mix"):
+    with _doing(config, "mix", progress, out, out.parent):
         means = None
         if law.needs_means:
             means = task_means(_embeddings(config), corpus.groups.tasks(), progress=progress)
@@ -264,14 +272,23 @@ def _required(config: RunConfig, field: str) -> Any:
 
 
 @contextmanager
-def _recorded(config: RunConfig, step: str) -> Iterator[None]:
-    """Write what is true of this run only (when, where, how long) into RUN/run.json."""
-    started, clock = datetime.now(timezone.utc), time.perf_counter()
-    yield
+def _doing(config: RunConfig, step: str, progress: Progress, *places: Path) -> Iterator[None]:
+    """One step, alone in the run folder. What a disk refuses in `places` is a StoreError.
+
+    What is true of this run only (when, where, how long) goes into RUN/run.json.
+    """
+    with working_in(config.work_folder, progress):
+        started, clock = datetime.now(timezone.utc), time.perf_counter()
+        with storing(*places):
+            yield
+        _record(config, step, started, time.perf_counter() - clock)
+
+
+def _record(config: RunConfig, step: str, started: datetime, seconds: float) -> None:
     record = {
         "step": step,
         "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - clock, 3),
+        "seconds": round(seconds, 3),
         "command": sys.argv,
         "smartx": __version__,
         "python": platform.python_version(),

@@ -32,6 +32,7 @@ REASONS = {
     "empty prompt": "the prompt is empty or white space",
     "empty response": "the response is empty or white space (kept on request)",
     "no assistant turn": "nobody answers in the conversation",
+    "duplicate": "an earlier row says the same word for word (left out on request)",
     **{
         f"wrong type: {role}": f"the {role} is not what it has to be"
         for role in ("prompt", "response", "system", "messages", "source", "task", "template")
@@ -43,7 +44,10 @@ _WAITING = 65_536  # rows held before they are written
 
 
 class DropLedger:
-    """Takes dropped rows in source order and writes them to a table (schema DROPPED)."""
+    """Takes dropped rows and writes them to a table (schema DROPPED).
+
+    They come in source order, and behind them the duplicates in source order.
+    """
 
     def __init__(self, writer: TableWriter) -> None:
         self._writer = writer

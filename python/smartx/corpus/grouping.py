@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from smartx.corpus.duplicates import repeats, row_digests
 from smartx.corpus.extra import EXTRA
 from smartx.corpus.normalise import TEXT, TURNS
 
@@ -32,6 +33,7 @@ ARRIVAL = pa.schema(
         ("source_position", pa.int64()),
     ]
 )
+ORIGIN = ["origin_file", "origin_row", "source_position"]
 PLACED = pa.schema([("row_id", pa.int64()), ("group_id", pa.int32()), *ARRIVAL])
 BUCKET_BYTES = 128 << 20
 _BUCKETS = 256  # open files at most
@@ -43,8 +45,9 @@ class Order:
     """Where every row goes.
 
     names: of the groups, in codepoint order.  sizes: (g,) int64 rows.
-    group_id: (n,) int32 and row_id: (n,) int64, both by arrival.
-    bounds: rising row ids at which a new bucket starts, n last.
+    group_id: (n,) int32 and row_id: (n,) int64, both by arrival; -1 for a row that is left out.
+    bounds: rising row ids at which a new bucket starts, the number of rows last.
+    again, first: (k,) int64, arrivals that say what an earlier one says, and the first of those.
     """
 
     names: list[Name]
@@ -52,6 +55,13 @@ class Order:
     group_id: NDArray[np.int32]
     row_id: NDArray[np.int64]
     bounds: list[int]
+    again: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+    @property
+    def rows(self) -> int:
+        """How many rows have a place."""
+        return self.bounds[-1]
 
 
 class Arrivals:
@@ -64,6 +74,7 @@ class Arrivals:
         self._ids: dict[Name, int] = {}
         self._groups: list[NDArray[np.int32]] = []
         self._sizes: list[NDArray[np.int64]] = []
+        self._digests: list[NDArray[np.uint64]] = [np.empty((0, 2), dtype=np.uint64)]
         self._files: list[Path] = []
         self._path, self._writer = self._new_file(ARRIVAL)
 
@@ -75,20 +86,49 @@ class Arrivals:
         talk = rows.column("messages").is_valid().to_numpy(zero_copy_only=False)
         more = pc.fill_null(pc.binary_length(rows.column("extra")), 0)
         self._sizes.append(np.where(talk, 2 * size, size) + np.asarray(more, dtype=np.int64) + 64)
+        texts = (rows.column(name) for name in ("prompt", "response", "messages"))
+        self._digests.append(row_digests(*texts))
         self._writer.write_batch(rows)
 
-    def order(self) -> Order:
-        """Rows by group, groups by codepoint order of their names, arrival order inside a group."""
+    def order(self, *, drop_repeats: bool = False) -> Order:
+        """Rows by group, groups by codepoint order of their names, arrival order inside a group.
+
+        drop_repeats: of rows with the same words only the first has a place.
+        """
         self._writer.close()
-        names = sorted(self._ids)
-        rank = np.empty(len(names), dtype=np.int32)
+        again, first = repeats(np.concatenate(self._digests))
+        self._digests.clear()
+        arrived = np.concatenate(self._groups) if self._groups else np.empty(0, np.int32)
+        kept = np.ones(len(arrived), dtype=np.bool_)
+        kept[again if drop_repeats else again[:0]] = False
+        counts = np.bincount(arrived[kept], minlength=len(self._ids))
+        names = sorted(name for name, number in self._ids.items() if counts[number])
+        rank = np.full(len(self._ids), -1, dtype=np.int32)
         rank[[self._ids[name] for name in names]] = np.arange(len(names), dtype=np.int32)
-        group_id = rank[np.concatenate(self._groups)] if self._groups else np.empty(0, np.int32)
-        arrivals = np.argsort(group_id, kind="stable")
-        row_id = np.empty(len(arrivals), dtype=np.int64)
+        group_id = np.where(kept, rank[arrived], np.int32(-1)) if len(arrived) else arrived
+        arrivals = np.flatnonzero(kept)
+        arrivals = arrivals[np.argsort(group_id[arrivals], kind="stable")]
+        row_id = np.full(len(arrived), -1, dtype=np.int64)
         row_id[arrivals] = np.arange(len(arrivals), dtype=np.int64)
-        sizes = np.bincount(group_id, minlength=len(names)).astype(np.int64)
-        return Order(names, sizes, group_id, row_id, self._bucket_bounds(arrivals))
+        sizes = np.bincount(group_id[arrivals], minlength=len(names)).astype(np.int64)
+        bounds = self._bucket_bounds(arrivals)
+        return Order(names, sizes, group_id, row_id, bounds, again, first)
+
+    def origins(self, arrivals: NDArray[np.int64]) -> pa.Table:
+        """Where some arrivals came from. arrivals: rising.  Columns ORIGIN."""
+        options = pa.ipc.IpcReadOptions(
+            included_fields=[ARRIVAL.get_field_index(name) for name in ORIGIN]
+        )
+        found, done = [], 0
+        with (
+            pa.OSFile(str(self._path)) as file,
+            pa.ipc.open_stream(file, options=options) as stream,
+        ):
+            for batch in stream:
+                start, stop = np.searchsorted(arrivals, [done, done + batch.num_rows])
+                found.append(batch.take(pa.array(arrivals[start:stop] - done)))
+                done += batch.num_rows
+        return pa.Table.from_batches(found).select(ORIGIN)
 
     def placed(self, order: Order) -> Iterator[pa.Table]:
         """All rows (schema PLACED) in row_id order: one table of whole output files per bucket."""
@@ -159,7 +199,9 @@ class Arrivals:
             for batch in stream:
                 part = slice(done, done + batch.num_rows)
                 ids = [pa.array(order.row_id[part]), pa.array(order.group_id[part])]
-                yield pa.RecordBatch.from_arrays([*ids, *batch.columns], schema=PLACED)
+                placed = pa.RecordBatch.from_arrays([*ids, *batch.columns], schema=PLACED)
+                here = order.row_id[part] >= 0
+                yield placed if here.all() else placed.filter(pa.array(here))
                 done += batch.num_rows
 
 

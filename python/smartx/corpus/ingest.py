@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from smartx.corpus.blocks import Drop
 from smartx.corpus.columns import Columns
 from smartx.corpus.corpus import (
     DROPPED_FILE,
@@ -44,12 +45,14 @@ def ingest(
     keep_empty_responses: bool = False,
     task_name: str | None = None,
     other_columns: bool = True,
+    duplicates: Literal["keep", "drop"] = "keep",
     progress: Progress = _SILENT,
 ) -> Corpus:
     """Read the sources into a corpus folder, rows by (source, task, template) and source order.
 
     sources: files, folders or globs, in this order.  columns: what the guess would get wrong.
     task_name: one task for all rows.  other_columns: keep what else the rows carry.
+    duplicates: whether a row that says what an earlier one says, in any group, is left out.
     A folder that holds just this corpus is used as it is.
     Raises CorpusError for a file that is missing, damaged or not understood, or if no row is left.
     """
@@ -58,7 +61,8 @@ def ingest(
     files = find_sources(sources, progress.note)
     digests = {file.name: file_digest(file.path) for file in files}
     options = Options(columns, keep_empty_responses, task_name, other_columns)
-    parameters = {**asdict(options), "order": [[file.name, file.default_name] for file in files]}
+    parameters: dict[str, Any] = {**asdict(options), "duplicates": duplicates}
+    parameters["order"] = [[file.name, file.default_name] for file in files]
     key = key_of(STAGE, SCHEMA, parameters, digests)
     texts = {name: value for name, value in parameters.items() if name not in _BESIDES_TEXT}
     stage = Stage(STAGE, Path(folder))
@@ -68,8 +72,11 @@ def ingest(
     stage.begin()
     arrivals = Arrivals(stage.folder, rows_per_file=ROWS_PER_FILE)
     try:
-        reading = _read(files, options, arrivals, stage.folder, progress)
-        order = arrivals.order()
+        with table_file(stage.folder / DROPPED_FILE, DROPPED) as writer:
+            reading = Reading(options, arrivals, DropLedger(writer), progress)
+            _read(reading, files)
+            order = arrivals.order(drop_repeats=duplicates == "drop")
+            _account_for_repeats(reading, order, files)
         entries = _write_rows(arrivals, order, stage.folder, progress)
     finally:
         arrivals.close()
@@ -90,31 +97,43 @@ def ingest(
 
 def _facts(reading: Reading, order: Order, digests: dict[str, str]) -> dict[str, Any]:
     """What the manifest says about the corpus."""
-    kept = len(order.row_id)
+    rows = {
+        "read": reading.position,
+        "kept": order.rows,
+        "dropped": dict(reading.ledger.reasons),
+        "duplicates": len(order.again),  # whether they were kept or not
+    }
     return {
-        "num_rows": kept,
+        "num_rows": order.rows,
         "num_groups": len(order.names),
-        "rows": {"read": reading.position, "kept": kept, "dropped": dict(reading.ledger.reasons)},
+        "rows": rows,
         "extra": {"columns": reading.extra.by_name, "turns": reading.turns.by_name},
         "sources": [{**fact, "sha256": digests[fact["name"]]} for fact in reading.facts],
     }
 
 
-def _read(
-    files: list[SourceFile], options: Options, arrivals: Arrivals, folder: Path, progress: Progress
-) -> Reading:
+def _read(reading: Reading, files: list[SourceFile]) -> None:
     """All rows of all files, into the arrivals or the ledger."""
     total = sum(file.path.stat().st_size for file in files)
-    with table_file(folder / DROPPED_FILE, DROPPED) as writer:
-        reading = Reading(options, arrivals, DropLedger(writer), progress)
-        with step(progress, "ingest", total, "bytes"):
-            for number, file in enumerate(files):
-                reading.read(number, file)
-        reading.ledger.flush()
-        if sum(reading.ledger.reasons.values()) == reading.position:
-            reasons = "\n  ".join(["no row can be used", *reading.ledger.summary()])
-            raise CorpusError(files[0].path, 0, reasons, fix=_nothing_left_fix(reading))
-    return reading
+    with step(reading.progress, "ingest", total, "bytes"):
+        for number, file in enumerate(files):
+            reading.read(number, file)
+    if sum(reading.ledger.reasons.values()) == reading.position:
+        reasons = "\n  ".join(["no row can be used", *reading.ledger.summary()])
+        raise CorpusError(files[0].path, 0, reasons, fix=_nothing_left_fix(reading))
+
+
+def _account_for_repeats(reading: Reading, order: Order, files: list[SourceFile]) -> None:
+    """What is left out because an earlier row says it, behind what could not be used."""
+    if order.rows < len(order.row_id):
+        asked = np.union1d(order.again, order.first)
+        origin = reading.arrivals.origins(asked)
+        file, line, position = (column.to_numpy() for column in origin.columns)
+        again, first = np.searchsorted(asked, order.again), np.searchsorted(asked, order.first)
+        for row, earlier in zip(again.tolist(), first.tolist(), strict=True):
+            why = Drop("duplicate", f"of {files[file[earlier]].name}:{line[earlier]}")
+            reading.ledger.add(int(position[row]), files[file[row]], int(line[row]), why)
+    reading.ledger.flush()
 
 
 def _nothing_left_fix(reading: Reading) -> str:
@@ -132,7 +151,7 @@ def _write_rows(
     arrivals: Arrivals, order: Order, folder: Path, progress: Progress
 ) -> list[FileEntry]:
     entries: list[FileEntry] = []
-    with step(progress, "group rows", len(order.row_id), "rows") as advance:
+    with step(progress, "group rows", order.rows, "rows") as advance:
         for bucket in arrivals.placed(order):
             for start in range(0, bucket.num_rows, ROWS_PER_FILE):
                 part = bucket.slice(start, ROWS_PER_FILE)
@@ -161,6 +180,11 @@ def _write_groups(order: Order, folder: Path) -> FileEntry:
 def _report(reading: Reading, order: Order, progress: Progress) -> None:
     for line in reading.ledger.summary():
         progress.note(line)
+    if len(order.again) and order.rows == len(order.row_id):
+        progress.note(
+            f"{len(order.again):,} rows say word for word what an earlier row says; they are kept "
+            "(--duplicates drop leaves them out)"
+        )
     tasks = len({(source, task) for source, task, _ in order.names})
     if tasks > _MANY_TASKS and reading.options.columns.task is None:
         progress.note(
