@@ -186,6 +186,8 @@ def _guarded(function: Callable[..., None], given: dict[str, Any]) -> None:
         _fail(
             "stopped; finished work is kept, and the same command goes on from there", INTERRUPTED
         )
+    except MemoryError:
+        _fail("memory is used up\n  fix: pass a smaller --memory, or free some", 1)
     except InputError as problem:
         _fail(str(problem), 2)
     except SmartxError as problem:

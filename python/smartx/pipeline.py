@@ -48,7 +48,7 @@ from smartx.rankers import (
     rank_corpus,
 )
 from smartx.report import render
-from smartx.store import MANIFEST, Stage, canonical_json, commit_bytes, storing
+from smartx.store import MANIFEST, Stage, canonical_json, commit_bytes, storing, sweep
 from smartx.weights import (
     LAWS,
     RandomTasks,
@@ -133,6 +133,7 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
             task_name=config.task,
             other_columns=not config.drop_other_columns,
             duplicates=config.duplicates,
+            tokenizer=config.tokenizer,
             progress=progress,
         )
         stage.tidy()
@@ -273,14 +274,18 @@ def _required(config: RunConfig, field: str) -> Any:
 
 @contextmanager
 def _doing(config: RunConfig, step: str, progress: Progress, *places: Path) -> Iterator[None]:
-    """One step, alone in the run folder. What a disk refuses in `places` is a StoreError.
+    """One step, alone in the run folder. What a disk refuses in `places` is a StoreError, and
+    nothing half-written stays in the first of them.
 
     What is true of this run only (when, where, how long) goes into RUN/run.json.
     """
     with working_in(config.work_folder, progress):
         started, clock = datetime.now(timezone.utc), time.perf_counter()
-        with storing(*places):
-            yield
+        try:
+            with storing(*places):
+                yield
+        finally:
+            sweep(places[0])
         _record(config, step, started, time.perf_counter() - clock)
 
 

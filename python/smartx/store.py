@@ -278,6 +278,13 @@ class Stage:
         self.tidy()
         return True
 
+    def is_whole(self) -> bool:
+        """Whether the stage finished, with any key, and every file hashes to what was written."""
+        try:
+            return self._stands(self.manifest()["key"], _is_whole)
+        except (StoreError, KeyError):
+            return False
+
     def _stands(self, key: str, check: Callable[[Path, Mapping[str, Any]], bool]) -> bool:
         try:
             manifest = self.manifest()

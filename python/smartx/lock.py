@@ -1,0 +1,95 @@
+"""One run at a time in a run folder: a second one waits until the first is over.
+
+The lock spares work; it is not what keeps the files right. Where a file system has no locks, two
+runs in one folder at worst make each other fail or start again: names and bytes of all files depend
+on what goes into them alone, and every file appears whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from io import FileIO
+from pathlib import Path
+
+from smartx.progress import Progress
+from smartx.store import canonical_json, storing, sweep
+
+LOCK = ".lock"
+_LOOK_SECONDS = 0.1
+_held = threading.local()  # .folders: what this thread has locked
+
+
+@contextmanager
+def working_in(folder: Path, progress: Progress) -> Iterator[None]:
+    """Hold the lock of a run folder, which is made if need be; a thread may ask again inside.
+
+    While it is held, RUN/.lock says who holds it. Half-written files directly in the folder, which
+    nobody can be writing any more, are deleted. Raises StoreError where the folder cannot be
+    written.
+    """
+    place = os.path.realpath(folder)
+    mine: set[str] = _held.__dict__.setdefault("folders", set())
+    if place in mine:
+        yield
+        return
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = FileIO(folder / LOCK, "a+")
+    with file:
+        _wait(file, folder, progress)
+        mine.add(place)
+        try:
+            _sign(file)
+            sweep(folder)
+            yield
+        finally:
+            mine.discard(place)
+            with suppress(OSError):
+                file.truncate(0)
+
+
+def _wait(file: FileIO, folder: Path, progress: Progress) -> None:
+    told = False
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not told:
+                told = True
+                progress.note(f"waiting: {_owner(folder)} works in {folder}")
+            time.sleep(_LOOK_SECONDS)
+        except OSError as problem:
+            progress.note(
+                f"{folder} cannot be locked ({problem.strerror}): start no second run in it"
+            )
+            return
+        else:
+            return
+
+
+def _sign(file: FileIO) -> None:
+    """Say who holds the lock; for people only, so a full disk is no reason to stop."""
+    owner = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    with suppress(OSError):
+        file.truncate(0)
+        file.write(canonical_json(owner))
+
+
+def _owner(folder: Path) -> str:
+    try:
+        owner = json.loads((folder / LOCK).read_bytes())
+        return f"process {owner['pid']} on {owner['host']}, started {owner['started']},"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another run"

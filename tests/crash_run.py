@@ -1,0 +1,164 @@
+"""Kill runs at random moments, let the same command go on, and compare every file at the end.
+
+    python tests/crash_run.py FOLDER --signal KILL --kills 100 --seed 1
+
+Each run is a fork of this process, so that kills fall into work and not into imports. The vectors
+come from an encoder of our own; shards and parts are small, so that a run has many files. With
+--points the kills fall on visits to the disk (a flush, a rename, a deletion) instead: every one of
+them in turn, or every Nth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from conftest import tree_digest
+from embed_fakes import FakeEncoder, some_prompts, write_rows
+from smartx import pipeline
+from smartx.config import config_from
+from smartx.embed import embed_corpus
+from smartx.rankers import rankings
+from smartx.rankers import run as rank_run
+
+SHARD_ROWS = 96
+VOLATILE = "work/run.json"
+
+
+def use_small_files() -> None:
+    """400 rows become 5 shards and 5 parts; the real encoder is replaced."""
+    for module in (rank_run, rankings):
+        module.PART_ROWS = module.BLOCK_ROWS = SHARD_ROWS
+    rank_run.BUNDLE_ROWS = 50
+
+    def embed(corpus: Any, _: Any, out: Path, **options: Any) -> Any:
+        return embed_corpus(corpus, FakeEncoder(), out, shard_rows=SHARD_ROWS, **options)
+
+    pipeline.embed_corpus = embed
+
+
+def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:
+    """A run in a process of its own, killed at its disk visit number `visit`. Returns its id."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    warnings.simplefilter("ignore", RuntimeWarning)  # of the fork, which is on purpose here
+    try:
+        counted = count_visits(kill_at=visit)
+        config = {"sources": [str(source)], "rows": 150, "threads": 1, **fields}
+        config.update(out=folder / "mix", run_dir=folder / "work")
+        pipeline.run(config_from(config))
+        (source.parent / "visits").write_text(str(counted()))
+        status = 0
+    except KeyboardInterrupt:
+        status = 130
+    finally:
+        os._exit(status)
+
+
+def count_visits(kill_at: int) -> Callable[[], int]:
+    """Count what touches the disk; kill this process at the given count. Returns the counter."""
+    visits = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal visits
+            visits += 1
+            if visits == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return call
+
+    for name in ("fsync", "replace", "rename", "unlink"):
+        setattr(os, name, counted(getattr(os, name)))
+    return lambda: visits
+
+
+def wait(child: int) -> int:
+    """Its exit status; negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def final_tree(folder: Path) -> dict[str, str]:
+    tree = tree_digest(folder)
+    del tree[VOLATILE]
+    return tree
+
+
+class Trial:
+    """A source, what an undisturbed run makes of it, and how long that takes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = write_rows(folder / "rows.jsonl", some_prompts(400))
+        self.folder = folder / "disturbed"
+        began = time.perf_counter()
+        assert wait(start(self.source, folder / "undisturbed")) == 0
+        self.seconds = time.perf_counter() - began
+        self.visits = int((folder / "visits").read_text())
+        self.expected = final_tree(folder / "undisturbed")
+
+    def kill_randomly(self, kind: int, dice: random.Random) -> int:
+        """Start and kill up to three times. Returns how often the kill was in time."""
+        hits = 0
+        for _ in range(dice.randint(1, 3)):
+            child = start(self.source, self.folder)
+            time.sleep(dice.uniform(0, self.seconds))
+            os.kill(child, kind)
+            hits += wait(child) != 0
+        return hits
+
+    def kill_at(self, visit: int) -> int:
+        """Start a run that dies at this visit to the disk."""
+        assert wait(start(self.source, self.folder, visit=visit)) == -signal.SIGKILL
+        return 1
+
+    def differing(self) -> list[str]:
+        """Let the command go on; names of the files that are not as they should be."""
+        assert wait(start(self.source, self.folder)) == 0, "the run after the kill failed"
+        tree, expected = final_tree(self.folder), self.expected
+        shutil.rmtree(self.folder)
+        return sorted(n for n in {*tree, *expected} if tree.get(n) != expected.get(n))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--signal", choices=["KILL", "INT"], default="KILL")
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--points", type=int, default=0, help="every Nth visit to the disk")
+    parser.add_argument("--together", type=int, default=0, help="pairs of runs at the same time")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    use_small_files()
+    trial = Trial(asked.folder)
+    dice, kind = random.Random(asked.seed), getattr(signal, "SIG" + asked.signal)
+    kills, differing = 0, []
+    while kills < asked.kills:
+        kills += trial.kill_randomly(kind, dice)
+        differing.append(trial.differing())
+    if asked.points:
+        for visit in range(1, trial.visits + 1, asked.points):
+            kills += trial.kill_at(visit)
+            differing.append(trial.differing())
+    for _ in range(asked.together):
+        both = [start(trial.source, trial.folder) for _ in range(2)]
+        assert [wait(child) for child in both] == [0, 0]
+        differing.append(trial.differing())
+    told = {"kills": kills, "files": len(trial.expected), "visits": trial.visits}
+    sys.stdout.write(json.dumps({**told, "differing": differing}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
