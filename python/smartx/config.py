@@ -47,6 +47,10 @@ class RunConfig(BaseModel):
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="rows that say word for word what an earlier row says"
     )
+    tokenizer: str | None = Field(
+        None,
+        description="tokenizer.json, its folder or a Hub name, to count tokens (else: estimated)",
+    )
     drop_other_columns: bool = Field(
         False, description="leave out the columns that smartx does not use, instead of keeping them"
     )

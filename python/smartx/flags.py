@@ -28,7 +28,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "What the columns mean (found by name where not given)": (
         "prompt_column", "response_column", "system_column", "messages_column", "source_column",
         "task_column", "template_column", "task", "keep_empty_responses",
-        "duplicates", "drop_other_columns",
+        "duplicates", "drop_other_columns", "tokenizer",
     ),
 }  # fmt: skip
 OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from smartx.corpus.tokens import COLUMNS as TOKEN_COLUMNS
 from smartx.errors import InputError, StoreError
 from smartx.store import Stage, file_digest
 
@@ -129,6 +130,14 @@ class Corpus:
         """Place of rows start..stop-1 among all rows of the sources, dropped ones counted."""
         positions = self._range(start, stop, ["source_position"]).column("source_position")
         return np.asarray(positions.to_numpy(), dtype=np.int64)
+
+    def token_counts(self, start: int, stop: int) -> NDArray[np.int32]:
+        """(n, 2) tokens of the prompt and of the response of rows start..stop-1.
+
+        manifest["tokens"] says whether they were counted or estimated.
+        """
+        counts = self._range(start, stop, list(TOKEN_COLUMNS))
+        return np.stack([counts[name].to_numpy() for name in TOKEN_COLUMNS], axis=1)
 
     def _range(self, start: int, stop: int, columns: list[str]) -> pa.Table:
         if not 0 <= start <= stop <= self.num_rows:

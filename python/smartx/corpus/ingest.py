@@ -27,12 +27,17 @@ from smartx.corpus.grouping import Arrivals, Order
 from smartx.corpus.reading import Options, Reading
 from smartx.corpus.sources import SourceFile, find_sources
 from smartx.corpus.tables import table_file, write_table
+from smartx.corpus.tokens import Counting, token_counter
 from smartx.errors import CorpusError, InputError
 from smartx.progress import Progress, Silent, step
 from smartx.store import FileEntry, Stage, file_digest, key_of
 
 _MANY_TASKS = 5_000  # a guessed task column with more values than this is pointed out
-_BESIDES_TEXT = ("other_columns",)  # parameters that leave texts, groups and order as they are
+# Parameters that leave texts, groups and order as they are.
+_BESIDES_TEXT = ("other_columns", "tokens")
+    "other_columns",
+    "tokens",
+)  # parameters that leave texts, groups and order as they are
 _NO_COLUMNS = Columns()
 _SILENT = Silent()
 
@@ -46,6 +51,7 @@ def ingest(
     task_name: str | None = None,
     other_columns: bool = True,
     duplicates: Literal["keep", "drop"] = "keep",
+    tokenizer: str | None = None,
     progress: Progress = _SILENT,
 ) -> Corpus:
     """Read the sources into a corpus folder, rows by (source, task, template) and source order.
@@ -53,15 +59,18 @@ def ingest(
     sources: files, folders or globs, in this order.  columns: what the guess would get wrong.
     task_name: one task for all rows.  other_columns: keep what else the rows carry.
     duplicates: whether a row that says what an earlier one says, in any group, is left out.
+    tokenizer: tokenizer.json, its folder or a Hub name; None: tokens are estimated.
     A folder that holds just this corpus is used as it is.
     Raises CorpusError for a file that is missing, damaged or not understood, or if no row is left.
     """
     if task_name is not None and columns.task is not None:
         raise InputError("a task name and a task column exclude each other", fix="pass one of them")
+    counter = token_counter(tokenizer)
     files = find_sources(sources, progress.note)
     digests = {file.name: file_digest(file.path) for file in files}
     options = Options(columns, keep_empty_responses, task_name, other_columns)
     parameters: dict[str, Any] = {**asdict(options), "duplicates": duplicates}
+    parameters["tokens"] = counter.parameters()
     parameters["order"] = [[file.name, file.default_name] for file in files]
     key = key_of(STAGE, SCHEMA, parameters, digests)
     texts = {name: value for name, value in parameters.items() if name not in _BESIDES_TEXT}
@@ -77,7 +86,8 @@ def ingest(
             _read(reading, files)
             order = arrivals.order(drop_repeats=duplicates == "drop")
             _account_for_repeats(reading, order, files)
-        entries = _write_rows(arrivals, order, stage.folder, progress)
+        counting = Counting(counter)
+        entries = _write_rows(arrivals, order, stage.folder, counting, progress)
     finally:
         arrivals.close()
     dropped = sum(reading.ledger.reasons.values())
@@ -89,7 +99,11 @@ def ingest(
         parameters=parameters,
         inputs=digests,
         files=entries,
-        facts={"digest": key_of(STAGE, SCHEMA, texts, digests), **_facts(reading, order, digests)},
+        facts={
+            "digest": key_of(STAGE, SCHEMA, texts, digests),
+            "tokens": counting.facts(),
+            **_facts(reading, order, digests),
+        },
     )
     _report(reading, order, progress)
     return open_corpus(stage.folder)
@@ -148,13 +162,13 @@ def _nothing_left_fix(reading: Reading) -> str:
 
 
 def _write_rows(
-    arrivals: Arrivals, order: Order, folder: Path, progress: Progress
+    arrivals: Arrivals, order: Order, folder: Path, counting: Counting, progress: Progress
 ) -> list[FileEntry]:
     entries: list[FileEntry] = []
     with step(progress, "group rows", order.rows, "rows") as advance:
         for bucket in arrivals.placed(order):
             for start in range(0, bucket.num_rows, ROWS_PER_FILE):
-                part = bucket.slice(start, ROWS_PER_FILE)
+                part = counting.counted(bucket.slice(start, ROWS_PER_FILE))
                 entries.append(write_table(folder / rows_file(len(entries)), part))
                 advance(part.num_rows)
     return entries
