@@ -35,9 +35,6 @@ from smartx.store import FileEntry, Stage, file_digest, key_of
 _MANY_TASKS = 5_000  # a guessed task column with more values than this is pointed out
 # Parameters that leave texts, groups and order as they are.
 _BESIDES_TEXT = ("other_columns", "tokens")
-    "other_columns",
-    "tokens",
-)  # parameters that leave texts, groups and order as they are
 _NO_COLUMNS = Columns()
 _SILENT = Silent()
 
