@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,8 +153,9 @@ class Arrivals:
             path.unlink()
 
     def close(self) -> None:
-        """Delete the files."""
-        self._writer.close()
+        """Delete the files, also where the disk takes no more."""
+        with suppress(OSError, pa.ArrowException):
+            self._writer.close()
         for path in self._files:
             path.unlink(missing_ok=True)
 
