@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from case import Row
-from tables import large, markdown, megabytes, neighbours, quality, seconds, threads, times
+from tables import FUNCTIONS, markdown, megabytes, seconds, threads, times
 
 Figure = float | None
 
@@ -34,7 +34,8 @@ class Bar:
 def lines(rows: list[Row]) -> list[str]:
     """The table of all bars, a column for each instruction set that was measured."""
     levels = sorted({row["simd"] for row in rows if row["who"] == "smartx" and "result" in row})
-    head = ["work", "at least", "aim", *(f"{level} forced" if level else "measured" for level in levels)]  # noqa: E501  fmt: skip
+    columns = [f"{level} forced" if level else "measured" for level in levels]
+    head = ["work", "at least", "aim", *columns]
     body = []
     for bar in bars(rows):
         figures = [bar.verdict(bar.measure(rows, level)) for level in levels]
@@ -66,10 +67,14 @@ def bars(rows: list[Row]) -> list[Bar]:
     for key, bar in (("gc", (1e9, 20, 8)), ("fl", (4e9, 600, 240))):
         found += _large(rows, key, *bar)
     found.append(Bar("2 threads vs 1, selection, k-NN and large: the least", _threads, 1.7, 1.9))
-    for engine, bar in (("dense", 0.9999), ("sparse", 0.99)):
-        found.append(
-            Bar(f"objective, {engine} engine, the least", _quality(engine), bar, bar, "{:.5f}".format)
-        )  # fmt: skip
+    for function, engine, bar in (
+        ("fl", "dense", 0.9999), ("fl", "noise", 0.9999), ("fl", "sparse", 0.99),
+        ("gc", "dense", 0.9999), ("gc", "noise", 0.9999),
+        ("ld", "dense", 0.9999), ("ld", "noise", 0.9999),
+    ):  # fmt: skip
+        kind = {"noise": "float64 greedy with rows permuted"}.get(engine, f"{engine} engine")
+        work = f"objective, {FUNCTIONS[function]}, {kind}, the least"
+        found.append(Bar(work, _quality(function, engine), bar, bar, "{:.5f}".format))
     return found
 
 
@@ -83,9 +88,9 @@ def _cpu(rows: list[Row], simd: str, **wanted: object) -> Figure:
     for row in rows:
         fields = row["arguments"] | row
         level = simd if row["who"] == "smartx" else ""
-        if "result" in row and row["threads"] == 1 and row["simd"] == level:
-            if all(fields.get(name) == value for name, value in wanted.items()):
-                return row["result"]["runs"][0]["cpu"]
+        asked = row["threads"] == 1 and row["simd"] == level
+        if asked and "result" in row and all(fields.get(k) == v for k, v in wanted.items()):
+            return row["result"]["runs"][0]["cpu"]
     return None
 
 
@@ -105,7 +110,7 @@ def _order(function: str, peer: str) -> Callable[[list[Row], str], Figure]:
 
 def _search(method: str, n: int) -> Callable[[list[Row], str], Figure]:
     def measure(rows: list[Row], simd: str) -> Figure:
-        same = {"table": neighbours.__name__.split(".")[-1], "n": n}
+        same = {"table": "neighbours", "n": n}
         theirs = _cpu(rows, simd, method=method, **same)
         return _ratio(theirs, _cpu(rows, simd, method="smartx", **same))
 
@@ -118,15 +123,21 @@ def _large(rows: list[Row], function: str, bytes_: float, least: float, aim: flo
     def measure(field: str) -> Callable[[list[Row], str], Figure]:
         def of(rows: list[Row], simd: str) -> Figure:
             for row in rows:
-                if row["table"] == "large" and row["simd"] == simd and "result" in row:
-                    if row["threads"] == threads_of and row["arguments"]["function"] == function:
-                        return row["result"]["runs"][0][field]
+                here = row["table"] == "large" and row["simd"] == simd and "result" in row
+                same = row["arguments"].get("function") == function
+                if here and same and row["threads"] == threads_of:
+                    return row["result"]["runs"][0][field]
             return None
 
         return of
 
-    n = _size(rows, "large", "smartx")
-    name = f"{large.FUNCTIONS[function]}, full order, n = {n:,}, d = {large.SHAPES[function]}"
+    sizes = {
+        (row["arguments"]["n"], row["arguments"]["d"])
+        for row in rows
+        if row["table"] == "large" and row["arguments"]["function"] == function
+    }
+    n, d = max(sizes, default=(0, 0))
+    name = f"{FUNCTIONS[function]}, full order, n = {n:,}, d = {d}"
     return [
         Bar(f"{name}, {threads_of} thread(s)", measure("wall"), least, aim, seconds, True),
         Bar(f"{name}, memory", measure("memory"), bytes_, bytes_, megabytes, True),
@@ -143,13 +154,13 @@ def _threads(rows: list[Row], simd: str) -> Figure:
     return min(ratios, default=None)
 
 
-def _quality(engine: str) -> Callable[[list[Row], str], Figure]:
+def _quality(function: str, engine: str) -> Callable[[list[Row], str], Figure]:
     def measure(rows: list[Row], simd: str) -> Figure:
-        name = quality.__name__.split(".")[-1]
         found = [
             ratio
             for row in rows
-            if row["table"] == name and row["simd"] == simd and "result" in row
+            if row["table"] == "quality" and row["simd"] == simd and "result" in row
+            if row["arguments"]["function"] == function
             for ratio in row["result"]["engines"].get(engine, [])
         ]
         return min(found, default=None)

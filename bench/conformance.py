@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from peers import ask
+from vectors import clustered, unequal_lengths
 
 import smartx
 
@@ -33,20 +34,6 @@ HEAD = (
 )
 
 
-def clustered_vectors(n: int, d: int, *, seed: int) -> np.ndarray:
-    """(n, d) float32 rows in 20 clusters that share a direction, as sentence embeddings do.
-
-    Their lengths lie between 0.9 and 1.1: on unit rows every first gain of log-det is log 2, and
-    the
-    packages break that tie at opposite ends.
-    """
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(20, d)) + rng.normal(size=d)
-    rows = centres[rng.integers(20, size=n)] + 0.9 * rng.normal(size=(n, d))
-    lengths = rng.uniform(0.9, 1.1, size=(n, 1))
-    return (lengths * rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
 def objective(function: str, kernel: np.ndarray, items: list[int]) -> float:
     """f(S) in float64, by the formula."""
     chosen = kernel.astype(np.float64)[:, items]
@@ -59,7 +46,7 @@ def objective(function: str, kernel: np.ndarray, items: list[int]) -> float:
 
 def compare(function: str, n: int, budget: int) -> tuple[float, float, float, float]:
     """Objectives and CPU seconds of the maximizers: submodlib, smartx."""
-    vectors = clustered_vectors(n, 384, seed=n)
+    vectors = unequal_lengths(clustered(n, 384, seed=n), seed=n)
     kernel = vectors @ vectors.T
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kernel.npy")

@@ -10,7 +10,7 @@ import json
 import resource
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ENOUGH_SECONDS = 3.0  # a job that took less is run again, up to MOST_RUNS times
@@ -78,11 +78,7 @@ def _memory(name):
 
 def _forget_peak():
     """VmHWM starts anew from what is held now, where the system allows it."""
-    try:
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)  # what was freed and kept would hide the job's first MB
-    except (OSError, AttributeError):
-        pass
-    try:
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass

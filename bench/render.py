@@ -41,7 +41,8 @@ def page(kept: dict[str, Any]) -> str:
         table = import_module(f"tables.{name}")
         own = rows if name == "threads" else [row for row in rows if row["table"] == name]
         parts += ["", f"## {table.TITLE}", "", *table.lines(own)]
-        parts += [f"\nFailed: {_failed(row)}" for row in own if "failure" in row and name != "threads"]  # noqa: E501  fmt: skip
+        failed = [row for row in own if "failure" in row and row["table"] == name]
+        parts += [f"\nFailed: {_failed(row)}" for row in failed]
     return "\n".join(parts) + "\n"
 
 

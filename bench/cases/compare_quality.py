@@ -1,6 +1,7 @@
 """One case: what the engines' objectives are worth, in float64, against a dense float64 greedy.
 
-data: "t0" (real sentence embeddings) or "synthetic".
+data: "t0" (real sentence embeddings) or "synthetic". Greedy's own noise stands beside: the same
+float64 greedy with its rows in another order, which breaks ties, and so near-ties, otherwise.
 """
 
 import heapq
@@ -12,6 +13,11 @@ from vectors import clustered, t0_rows
 
 import smartx
 
+FUNCTIONS = {
+    "fl": smartx.FacilityLocation(),
+    "gc": smartx.GraphCut(penalty=PENALTY),
+    "ld": smartx.LogDet(ridge=RIDGE),
+}
 SHARES = (0.0015, 0.01, 0.1, 0.5, 1.0)
 
 
@@ -53,6 +59,17 @@ def log_det(rows):
     return _greedy(gains, add)
 
 
+def greedy(name, rows):
+    if name == "ld":
+        return log_det(rows)
+    kernel = rows @ rows.T
+    return facility_location(kernel) if name == "fl" else graph_cut(kernel)
+
+
+def ratios(values, others):
+    return [value / other for value, other in zip(values, others, strict=True)]
+
+
 def _greedy(gains, add):
     left, order = np.ones(len(gains), dtype=bool), []
     for _ in range(len(gains)):
@@ -66,18 +83,15 @@ def _greedy(gains, add):
 def main():
     asked = arguments()
     n, name = asked["n"], asked["function"]
+    function = FUNCTIONS[name]
     given = t0_rows(n) if asked["data"] == "t0" else clustered(n, 384)
     rows = given.astype(np.float64)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     budgets = [max(1, round(share * n)) for share in SHARES]
-    if name == "fl":
-        function, truth = smartx.FacilityLocation(), facility_location(rows @ rows.T)
-    elif name == "gc":
-        function, truth = smartx.GraphCut(penalty=PENALTY), graph_cut(rows @ rows.T)
-    else:
-        function, truth = smartx.LogDet(ridge=RIDGE), log_det(rows)
-    best = prefix_values(name, rows, truth, budgets)
-    engines = {}
+    best = prefix_values(name, rows, greedy(name, rows), budgets)
+    shuffled = rows[np.random.default_rng(0).permutation(n)]
+    noise = prefix_values(name, shuffled, greedy(name, shuffled), budgets)
+    engines = {"noise": ratios(noise, best)}
     for engine, memory in {"dense": 1 << 40, "sparse": 0}.items():
         if engine == "sparse" and name != "fl":
             continue  # the others have one engine
@@ -87,7 +101,7 @@ def main():
                 function, given, budget=budget, threads=asked["threads"], memory_bytes=memory
             )
             values += prefix_values(name, rows, chosen.items, [budget])
-        engines[engine] = [value / other for value, other in zip(values, best, strict=True)]
+        engines[engine] = ratios(values, best)
     answer(budgets=budgets, engines=engines)
 
 

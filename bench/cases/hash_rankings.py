@@ -51,9 +51,7 @@ def main():
     graph = knn_graph(rows[: asked["rows"]], 64, "exact", threads=asked["threads"])
     digest = hashlib.sha256(graph.indices.tobytes() + graph.weights.tobytes())
     hashes["neighbours"] = digest.hexdigest()[:16]
-    answer(
-        hashes=hashes, rows=len(rows), groups=len(sizes), seconds=time.perf_counter() - started
-    )
+    answer(hashes=hashes, rows=len(rows), groups=len(sizes), seconds=time.perf_counter() - started)
 
 
 main()

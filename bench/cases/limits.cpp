@@ -1,7 +1,6 @@
 // What one core can do at most: multiply-adds a second from registers, bytes a second from memory.
 // g++ -O3 -std=c++17 limits.cpp -o limits && ./limits     Prints one line of JSON.
 #include <immintrin.h>
-
 #include <time.h>
 
 #include <cstdint>
@@ -37,21 +36,25 @@ volatile std::int32_t sink;
 #define WORDS(i) asm volatile("vpdpwssd %1, %1, %0" : "+v"(s##i) : "v"(x));
 #define BYTES(i) asm volatile("vpdpbusd %1, %1, %0" : "+v"(s##i) : "v"(x));
 #define FLOATS(i) asm volatile("vfmadd231ps %1, %1, %0" : "+v"(s##i) : "v"(x));
-#define MADD(i)                                                \
-  asm volatile("vpmaddwd %1, %1, %0" : "=x"(t) : "x"(x));      \
+#define MADD(i)                                           \
+  asm volatile("vpmaddwd %1, %1, %0" : "=x"(t) : "x"(x)); \
   asm volatile("vpaddd %1, %0, %0" : "+x"(s##i) : "x"(t));
 #define KEEP512(i) sink = sink + _mm512_reduce_add_epi32(s##i);
 #define KEEP256(i) sink = sink + _mm256_extract_epi32(s##i, 0);
 #define KEEPF(i) sink = sink + static_cast<std::int32_t>(_mm512_reduce_add_ps(s##i));
 
 // Operations (a multiplication or an addition) a second, in thousands of millions.
-double rate(double products, double seconds) { return 2e-9 * products * 12 * kSteps / seconds; }
+double rate(double products, double seconds) {
+  return 2e-9 * products * 12 * kSteps / seconds;
+}
 
 __attribute__((target("avx512f,avx512vnni"))) double words512() {
   EACH(SUM512)
   const __m512i x = _mm512_set1_epi16(1);
   const double start = now();
-  for (int step = 0; step < kSteps; ++step) { EACH(WORDS) }
+  for (int step = 0; step < kSteps; ++step) {
+    EACH(WORDS)
+  }
   const double seconds = now() - start;
   EACH(KEEP512)
   return rate(32, seconds);
@@ -61,7 +64,9 @@ __attribute__((target("avx512f,avx512vnni"))) double bytes512() {
   EACH(SUM512)
   const __m512i x = _mm512_set1_epi8(1);
   const double start = now();
-  for (int step = 0; step < kSteps; ++step) { EACH(BYTES) }
+  for (int step = 0; step < kSteps; ++step) {
+    EACH(BYTES)
+  }
   const double seconds = now() - start;
   EACH(KEEP512)
   return rate(64, seconds);
@@ -71,7 +76,9 @@ __attribute__((target("avx512f"))) double floats512() {
   EACH(SUMF)
   const __m512 x = _mm512_set1_ps(1e-9F);
   const double start = now();
-  for (int step = 0; step < kSteps; ++step) { EACH(FLOATS) }
+  for (int step = 0; step < kSteps; ++step) {
+    EACH(FLOATS)
+  }
   const double seconds = now() - start;
   EACH(KEEPF)
   return rate(16, seconds);
@@ -82,7 +89,9 @@ __attribute__((target("avx2"))) double words256() {
   const __m256i x = _mm256_set1_epi16(1);
   __m256i t;
   const double start = now();
-  for (int step = 0; step < kSteps; ++step) { EACH(MADD) }
+  for (int step = 0; step < kSteps; ++step) {
+    EACH(MADD)
+  }
   const double seconds = now() - start;
   EACH(KEEP256)
   return rate(16, seconds);

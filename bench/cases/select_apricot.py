@@ -1,4 +1,4 @@
-"""One case, in apricot's environment: its lazy optimizer over clustered vectors, each budget in turn.
+"""One case, in apricot's environment: its lazy optimizer over clustered vectors, by budget.
 
 It compiles its loops again in every fit. numba tells when it compiles, so that those seconds are
 subtracted exactly; `compile_check` is the other way to know them, a fit of 64 rows.
@@ -76,9 +76,7 @@ def main():
         fitted(function, few, 5)
     runs = []
     for budget in asked["budgets"]:
-        items, record = measured(
-            lambda watch, budget=budget: job(function, vectors, budget, watch)
-        )
+        items, record = measured(lambda watch, budget=budget: job(function, vectors, budget, watch))
         judgement = judged(function, vectors, items)
         distinct = len(set(items.tolist()))
         runs.append(net(record) | {"budget": budget, "distinct": distinct} | judgement)

@@ -18,11 +18,12 @@ def main():
     vectors = clustered(asked["n"], asked["d"])
     function = FUNCTIONS[asked["function"]]
     smartx.maximize(function, vectors[:64], budget=5, threads=asked["threads"])
+    limit = {"memory_bytes": asked["memory_bytes"]} if "memory_bytes" in asked else {}
     runs = []
     for budget in asked["budgets"]:
         chosen, record = measured(
             lambda _, budget=budget: smartx.maximize(
-                function, vectors, budget=budget, threads=asked["threads"]
+                function, vectors, budget=budget, threads=asked["threads"], **limit
             )
         )
         assert len(set(chosen.items.tolist())) == budget

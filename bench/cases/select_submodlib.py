@@ -53,9 +53,7 @@ def main():
     create_kernel(X=vectors[:32], metric="cosine", method="sklearn")  # lazy imports: unmeasured
     runs = []
     for budget in asked["budgets"]:
-        items, record = measured(
-            lambda watch, budget=budget: job(asked, vectors, budget, watch)
-        )
+        items, record = measured(lambda watch, budget=budget: job(asked, vectors, budget, watch))
         runs.append(record | {"budget": budget} | judged(asked["function"], vectors, items))
     answer(runs=runs)
 

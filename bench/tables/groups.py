@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from case import Case, Row, both_threads
+
 from tables import FUNCTIONS, markdown, on_one_core, who
 
 TITLE = "Small groups"
@@ -42,7 +43,5 @@ def lines(rows: list[Row]) -> list[str]:
     return [
         "Full orders of many groups in one call of `rank_groups`, d = 384, one core.",
         "",
-        *markdown(
-            ["function", "rows in a group", "groups", "by", "µs a group", "µs a row"], body
-        ),
+        *markdown(["function", "rows in a group", "groups", "by", "µs a group", "µs a row"], body),
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from case import Case, Row
-from tables import markdown, seconds
 from vectors import real_folder
+
+from tables import markdown, seconds
 
 TITLE = "The same rankings everywhere"
 LEVELS = ("generic", "avx2", "avx512")

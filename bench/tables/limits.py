@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from case import Case, Row
+
 from tables import markdown
 
 TITLE = "The machine's limits"

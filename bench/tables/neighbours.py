@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from case import Case, Row, both_threads
+
 from tables import markdown, megabytes, on_one_core, ours, seconds, times, who
 
 TITLE = "The 64 nearest neighbours of every row"

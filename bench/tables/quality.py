@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from case import Case, Row
-from tables import FUNCTIONS, markdown
 from vectors import real_folder
+
+from tables import FUNCTIONS, markdown
 
 TITLE = "Objective, against a dense greedy in float64"
 SHARES = ("0.15 %", "1 %", "10 %", "50 %", "100 %")
-WORST = {"dense": 0.999, "sparse": 0.9}  # below this something is broken, whatever the bar
+WORST = {
+    "dense": 0.995,
+    "sparse": 0.9,
+    "noise": 0.99,
+}  # below this something is broken, whatever the bar
 
 
 def cases(quick: bool) -> list[Case]:
@@ -41,7 +46,9 @@ def lines(rows: list[Row]) -> list[str]:
         if "result" in row:
             asked = row["arguments"]
             for engine, ratios in row["result"]["engines"].items():
-                name = engine if asked["function"] == "fl" else "exact sums"
+                name = {"noise": "float64 greedy, rows permuted"}.get(engine, engine)
+                if engine == "dense" and asked["function"] != "fl":
+                    name = "rows, exact sums" if asked["function"] == "gc" else "rows, float64"
                 figures = [f"{ratio:.6f}" for ratio in ratios]
                 level = row["simd"] or "default"
                 kind = FUNCTIONS[asked["function"]]
@@ -50,7 +57,10 @@ def lines(rows: list[Row]) -> list[str]:
         "f(S) of what smartx chose divided by f(S) of what greedy chooses from the dense float64"
         " similarities of the same rows, d = 384, at budgets of these shares of n. synthetic:"
         " clustered vectors; t0: MiniLM embeddings of T0 training prompts. sparse: facility"
-        " location with the dense kernel forbidden, so over the graph of the 64 nearest.",
+        " location with the dense kernel forbidden, so over the graph of the 64 nearest. Rows"
+        " permuted: the same float64 greedy on the same rows in another order; what it differs by"
+        " is greedy's own noise (log-det's first gains are all equal, so its first pick is"
+        " arbitrary).",
         "",
         *markdown(["function", "rows", "n", "engine", "level", *SHARES], body),
     ]

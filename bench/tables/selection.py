@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from case import Case, Row, both_threads
+
 from tables import FUNCTIONS, markdown, megabytes, on_one_core, ours, seconds, times, who
 
 TITLE = "Full orders, beside the peers"
-WORST = 0.9999  # of the best objective, for what smartx chose
+# Of the best objective, for what smartx chose. Log-det's first gains are all equal on unit rows:
+# the first pick is arbitrary, and prefixes differ by as much as with rows in another order.
+WORST = {"fl": 0.9999, "gc": 0.9999, "ld": 0.997}
 
 
 def cases(quick: bool) -> list[Case]:
@@ -32,9 +35,9 @@ def beside(rows: list[Row], row: Row) -> Row | None:
     """smartx's row for the same work, on one core, with the same instruction set or the default."""
     keys = ("function", "n", "d")
     for other in rows:
-        if ours(other) and not other["simd"]:
-            if all(other["arguments"][key] == row["arguments"][key] for key in keys):
-                return other
+        same = all(other["arguments"][key] == row["arguments"][key] for key in keys)
+        if same and ours(other) and not other["simd"]:
+            return other
     return None
 
 
@@ -44,7 +47,7 @@ def check(rows: list[Row]) -> list[str]:
     for row in on_one_core(rows):
         if ours(row):
             for share, ratio in objectives(rows, row):
-                if ratio < WORST:
+                if ratio < WORST[row["arguments"]["function"]]:
                     faults.append(f"{_work(row)}, first {share}: objective {ratio:.6f} of the best")
     return faults
 
@@ -90,7 +93,7 @@ def lines(rows: list[Row]) -> list[str]:
         " divided by the best of all packages. Memory: peak above the vectors.",
         "",
         *markdown(
-            ["work", "by", "CPU", "wall", "smartx is faster by", "memory", "objective", "stages, s"],
+            ["work", "by", "CPU", "wall", "smartx faster by", "memory", "objective", "stages, s"],
             body,
         ),
     ]  # fmt: skip

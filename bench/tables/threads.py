@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from case import Case, Row
+
 from tables import FUNCTIONS, markdown, ours, seconds, times
 
 TITLE = "Two threads against one"
