@@ -5,6 +5,15 @@ fields.
 from __future__ import annotations
 
 import os
+import re
+
+# What moves the cursor, colours a terminal or turns the direction of text; a line end may stay.
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """Text for a message, with control characters written out: names come from anybody's files."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class SmartxError(Exception):
@@ -18,7 +27,7 @@ class SmartxError(Exception):
     def __init__(self, fault: str, *, place: str = "", fix: str = "") -> None:
         self.place, self.fault, self.fix = place, fault, fix
         head = f"{place}: {fault}" if place else fault
-        super().__init__(f"{head}\n  fix: {fix}" if fix else head)
+        super().__init__(plain(f"{head}\n  fix: {fix}" if fix else head))
 
 
 class InputError(SmartxError, ValueError):

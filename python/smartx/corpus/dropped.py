@@ -27,6 +27,7 @@ REASONS = {
     "line too long": "the line is longer than 64 MiB",
     "not CSV": "the line cannot be taken apart into cells",
     "wrong number of cells": "the row has more or fewer cells than the header",
+    "nested too deeply": "lists and objects lie inside each other more than 250 deep",
     "no prompt": "the prompt, or the conversation, is missing or null",
     "no response": "the response is missing or null",
     "empty prompt": "the prompt is empty or white space",

@@ -18,13 +18,16 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from smartx.corpus.blocks import Block, RowCells
+from smartx.corpus.blocks import Block, Drop, RowCells
 
 # What values a column holds, as it stands in a manifest: the name of an Arrow type, "int" (whole
 # numbers that a double holds, too), ["list", KIND], {KEY: KIND}, or "json" for a mixture.
 Kind = Any
 EXTRA = pa.large_string()
+TOO_DEEP = "nested too deeply"
 JSON = "json"
+MOST = 1_000  # columns of their own in a mixture; what is beyond lies in one column of JSON texts
+_DEEPEST = 8  # lists and objects inside each other; what is deeper is JSON text
 _SAFE = 2**53
 _VECTOR = 64  # a longer list of floats is a vector, and belongs in a file of vectors
 _INTS = {"int", "int8", "int16", "int32", "uint8", "uint16", "uint32"}  # a double holds them
@@ -35,9 +38,17 @@ class Kinds:
 
     def __init__(self) -> None:
         self.by_name: dict[str, Kind] = {}
+        self.more = False  # whether there are names beyond MOST, which get no column of their own
+
+    def facts(self) -> dict[str, Any]:
+        """For a manifest."""
+        return {"kinds": self.by_name, "more": self.more}
 
     def see(self, name: str, kind: Kind) -> None:
         """A column has values of this kind, too."""
+        if len(self.by_name) >= MOST and name not in self.by_name:
+            self.more = True
+            return
         known = self.by_name.get(name, "null")
         if known is not kind:
             self.by_name[name] = unify(known, kind)
@@ -68,8 +79,14 @@ class Taken:
         return self.special.get(index, self.usual)
 
 
-def other_columns(block: Block, taken: Taken, kinds: Kinds) -> list[bytes | None]:
+class TooDeepError(Exception):
+    """Values that hold each other too deeply to be written as JSON."""
+
+
+def other_columns(block: Block, taken: Taken, kinds: Kinds) -> list[bytes | Drop | None]:
     """For each row of a block a JSON object of the columns that are not taken; None for none.
+
+    A row whose values are nested too deeply to be written gets a Drop instead.
 
     kinds: learns what is in them.
     """
@@ -86,12 +103,22 @@ def other_columns(block: Block, taken: Taken, kinds: Kinds) -> list[bytes | None
                 for index in where:
                     if values[index] is not None:
                         rows[index][name] = values[index]
-    return [json_text(row) for row in rows]
+    return [_text_or_drop(row) for row in rows]
+
+
+def _text_or_drop(row: Mapping[str, Any]) -> bytes | Drop | None:
+    try:
+        return json_text(row)
+    except TooDeepError:
+        return Drop(TOO_DEEP, "in a column that is not used")
 
 
 def json_text(value: Mapping[str, Any]) -> bytes | None:
-    """An object as JSON; None for an empty one."""
-    return orjson.dumps(value, default=_text) if value else None
+    """An object as JSON; None for an empty one. Raises TooDeepError."""
+    try:
+        return orjson.dumps(value, default=_text) if value else None
+    except orjson.JSONEncodeError:
+        raise TooDeepError from None
 
 
 def _rest(row: Mapping[str, Any], taken: frozenset[str]) -> dict[str, Any]:
@@ -150,8 +177,8 @@ def is_vector(cells: pa.Array | list[Any]) -> bool:
     )
 
 
-def kind_of(values: Sequence[Any]) -> Kind:
-    """The kind of a column of JSON values."""
+def kind_of(values: Sequence[Any], depth: int = 0) -> Kind:
+    """The kind of a column of JSON values. depth: how many lists and objects they lie in."""
     types = set(map(type, values)) - {type(None)}
     if not types:
         return "null"
@@ -168,17 +195,19 @@ def kind_of(values: Sequence[Any]) -> Kind:
         return "int64" if high < 2**63 else JSON
     kind: Kind = "null"
     for value in values:
-        kind = unify(kind, _kind_of_one(value))
+        kind = unify(kind, _kind_of_one(value, depth + 1))
         if kind == JSON:
             break
     return kind
 
 
-def _kind_of_one(value: Any) -> Kind:
+def _kind_of_one(value: Any, depth: int) -> Kind:
+    if depth > _DEEPEST and isinstance(value, (list, dict)):
+        return JSON
     if isinstance(value, list):
-        return _holding(["list", kind_of(value)])
+        return _holding(["list", kind_of(value, depth)])
     if isinstance(value, dict):
-        return _holding({name: kind_of([inner]) for name, inner in value.items()})
+        return _holding({name: kind_of([inner], depth) for name, inner in value.items()})
     return kind_of([value])
 
 
@@ -190,19 +219,25 @@ def _holding(kind: Kind) -> Kind:
 
 def kind_of_type(kind: pa.DataType) -> Kind:
     """The kind of a column of an Arrow type, once its values are JSON."""
+    return _kind_of_type(kind, 0)
+
+
+def _kind_of_type(kind: pa.DataType, depth: int) -> Kind:
     types = pa.types
     if types.is_dictionary(kind):
-        return kind_of_type(kind.value_type)
+        return _kind_of_type(kind.value_type, depth)
     if types.is_boolean(kind) or types.is_null(kind):
         return str(kind)
     if types.is_integer(kind):
         return JSON if types.is_uint64(kind) else str(kind)
     if types.is_floating(kind):
         return "double" if types.is_float64(kind) else "float"
+    if depth > _DEEPEST and types.is_nested(kind):
+        return JSON
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return _holding(["list", kind_of_type(kind.value_type)])
+        return _holding(["list", _kind_of_type(kind.value_type, depth + 1)])
     if types.is_struct(kind):
-        return _holding({field.name: kind_of_type(field.type) for field in kind})
+        return _holding({field.name: _kind_of_type(field.type, depth + 1) for field in kind})
     return JSON if types.is_nested(kind) else "string"
 
 

@@ -28,7 +28,7 @@ from smartx.corpus.reading import Options, Reading
 from smartx.corpus.sources import SourceFile, find_sources
 from smartx.corpus.tables import table_file, write_table
 from smartx.corpus.tokens import Counting, token_counter
-from smartx.errors import CorpusError, InputError
+from smartx.errors import CorpusError, InputError, plain
 from smartx.progress import Progress, Silent, step
 from smartx.store import FileEntry, Stage, file_digest, key_of
 
@@ -64,7 +64,7 @@ def ingest(
         raise InputError("a task name and a task column exclude each other", fix="pass one of them")
     counter = token_counter(tokenizer)
     files = find_sources(sources, progress.note)
-    digests = {file.name: file_digest(file.path) for file in files}
+    digests = {file.name: _digest(file) for file in files}
     options = Options(columns, keep_empty_responses, task_name, other_columns)
     parameters: dict[str, Any] = {**asdict(options), "duplicates": duplicates}
     parameters["tokens"] = counter.parameters()
@@ -106,6 +106,14 @@ def ingest(
     return open_corpus(stage.folder)
 
 
+def _digest(file: SourceFile) -> str:
+    try:
+        return file_digest(file.path)
+    except OSError as problem:
+        fault = f"it cannot be read ({problem.strerror})"
+        raise CorpusError(file.path, 0, fault, fix="check its permissions, and the disk") from None
+
+
 def _facts(reading: Reading, order: Order, digests: dict[str, str]) -> dict[str, Any]:
     """What the manifest says about the corpus."""
     rows = {
@@ -118,7 +126,7 @@ def _facts(reading: Reading, order: Order, digests: dict[str, str]) -> dict[str,
         "num_rows": order.rows,
         "num_groups": len(order.names),
         "rows": rows,
-        "extra": {"columns": reading.extra.by_name, "turns": reading.turns.by_name},
+        "extra": {"columns": reading.extra.facts(), "turns": reading.turns.facts()},
         "sources": [{**fact, "sha256": digests[fact["name"]]} for fact in reading.facts],
     }
 
@@ -190,7 +198,7 @@ def _write_groups(order: Order, folder: Path) -> FileEntry:
 
 def _report(reading: Reading, order: Order, progress: Progress) -> None:
     for line in reading.ledger.summary():
-        progress.note(line)
+        progress.note(plain(line))
     if len(order.again) and order.rows == len(order.row_id):
         progress.note(
             f"{len(order.again):,} rows say word for word what an earlier row says; they are kept "

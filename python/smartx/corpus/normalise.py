@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from smartx.corpus.blocks import Block, Drop, json_kind
 from smartx.corpus.columns import Layout
-from smartx.corpus.extra import Kinds, json_text
+from smartx.corpus.extra import TOO_DEEP, Kinds, TooDeepError, json_text
 
 TEXT = pa.large_string()
 # extra: JSON of the other keys of a turn (tool calls, weights, ...), null for none.
@@ -29,7 +29,7 @@ _ROLES = {
 }
 _ROLE_KEYS, _CONTENT_KEYS = ("role", "from"), ("content", "value")
 _TURN_KEYS = frozenset((*_ROLE_KEYS, *_CONTENT_KEYS))
-Turn = dict[str, Any]  # role, content: texts; extra: the other keys, as a dict, and then as JSON
+Turn = dict[str, Any]  # role, content: texts; extra: the other keys
 
 
 class _UnusableError(Exception):
@@ -128,15 +128,19 @@ def _by_row(
         try:
             turns = _row_turns(row, layout)
             prompts[index], responses[index] = _split(turns)
+            texts = [json_text(turn["extra"]) for turn in turns]
         except _UnusableError as problem:
             drops.setdefault(index, problem.drop)
             continue
+        except TooDeepError:
+            drops.setdefault(index, Drop(TOO_DEEP, "in a turn"))
+            continue
         if _is_conversation(row):
-            conversations[index] = turns
             extras += [turn["extra"] for turn in turns if turn["extra"]]
+            conversations[index] = [
+                {**turn, "extra": text} for turn, text in zip(turns, texts, strict=True)
+            ]
     turn_kinds.see_all(extras)
-    for turn in (turn for turns in conversations if turns for turn in turns):
-        turn["extra"] = json_text(turn["extra"])
     return pa.array(prompts, TEXT), pa.array(responses, TEXT), pa.array(conversations, TURNS)
 
 

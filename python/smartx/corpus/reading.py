@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from smartx.corpus.blocks import Block, Sample
+from smartx.corpus.blocks import Block, Drop, Sample
 from smartx.corpus.columns import TEXTS, Columns, Layout, find_layout
 from smartx.corpus.dropped import DropLedger
 from smartx.corpus.extra import EXTRA, Kinds, Taken, is_vector, other_columns
@@ -17,7 +17,7 @@ from smartx.corpus.grouping import ARRIVAL, Arrivals
 from smartx.corpus.mixed import OtherLayouts
 from smartx.corpus.normalise import Naming, Normal, normalise
 from smartx.corpus.sources import SourceFile
-from smartx.errors import CorpusError
+from smartx.errors import CorpusError, plain
 from smartx.progress import Progress
 
 
@@ -72,7 +72,7 @@ class Reading:
             one_task = self.options.task_name is not None
             layout = find_layout(sample, self.options.columns, file, one_task=one_task)
             self.layouts[names] = layout
-            self.progress.note(f"{file.path}: {layout.words()}")
+            self.progress.note(plain(f"{file.path}: {layout.words()}"))
         return self.layouts[names]
 
 
@@ -122,12 +122,12 @@ class _OneFile:
         reading.position += len(block.drops) + len(block.places)
         if len(block.places):
             normal, read_by = self._normal(block)
+            extra = self._extra(block, read_by, normal)
             kept = normal.kept()
             drops += [
                 (int(block.places[i]), int(block.lines[i]), why) for i, why in normal.drops.items()
             ]
             if len(kept):
-                extra = self._extra(block, read_by)
                 columns = {**normal.columns, "extra": extra}
                 taken = {name: column.take(pa.array(kept)) for name, column in columns.items()}
                 origin = {
@@ -151,13 +151,14 @@ class _OneFile:
         for index, layout in sorted(read_by.items()):
             if layout not in self._said:
                 self._said.add(layout)
+                place = f"{self._file.path}:{block.lines[index]}"
                 self._reading.progress.note(
-                    f"{self._file.path}:{block.lines[index]}: rows from here on that lack what the "
-                    f"others have are read in another way: {layout.words()}"
+                    plain(f"{place}: rows like this one are read in another way: {layout.words()}")
                 )
         return normal, read_by
 
-    def _extra(self, block: Block, read_by: dict[int, Layout]) -> pa.Array:
+    def _extra(self, block: Block, read_by: dict[int, Layout], normal: Normal) -> pa.Array:
+        """The other columns of each row, as JSON; rows that cannot be written go into the drops."""
         if not self._reading.options.other_columns:
             return pa.nulls(len(block.places), EXTRA)
         left_out = self._vectors(block)
@@ -165,7 +166,11 @@ class _OneFile:
             left_out.union(self._layout.columns()),
             {index: left_out.union(layout.columns()) for index, layout in read_by.items()},
         )
-        return pa.array(other_columns(block, taken, self._reading.extra), EXTRA)
+        texts = other_columns(block, taken, self._reading.extra)
+        for index, text in enumerate(texts):
+            if isinstance(text, Drop):
+                normal.drops.setdefault(index, text)
+        return pa.array([None if isinstance(text, Drop) else text for text in texts], EXTRA)
 
     def _vectors(self, block: Block) -> frozenset[str]:
         """Columns of vectors, by the first block: they are large, and smartx makes its own."""
@@ -174,7 +179,6 @@ class _OneFile:
             names: Iterable[str] = (name for name in block.cells if name not in used)
             self._left_out = frozenset(name for name in names if is_vector(block.cells[name]))
             for name in sorted(self._left_out):
-                self._reading.progress.note(
-                    f'{self._file.path}: the vectors in "{name}" do not travel with the rows'
-                )
+                said = f'{self._file.path}: the vectors in "{name}" do not travel with the rows'
+                self._reading.progress.note(plain(said))
         return self._left_out
