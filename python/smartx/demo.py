@@ -89,7 +89,7 @@ def demo_corpus(
     target = Path(folder) / f"{SOURCE}.jsonl"
     with zipfile.ZipFile(package) as archive, committing(target) as temporary:
         tasks = _tasks(archive)
-        steps = step(progress, "demo corpus", len(tasks), "tasks")
+        steps = step(progress, "demo corpus", len(tasks), "folders")
         with steps as advance, temporary.open("wb") as out:
             for task, files in tasks.items():
                 rows = _spread(list(_distinct_rows(archive, task, files)), rows_per_task)
