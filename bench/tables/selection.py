@@ -78,7 +78,7 @@ def lines(rows: list[Row]) -> list[str]:
         stages = " + ".join(
             f"{name} {value:.3g}" for name, value in run["stages"].items() if name != "compile"
         )
-        if "cpu_gross" in run:
+        if "compile" in run["stages"]:
             stages += f", less compile {run['stages']['compile']:.3g}"
         body.append(
             [
