@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -110,15 +112,18 @@ def test_each_row_is_read_by_a_layout_that_it_has(tmp_path, ending, other_column
     assert len(corpus.manifest["sources"][0]["other_layouts"]) == 4
 
 
-def test_rows_of_another_layout_far_down_are_read_too(tmp_path):
+def test_rows_of_another_layout_far_down_are_read_too_and_stay_in_their_places(tmp_path):
     rows = [{"prompt": f"p{i}", "response": "r"} for i in range(9_000)]
-    rows[5_000] = {"messages": [USER, {**BOT, "weight": 1}]}
-    rows[8_999] = {"messages": [USER, BOT]}
+    others = (5_000, 5_001, 5_003, 8_999)
+    for i in others:
+        rows[i] = {"messages": [{**USER, "content": f"p{i}"}, {**BOT, "weight": i}]}
     corpus = ingest([write_rows(tmp_path / "a.jsonl", rows)], tmp_path / "out")
-    assert corpus.num_rows == 9_000
+    assert corpus.prompts(0, 9_000) == [f"p{i}" for i in range(9_000)]
     assert corpus.source_positions(0, 9_000).tolist() == list(range(9_000))
-    (row,) = corpus.rows(np.array([5_000])).to_pylist()
-    assert turns_of(row["messages"]) == [USER, BOT]
+    found = corpus.rows(np.array(others)).to_pylist()
+    assert [turns_of(row["messages"])[1] for row in found] == [BOT] * 4
+    extras = [json.loads(row["messages"][1]["extra"]) for row in found]
+    assert extras == [{"weight": i} for i in others]
 
 
 def test_what_the_caller_named_is_the_only_way_to_read(tmp_path):
