@@ -159,6 +159,12 @@ def test_the_revision_of_a_hub_data_set_is_in_the_manifest(tmp_path, monkeypatch
     assert json.dumps(manifest).count(str(tmp_path)) == 0
 
 
+def test_a_hub_data_set_without_parquet_files_is_an_error_that_says_where_they_may_be(tmp_path):
+    with pytest.raises(CorpusError, match="no Parquet files") as caught:
+        found("org/set", FakeHub(tmp_path))
+    assert "org/set@refs/convert/parquet" in caught.value.fix
+
+
 def test_without_the_hub_the_name_is_an_error_that_says_why(tmp_path):
     with pytest.raises(CorpusError, match="no network") as caught:
         found("org/none", FakeHub(tmp_path))

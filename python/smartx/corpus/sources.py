@@ -112,6 +112,14 @@ def _expand(source: str | Path, note: Callable[[str], None], hub: Hub | None) ->
     if hub_name(str(source)) and _ending(path.name) is None:
         fetched = fetch(str(source), hub)
         note(f"{source}: read from the Hub at {fetched.origin}")
+        if not any(fetched.folder.rglob("*.parquet")):
+            raise CorpusError(
+                source,
+                0,
+                f"the data set has no Parquet files (at {fetched.origin})",
+                fix=f"most have a copy in Parquet: {fetched.origin.partition('@')[0]}"
+                "@refs/convert/parquet",
+            )
         files = _folder(source, fetched.folder, note)
         name = fetched.origin.partition("@")[0]
         own = fetched.folder.resolve().name  # a commit, which says nothing
