@@ -15,7 +15,7 @@ PACKAGE = Path(smartx.__file__).parent
 ROOMS = [
     "errors", "progress", "draws", "config", "store", "lock", "engine", "corpus", "embed", "weights",
     "rankers",
-    "budget", "mixture", "report", "pipeline", "demo", "display", "flags", "cli",
+    "budget", "mixture", "report", "planning", "verify", "pipeline", "doctor", "demo", "display", "flags", "cli",
 ]  # fmt: skip
 
 

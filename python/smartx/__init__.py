@@ -26,6 +26,7 @@ _PUBLIC = {
     "template_budgets": "smartx.budget",
     "run": "smartx.pipeline",
     "open_run": "smartx.pipeline",
+    "plan": "smartx.pipeline",
     "RunConfig": "smartx.config",
     "SmartxError": "smartx.errors",
 }
@@ -44,6 +45,7 @@ __all__ = [
     "knn_graph",
     "maximize",
     "open_run",
+    "plan",
     "quantize",
     "run",
     "task_budgets",
@@ -67,7 +69,7 @@ if TYPE_CHECKING:
         task_gains,
     )
     from smartx.errors import SmartxError
-    from smartx.pipeline import open_run, run
+    from smartx.pipeline import open_run, plan, run
     from smartx.weights import TaylorSoftmax
 
 

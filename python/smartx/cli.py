@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -16,7 +18,7 @@ from smartx.config import RunConfig, config_from
 from smartx.display import Bars, LogLines
 from smartx.errors import InputError, SmartxError
 from smartx.flags import COLUMNS, EMBEDDING, OUTPUT, RANKING, STRATEGY, parameters
-from smartx.progress import Progress, Silent
+from smartx.progress import Progress, Silent, size
 
 if TYPE_CHECKING:
     from smartx.mixture import Mixture
@@ -113,7 +115,7 @@ def embed(config: RunConfig, progress: Progress) -> None:
     )
 
 
-@command(["run_dir", "threads", *RANKING])
+@command(["run_dir", "threads", "memory", *RANKING])
 def rank(config: RunConfig, progress: Progress) -> None:
     """Order the rows of every group, best first, into RUN/rankings.
 
@@ -136,6 +138,63 @@ def mix(config: RunConfig, progress: Progress) -> None:
     from smartx import pipeline
 
     _show_mixture(pipeline.mix_step(config, progress))
+
+
+@command([*OUTPUT, *STRATEGY, *EMBEDDING, *COLUMNS], sources=True)
+def plan(config: RunConfig, progress: Progress) -> None:
+    """Say what a run will take: time, memory and disk of each stage, and the engine of each group.
+
+    The sizes of the groups decide, so SOURCES are ingested into the run folder first, unless that
+    was done already. A few seconds go into measuring this machine. Times are estimates.
+
+    Example:  smartx plan flan/ --run-dir work --rows 50000 --out mix
+    """
+    from smartx import pipeline
+    from smartx.display import plan_tables
+
+    planned = pipeline.plan(config, progress=progress)
+    for table in plan_tables(planned):
+        out.print(table)
+    planned.check()
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="a run folder, a mixture, or one stage's folder")],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+) -> None:
+    """Hash everything again: say which files are missing, damaged or foreign; status 1 if any is.
+
+    Example:  smartx verify work && smartx verify mix
+    """
+    from smartx.verify import verify_folder
+
+    with _messages(), _display(quiet) as display:
+        found = verify_folder(folder, display)
+    for note in found.notes:
+        out.print(f"{note.path}: {note.fault}", markup=False)
+    for fault in found.faults:
+        out.print(f"{fault.path}: {fault.fault}", markup=False, style="red")
+    looked = f"{found.files:,} files, {size(found.bytes)}, in {len(found.folders)} folders"
+    if found.faults:
+        _fail(
+            f"{len(found.faults)} of {looked} are not as they were written\n  fix: "
+            "run the command that made them again; what is whole is kept",
+            1,
+        )
+    out.print(f"{looked}: all as they were written", markup=False)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what smartx finds on this machine: threads, instruction set, OpenMP, memory, GPUs.
+
+    Example:  smartx doctor
+    """
+    from smartx.doctor import findings
+
+    for name, value in findings():
+        out.print(f"{name + ':':<28}{value}", markup=False)
 
 
 @command(["rows", "out", "run_dir", "threads", "preset", "num_tasks", "seed"])
@@ -177,11 +236,21 @@ def _guarded(function: Callable[..., None], given: dict[str, Any]) -> None:
     """Run a command; turn what goes wrong into a message and an exit status."""
     file, quiet = given.pop("config"), given.pop("quiet")
     fields = {name: value for name, value in given.items() if value not in (None, [])}
-    display = _Quiet() if quiet else Bars(err) if err.is_terminal else LogLines(err)
-    try:
+    with _messages():
         config = config_from(fields, file=file)
-        with display:
+        with _display(quiet) as display:
             function(config, display)
+
+
+def _display(quiet: bool) -> Bars | LogLines | _Quiet:
+    return _Quiet() if quiet else Bars(err) if err.is_terminal else LogLines(err)
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """What goes wrong becomes a message and an exit status."""
+    try:
+        yield
     except KeyboardInterrupt:
         _fail(
             "stopped; finished work is kept, and the same command goes on from there", INTERRUPTED
@@ -195,8 +264,8 @@ def _guarded(function: Callable[..., None], given: dict[str, Any]) -> None:
 
 
 class _Quiet(Silent):
-    def __enter__(self) -> None:
-        return
+    def __enter__(self) -> _Quiet:
+        return self
 
     def __exit__(self, *_: object) -> None:
         return

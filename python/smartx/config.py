@@ -5,6 +5,7 @@ them all.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,19 @@ PRESETS: dict[str, tuple[Law, Function]] = {
     "equal": ("equal", "random"),
     "random": ("random-rows", "random"),
 }
+
+
+def size_in_bytes(value: Any) -> Any:
+    """8G, 512M, 1.5GiB or a number of bytes, as a whole number. Raises ValueError otherwise."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(?:[iI]?[bB])?\s*", str(value))
+    if not found:
+        raise ValueError("a size such as 8G or 512M is needed")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+
+
+SIZES = ("memory", "dense_limit")  # fields in bytes
 
 
 class RunConfig(BaseModel):
@@ -81,6 +95,12 @@ class RunConfig(BaseModel):
     task_function: Function = Field("graph-cut", description="set function that orders the tasks")
     penalty: float = Field(0.4, ge=0, description="graph cut's lambda: how much redundancy costs")
     ridge: float = Field(1.0, gt=0, description="log-det's lambda: added to the kernel's diagonal")
+    dense_limit: int = Field(
+        4 << 30,
+        ge=0,
+        description="largest kernel of facility location; a group above it is ranked over the "
+        "neighbours of its rows",
+    )
     seed: int = Field(0, description="of every random choice")
 
     # How much, and where to
@@ -90,11 +110,19 @@ class RunConfig(BaseModel):
         None, description="folder where the stages keep their work (default: OUT.run)"
     )
     threads: int | None = Field(None, ge=1, description="default: all cores this process may use")
+    memory: int | None = Field(
+        None, ge=1, description="most to use, such as 8G (default: 3/4 of what is available)"
+    )
 
     @field_validator("sources", mode="before")
     @classmethod
     def _one_source_is_a_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str | Path) else value
+
+    @field_validator(*SIZES, mode="before")
+    @classmethod
+    def _sizes_have_units(cls, value: Any) -> Any:
+        return value if value is None else size_in_bytes(value)
 
     @property
     def law(self) -> Law:

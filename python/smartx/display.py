@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,7 +21,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichBars
+from rich.table import Table
 from rich.text import Text
+
+from smartx.progress import duration, size
+
+if TYPE_CHECKING:
+    from smartx.planning import Plan
 
 LOG_SECONDS = 10.0  # between two log lines of one step
 
@@ -144,14 +152,49 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="cyan")
 
 
-def duration(seconds: float) -> str:
-    """A length of time for people: 0.4 s, 12 s, 3m05s, 2h07m."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02d}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m"
+def plan_tables(plan: Plan) -> Iterator[Table | str]:
+    """A plan as a person reads it: the corpus, its groups by size, and what each stage takes."""
+    assumed = "" if plan.dimensions_known else " (assumed: the encoder is not here)"
+    yield (
+        f"{plan.rows:,} rows, {plan.tasks:,} tasks, {plan.groups:,} groups, "
+        f"{plan.dimensions:,} dimensions{assumed}, {plan.threads} threads"
+    )
+    if plan.classes:
+        yield _table(
+            ("groups up to", "groups", "rows", "engine", "time"),
+            (
+                (f"{c.largest:,}", f"{c.groups:,}", f"{c.rows:,}", c.engine, duration(c.seconds))
+                for c in plan.classes
+            ),
+        )
+    yield _table(
+        ("largest groups", "rows"),
+        ((escape(" ".join(name)), f"{rows:,}") for *name, rows in plan.largest),
+    )
+    yield _table(
+        ("stage", "time", "memory", "disk"),
+        (
+            (
+                stage.name,
+                "done"
+                if stage.done
+                else "not timed"
+                if stage.seconds is None
+                else duration(stage.seconds),
+                size(stage.memory),
+                size(stage.disk),
+            )
+            for stage in plan.stages
+        ),
+    )
+    yield f"{size(plan.memory)} of memory may be used"
+
+
+def _table(names: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Table:
+    """The first column is words, the others stand to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, name in enumerate(names):
+        table.add_column(name, justify="right" if place else "left", overflow="ellipsis")
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -13,13 +13,15 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from smartx.config import RunConfig
+from smartx.config import SIZES, RunConfig
+from smartx.progress import size
 
 # Which fields of the configuration each panel of --help shows, in order.
 PANELS: dict[str, tuple[str, ...]] = {
-    "How much, and where to": ("rows", "out", "run_dir", "threads"),
+    "How much, and where to": ("rows", "out", "run_dir", "threads", "memory"),
     "Which strategy": (
-        "preset", "num_tasks", "task_function", "weights", "ranker", "penalty", "ridge", "seed",
+        "preset", "num_tasks", "task_function", "weights", "ranker", "penalty", "ridge",
+        "dense_limit", "seed",
     ),
     "How rows are embedded": (
         "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
@@ -32,7 +34,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
-RANKING = ("preset", "ranker", "penalty", "ridge", "seed")
+RANKING = ("preset", "ranker", "penalty", "ridge", "dense_limit", "seed")
 METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
 
 
@@ -47,19 +49,22 @@ def _option(name: str) -> inspect.Parameter:
     panel = next(panel for panel, fields in PANELS.items() if name in fields)
     flag = "--" + name.replace("_", "-")
     metavar = "" if field.annotation is bool else _metavar(field.annotation)
+    if name in SIZES:
+        metavar = "SIZE"
     option = typer.Option(
-        flag, help=_help(field), rich_help_panel=panel, show_default=False, metavar=metavar
+        flag, help=_help(name, field), rich_help_panel=panel, show_default=False, metavar=metavar
     )
     kind = bool if field.annotation is bool else str
     return _keyword(name, Annotated[kind | None, option], None)
 
 
-def _help(field: FieldInfo) -> str:
+def _help(name: str, field: FieldInfo) -> str:
     words, choices = [str(field.description)], _choices(field.annotation)
     if choices:
         words.append(f"[dim](one of: {', '.join(choices)})[/]")
     if field.default not in (None, "", False):
-        words.append(f"[dim](default: {field.default})[/]")
+        default = size(field.default) if name in SIZES else field.default
+        words.append(f"[dim](default: {default})[/]")
     return " ".join(words)
 
 

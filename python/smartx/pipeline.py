@@ -32,18 +32,22 @@ from smartx.embed import (
     VectorsSpec,
     default_encoder,
     embed_corpus,
+    embedding_rate,
+    embeddings_there,
     open_embeddings,
 )
-from smartx.engine import FacilityLocation, GraphCut, LogDet, resolve_threads
+from smartx.engine import FacilityLocation, GraphCut, LogDet, default_memory, resolve_threads
 from smartx.errors import ConfigError
 from smartx.lock import working_in
 from smartx.mixture import Mixture, assemble, check_out, mixture_facts, write_mixture
+from smartx.planning import Limits, Plan, Vectors, plan_of
 from smartx.progress import Progress, Silent
 from smartx.rankers import (
     RandomRanker,
     Ranker,
     Rankings,
     SubmodularRanker,
+    is_ranked,
     open_rankings,
     rank_corpus,
 )
@@ -57,6 +61,8 @@ from smartx.weights import (
     task_means,
 )
 
+WORTH_TIMING = 20_000  # rows for which a run times the encoder before it starts
+LONG = 10.0  # nominal seconds of ranking from which a run measures this machine
 CORPUS, EMBEDDINGS, RANKINGS, RUN_FILE = "corpus", "embeddings", "rankings", "run.json"
 
 
@@ -75,10 +81,59 @@ def run(
         _required(config, field)
     check_out(_required(config, "out"))
     with working_in(config.work_folder, progress):
-        ingest_step(config, progress)
-        if ranker_of(config).needs_embeddings or law_of(config).needs_means:
+        corpus = ingest_step(config, progress)
+        worth = corpus.num_rows >= WORTH_TIMING
+        planned = _planned(config, corpus, progress, encoder=worth, speed=False)
+        progress.note(planned.line())
+        planned.check()
+        if _needs_vectors(config):
             embed_step(config, progress)
         return mix_step(config, progress)
+
+
+def plan(
+    config: RunConfig | Mapping[str, Any] | Path | str, *, progress: Progress | None = None
+) -> Plan:
+    """What `run` with this configuration will take: seconds, memory and disk for each stage.
+
+    The sizes of the groups decide, so sources are ingested first, unless that was done already;
+    then a few seconds go into measuring this machine. Raises as `run` does, up to the ingest.
+    """
+    config, progress = _checked(config), progress or Silent()
+    if config.sources:
+        corpus = ingest_step(config, progress)
+    else:
+        corpus = open_corpus(config.work_folder / CORPUS)
+    return _planned(config, corpus, progress, encoder=True, speed=True)
+
+
+def _planned(
+    config: RunConfig, corpus: Corpus, progress: Progress, *, encoder: bool, speed: bool
+) -> Plan:
+    """encoder: time it, if it is here.  speed: measure that of ranking even where it is quick."""
+    ranker, folder = ranker_of(config), config.work_folder
+    embeddings, vectors = None, None
+    if _needs_vectors(config):
+        asked = vectors_of(config)
+        embeddings = embeddings_there(corpus, asked, folder / EMBEDDINGS)
+        encodes = isinstance(asked, EncoderSpec)
+        if embeddings is None:
+            rate = embedding_rate(corpus, asked, progress, measure=encoder)
+            vectors = Vectors(rate.dimensions, rate.seconds, encodes, done=False)
+        else:
+            vectors = Vectors(embeddings.dimensions, 0.0, encodes, done=True)
+    limits = Limits(
+        threads=resolve_threads(config.threads),
+        memory=config.memory or default_memory(),
+        work=folder,
+        out=config.out,
+        rows=config.rows,
+    )
+    ranked = is_ranked(corpus, embeddings, ranker, folder / RANKINGS)
+    quick = plan_of(corpus, ranker, vectors, limits, ranked=ranked, measure=False)
+    if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):
+        return quick
+    return plan_of(corpus, ranker, vectors, limits, ranked=ranked, measure=True)
 
 
 @dataclass(frozen=True)
@@ -162,6 +217,7 @@ def rank_step(config: RunConfig, progress: Progress) -> Rankings:
             ranker,
             folder,
             threads=resolve_threads(config.threads),
+            memory=config.memory or default_memory(),
             progress=progress,
         )
 
@@ -171,7 +227,7 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
     total, out = _required(config, "rows"), _required(config, "out")
     corpus, law = open_corpus(config.work_folder / CORPUS), law_of(config)
     rankings = rank_step(config, progress)
-    with _doing(config, "mix", progress, out, out.parent):
+    with _doing(config, "mix", progress, out):
         means = None
         if law.needs_means:
             means = task_means(_embeddings(config), corpus.groups.tasks(), progress=progress)
@@ -190,6 +246,10 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
             embedding=_embedding_facts(config, law),
         )
         return write_mixture(corpus, chosen, out, facts=facts, report=render, progress=progress)
+
+
+def _needs_vectors(config: RunConfig) -> bool:
+    return ranker_of(config).needs_embeddings or law_of(config).needs_means
 
 
 def law_of(config: RunConfig) -> WeightLaw:
@@ -211,7 +271,7 @@ def ranker_of(config: RunConfig) -> Ranker:
         return RandomRanker(config.seed)
     function = _function(config.row_function, config)
     assert not isinstance(function, RandomTasks)
-    return SubmodularRanker(function)
+    return SubmodularRanker(function, config.dense_limit)
 
 
 def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:

@@ -49,3 +49,26 @@ def step(
         yield progress.advance
     finally:
         progress.finish()
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: 0.4 s, 12 s, 3m05s, 2h07m."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m"
+
+
+def size(amount: float) -> str:
+    """A number of bytes for people: 512 B, 1.4 MiB, 13 GiB."""
+    units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        del units[0]
+    digits = 1 if amount < 10 and units[0] != "B" else 0
+    return f"{amount:.{digits}f} {units[0]}"

@@ -30,6 +30,7 @@ from smartx.embed.embeddings import (
 from smartx.embed.encoders import Encoder, EncoderSource, EncoderSpec
 from smartx.embed.npy import open_npy, write_npy
 from smartx.embed.vectors import VectorsSource, VectorsSpec
+from smartx.errors import StoreError
 from smartx.progress import Progress, Silent, step
 from smartx.store import FileEntry, Sidecar, Stage, key_of
 
@@ -100,6 +101,19 @@ def embed_corpus(
         key=key, schema=SCHEMA, parameters=parameters, inputs=inputs, files=entries, facts=facts
     )
     return open_embeddings(stage.folder)
+
+
+def embeddings_there(
+    corpus: Corpus, encoder: EncoderSpec | VectorsSpec | Encoder, folder: Path
+) -> Embeddings | None:
+    """The embeddings asked for, if the folder seems to hold them; `embed_corpus` looks closer."""
+    try:
+        found = open_embeddings(folder)
+    except StoreError:
+        return None
+    manifest, asked = found.manifest, _source_of(encoder).parameters()
+    same = {name: manifest["parameters"].get(name) for name in asked} == asked
+    return found if same and manifest["inputs"].get("corpus") == corpus.digest else None
 
 
 def _source_of(encoder: EncoderSpec | VectorsSpec | Encoder) -> Source:

@@ -1,9 +1,23 @@
 """Everything numeric: fixed point, similarities, set functions, greedy. The core is called here."""
 
+from smartx._core import simd_level, simd_levels
+from smartx.engine.cost import (
+    Speed,
+    engine_of,
+    measured_speed,
+    ranking_bytes,
+    ranking_seconds,
+)
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import MAX_NORM2, SCALE, as_rows, is_q12, quantize, sum_rows
 from smartx.engine.graph import SimilarityGraph, knn_graph
-from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, kernel_bytes
+from smartx.engine.memory import (
+    DENSE_BYTES,
+    GRAPH_NEIGHBOURS,
+    available_bytes,
+    default_memory,
+    kernel_bytes,
+)
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
 from smartx.engine.select import OptimizerName, Selection, maximize
@@ -22,15 +36,24 @@ __all__ = [
     "OptimizerName",
     "Selection",
     "SimilarityGraph",
+    "Speed",
     "as_rows",
+    "available_bytes",
+    "default_memory",
     "default_threads",
+    "engine_of",
     "is_q12",
     "kernel_bytes",
     "knn_graph",
     "maximize",
+    "measured_speed",
     "quantize",
     "rank_groups",
+    "ranking_bytes",
+    "ranking_seconds",
     "resolve_threads",
+    "simd_level",
+    "simd_levels",
     "sum_rows",
     "task_gains",
 ]

@@ -33,7 +33,7 @@ def kernel_fits(rows: int, memory_bytes: int) -> bool:
     needed = kernel_bytes(rows)
     if needed > memory_bytes:
         return False
-    available = _available_bytes() if needed > _ALWAYS_THERE else None
+    available = available_bytes() if needed > _ALWAYS_THERE else None
     if available is not None and needed > available:
         raise InputError(
             f"the dense kernel of {rows:,} rows takes {needed >> 20:,} MiB, "
@@ -44,8 +44,22 @@ def kernel_fits(rows: int, memory_bytes: int) -> bool:
     return True
 
 
-def _available_bytes() -> int | None:
-    """Memory that the system says can be had without swapping; None where it does not say."""
+def available_bytes() -> int | None:
+    """Memory that can still be had without swapping: of the system and of the container.
+
+    None where neither says.
+    """
+    known = [size for size in (_of_system(), _of_cgroup()) if size is not None]
+    return min(known) if known else None
+
+
+def default_memory() -> int:
+    """What a run may use by default: three quarters of what is available, or 4 GiB if unknown."""
+    available = available_bytes()
+    return 4 << 30 if available is None else available * 3 // 4
+
+
+def _of_system() -> int | None:
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -53,3 +67,26 @@ def _available_bytes() -> int | None:
     except (OSError, ValueError):
         return None
     return None
+
+
+def _of_cgroup() -> int | None:
+    """What the limit of the container leaves, version 2 of cgroups, then version 1."""
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            folder = Path("/sys/fs/cgroup")
+            most = (folder / limit).read_text().strip()
+            held = int((folder / used).read_text()) - _reclaimable(folder / limit)
+        except (OSError, ValueError):
+            continue
+        return max(0, int(most) - held) if most.isdigit() and int(most) < 1 << 60 else None
+    return None
+
+
+def _reclaimable(limit: Path) -> int:
+    """Bytes of cached files, which count as used and are given back on demand."""
+    text = (limit.parent / "memory.stat").read_text()
+    fields = dict(line.split() for line in text.splitlines())
+    return int(fields.get("inactive_file", fields.get("total_inactive_file", "0")))

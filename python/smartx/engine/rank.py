@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx import _core
+from smartx.engine.cost import ranking_seconds
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows
 from smartx.engine.memory import DENSE_BYTES, kernel_fits
@@ -17,7 +18,7 @@ from smartx.engine.threads import resolve_threads
 from smartx.errors import InputError
 from smartx.progress import Progress, Silent
 
-_BATCH_COST = 4 << 30  # products of row pairs in one call of the core: about a second
+_BATCH_SECONDS = 1.0  # estimated work of one call of the core
 _BATCH_ROWS = 1 << 20
 
 
@@ -117,18 +118,18 @@ def _batches(sizes: NDArray[np.int64], d: int, function: Objective, memory_bytes
     """Where to cut the groups into calls of the core: about a second of work each, so that progress
     is told and little memory is held; a group whose kernel does not fit gets a call of its own.
     """
-    cuts, cost, rows = [0], 0, 0
-    for index, size in enumerate(sizes.tolist()):
+    costs = ranking_seconds(sizes, d, function, memory_bytes)
+    cuts, cost, rows = [0], 0.0, 0
+    for index, (size, own) in enumerate(zip(sizes.tolist(), costs.tolist(), strict=True)):
         alone = not _fits(size, function, memory_bytes)
-        size_cost = size * size * d // 16
-        full = cost + size_cost > _BATCH_COST or rows + size > _BATCH_ROWS
+        full = cost + own > _BATCH_SECONDS or rows + size > _BATCH_ROWS
         if cuts[-1] != index and (alone or full):
             cuts.append(index)
-            cost = rows = 0
-        cost, rows = cost + size_cost, rows + size
+            cost, rows = 0.0, 0
+        cost, rows = cost + own, rows + size
         if alone:
             cuts.append(index + 1)
-            cost = rows = 0
+            cost, rows = 0.0, 0
     if cuts[-1] != len(sizes):
         cuts.append(len(sizes))
     return cuts

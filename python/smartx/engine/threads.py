@@ -14,8 +14,15 @@ _MOST = 1024
 
 def default_threads() -> int:
     """Processors of this process: the least of OMP_NUM_THREADS, affinity and cgroup quota."""
-    limits = [len(os.sched_getaffinity(0)), *_from_environment(), *_from_cgroup()]
-    return max(1, min(limits))
+    return max(1, min(thread_limits().values()))
+
+
+def thread_limits() -> dict[str, int]:
+    """What bounds the number of threads, by name; what sets no limit is not there."""
+    limits = {"affinity": len(os.sched_getaffinity(0))}
+    limits.update(("OMP_NUM_THREADS", count) for count in _from_environment())
+    limits.update(("container quota", count) for count in _from_cgroup())
+    return limits
 
 
 def resolve_threads(threads: int | None) -> int:

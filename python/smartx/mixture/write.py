@@ -22,7 +22,7 @@ from smartx.mixture.card import card
 from smartx.mixture.exports import trainer_files
 from smartx.mixture.others import OtherColumns
 from smartx.progress import Progress, Silent, step
-from smartx.store import MANIFEST, canonical_json, file_digest
+from smartx.store import MANIFEST, canonical_json, file_digest, sealed, storing
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
@@ -72,7 +72,7 @@ def write_mixture(
     out = Path(os.path.abspath(out))
     _recover(out)
     check_out(out)
-    with _folder_beside(out) as building:
+    with storing(out, out.parent), _folder_beside(out) as building:
         (building / "data").mkdir()
         conversations = _write_rows(corpus, chosen, building / "data", progress)
         (building / "README.md").write_bytes(card(facts))
@@ -80,7 +80,8 @@ def write_mixture(
             (building / name).write_bytes(content)
         if report is not None:
             (building / "report.html").write_text(report(building, facts), encoding="utf-8")
-        manifest = {"stage": STAGE, **facts, "digest": _digest(chosen), "files": _entries(building)}
+        digest = _digest(chosen)
+        manifest = sealed({"stage": STAGE, **facts, "digest": digest, "files": _entries(building)})
         (building / MANIFEST).write_bytes(canonical_json(manifest))
         _flush(building)
         _put_in_place(building, out)

@@ -10,7 +10,7 @@ from smartx.engine import FacilityLocation, GraphCut, LogDet
 from smartx.rankers.random import RandomRanker
 from smartx.rankers.ranker import Ranker
 from smartx.rankers.rankings import Rankings, open_rankings
-from smartx.rankers.run import rank_corpus
+from smartx.rankers.run import is_ranked, rank_corpus
 from smartx.rankers.submodular import SubmodularRanker
 
 RANKERS: dict[str, Ranker] = {
@@ -26,6 +26,7 @@ __all__ = [
     "Ranker",
     "Rankings",
     "SubmodularRanker",
+    "is_ranked",
     "open_rankings",
     "rank_corpus",
 ]

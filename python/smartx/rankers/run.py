@@ -62,8 +62,7 @@ def rank_corpus(
     """
     progress = progress or Silent()
     used = _checked_embeddings(corpus, embeddings, ranker)
-    parameters = {"ranker": ranker.name, **ranker.parameters()}
-    inputs = {"corpus": corpus.digest, **({"embeddings": used.digest} if used else {})}
+    parameters, inputs = _depends_on(corpus, used, ranker)
     key = key_of(STAGE, SCHEMA, parameters, inputs)
     stage = Stage(STAGE, folder / key[:16])
     if stage.reuse(key):
@@ -82,6 +81,23 @@ def rank_corpus(
         key=key, schema=SCHEMA, parameters=parameters, inputs=inputs, files=entries, facts=facts
     )
     return open_rankings(stage.folder)
+
+
+def is_ranked(corpus: Corpus, embeddings: Embeddings | None, ranker: Ranker, folder: Path) -> bool:
+    """Whether the run's `rankings` seem to hold this one; `rank_corpus` looks closer."""
+    if ranker.needs_embeddings and embeddings is None:
+        return False
+    used = embeddings if ranker.needs_embeddings else None
+    key = key_of(STAGE, SCHEMA, *_depends_on(corpus, used, ranker))
+    return Stage(STAGE, folder / key[:16]).is_done(key)
+
+
+def _depends_on(
+    corpus: Corpus, used: Embeddings | None, ranker: Ranker
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Parameters and inputs of a ranking."""
+    inputs = {"corpus": corpus.digest, **({"embeddings": used.digest} if used else {})}
+    return {"ranker": ranker.name, **ranker.parameters()}, inputs
 
 
 def _rank_missing(

@@ -1,0 +1,98 @@
+"""How long embedding will take: what the vectors are, and how fast this machine makes them."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from smartx.corpus import Corpus
+from smartx.embed.batches import batches
+from smartx.embed.encoders import EncoderSpec, local_folder
+from smartx.embed.npy import open_npy
+from smartx.embed.vectors import VectorsSpec
+from smartx.errors import MissingPackageError
+from smartx.progress import Progress
+
+_PLACES, _ROWS = 8, 32  # prompts that are looked at: from 8 places of the corpus, 32 each
+_SECONDS = 2.0  # and how long some of them are encoded
+_GATHERED = 4e8  # values of ready vectors a second that are read, checked and rounded
+
+
+@dataclass(frozen=True)
+class EmbeddingRate:
+    """dimensions: None if not known yet.  seconds: for the whole corpus, None if not measured."""
+
+    dimensions: int | None
+    seconds: float | None
+
+
+def embedding_rate(
+    corpus: Corpus, encoder: EncoderSpec | VectorsSpec, progress: Progress, *, measure: bool
+) -> EmbeddingRate:
+    """What embedding a corpus will take. An encoder is loaded only if it is here and `measure`."""
+    if isinstance(encoder, VectorsSpec):
+        width = _width_of(Path(encoder.path))
+        seconds = None if width is None else corpus.num_source_rows * width / _GATHERED
+        return EmbeddingRate(width, seconds)
+    folder = local_folder(encoder.name)
+    if folder is None:
+        return EmbeddingRate(None, None)
+    seconds = None
+    if measure:
+        with suppress(MissingPackageError):  # the embed stage says what to install
+            seconds = _measured(corpus, encoder, progress)
+    return EmbeddingRate(_width_of_encoder(folder), seconds)
+
+
+def _measured(corpus: Corpus, spec: EncoderSpec, progress: Progress) -> float:
+    """Seconds for all rows, from the tokens of a sample and the time that some of them take."""
+    from smartx.embed.sentence_transformer import loaded
+
+    starts = np.linspace(0, max(0, corpus.num_rows - _ROWS), _PLACES, dtype=np.int64)
+    prompts: list[str] = []
+    for start in np.unique(starts).tolist():
+        prompts += corpus.prompts(start, min(start + _ROWS, corpus.num_rows))
+    with loaded(spec, progress) as encoder:
+        lengths = encoder.lengths(prompts)
+        made = list(batches(lengths, encoder.batch_tokens, encoder.batch_rows))
+        encoder.encode([prompts[row] for row in made[len(made) // 2][:2]])  # first calls are slow
+        tokens, began = 0, time.perf_counter()
+        for batch in made[:: max(1, len(made) // 4)] + made:
+            encoder.encode([prompts[row] for row in batch])
+            tokens += int(lengths[batch].sum())
+            if time.perf_counter() - began > _SECONDS:
+                break
+        took = time.perf_counter() - began
+        workers = encoder.workers
+    return float(lengths.mean()) * corpus.num_rows * took / tokens / workers
+
+
+def _width_of(path: Path) -> int | None:
+    """Values of a ready vector, where the file says so at its head."""
+    try:
+        if path.suffix.lower() != ".parquet":
+            return open_npy(path).width
+        fields = pq.read_schema(path)
+    except (OSError, ValueError, pa.ArrowException):
+        return None  # the embed stage says what is wrong with it
+    widths = [f.type.list_size for f in fields if pa.types.is_fixed_size_list(f.type)]
+    return widths[0] if len(widths) == 1 else None
+
+
+def _width_of_encoder(folder: Path) -> int | None:
+    for name, field in (
+        ("1_Pooling/config.json", "word_embedding_dimension"),
+        ("config.json", "hidden_size"),
+    ):
+        try:
+            return int(json.loads((folder / name).read_bytes())[field])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None

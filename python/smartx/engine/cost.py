@@ -1,0 +1,124 @@
+"""What it costs to rank a group: one model for scheduling, for the plan and for refusing.
+
+Times are products of row pairs (the similarities, in blocks) and greedy work (nanoseconds on one
+thread of the machine of docs/performance.md); `measured_speed` says how this machine compares.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx import _core
+from smartx.engine.fixed_point import quantize
+from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, kernel_bytes
+from smartx.engine.objectives import FacilityLocation, GraphCut, Objective
+
+SMALL_GROUP = 4_096  # groups up to this size run one on each thread (cpp/src/rank_groups.cpp)
+_DENSE_NS = 14.0  # greedy over a dense kernel, per pair of rows
+_CUT_NS = 0.25  # graph cut over rows, per pair and value of a row
+_LOG_DET_NS = 1.0  # log-det over rows, per pair and min(rows, values of a row)
+_EDGE_NS = 60.0  # greedy over a neighbour graph, per edge
+_EDGE_BYTES = 40  # of the lists, the graph, its transpose and what joins them, at their peak
+_SAMPLE_SECONDS = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """products: multiply-adds of row pairs a second.  greedy: 2.0 is twice the nominal speed."""
+
+    products: float
+    greedy: float
+
+
+NOMINAL = Speed(products=40e9, greedy=1.0)
+
+
+def engine_of(rows: int, function: Objective, dense_bytes: int = DENSE_BYTES) -> str:
+    """Which engine ranks a group of that many rows; the size of the machine plays no part."""
+    if not isinstance(function, FacilityLocation):
+        return "rows"
+    return "dense-u16" if kernel_bytes(rows) <= dense_bytes else "graph"
+
+
+def ranking_seconds(
+    sizes: NDArray[np.int64],
+    dimensions: int,
+    function: Objective,
+    dense_bytes: int = DENSE_BYTES,
+    speed: Speed = NOMINAL,
+) -> NDArray[np.float64]:
+    """(g,) estimated seconds of the full order of each group."""
+    products, greedy = _work(np.asarray(sizes, dtype=np.float64), dimensions, function, dense_bytes)
+    seconds: NDArray[np.float64] = products / speed.products + greedy * 1e-9 / speed.greedy
+    return seconds
+
+
+def ranking_bytes(
+    rows: int, dimensions: int, function: Objective, dense_bytes: int = DENSE_BYTES
+) -> int:
+    """Peak memory of ranking one group of that many rows, besides the rows themselves."""
+    packed = 2 * rows * dimensions
+    engine = engine_of(rows, function, dense_bytes)
+    if engine == "dense-u16":
+        return packed + kernel_bytes(rows) + 32 * rows
+    if engine == "graph":
+        return packed + 2 * GRAPH_NEIGHBOURS * _EDGE_BYTES * rows
+    return packed + 16 * dimensions * dimensions + 64 * rows
+
+
+def measured_speed(dimensions: int, function: Objective, threads: int) -> Speed:
+    """How fast this machine is, from about a second of work on made-up rows."""
+    rows = _made_up_rows(min(3_000, 3_000_000 // dimensions), dimensions)
+    pairs = len(rows) ** 2 * dimensions / 2
+    products = pairs / min(_seconds(lambda: _core.min_similarity(rows, "", threads)) for _ in "ab")
+    size = 256
+    while size < SMALL_GROUP and _greedy(size * 2, dimensions, function) < _SAMPLE_SECONDS:
+        size *= 2
+    rows = np.concatenate([_made_up_rows(size, dimensions)] * threads)
+    sizes = np.full(threads, size, dtype=np.int64)
+    from smartx.engine.rank import rank_groups
+
+    took = _seconds(lambda: rank_groups(rows, sizes, function, threads=threads))
+    took -= threads * size**2 * dimensions / 2 / products
+    greedy = threads * _greedy(size, dimensions, function) / max(took, 1e-6)
+    return Speed(products, max(greedy, 0.01))
+
+
+def _greedy(rows: int, dimensions: int, function: Objective) -> float:
+    """Nominal seconds of greedy for one group."""
+    return float(_work(np.array([rows], float), dimensions, function, DENSE_BYTES)[1][0]) * 1e-9
+
+
+def _work(
+    sizes: NDArray[np.float64], d: int, function: Objective, dense_bytes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Multiply-adds of row pairs, and nominal nanoseconds of greedy, of each group."""
+    pairs = sizes * sizes
+    products = pairs * d / 2
+    if isinstance(function, FacilityLocation):
+        dense = 2 * pairs <= dense_bytes
+        edges = 2 * GRAPH_NEIGHBOURS * sizes
+        return products, np.where(dense, pairs * _DENSE_NS, edges * _EDGE_NS)
+    if isinstance(function, GraphCut):
+        return products, pairs * d * _CUT_NS
+    return np.zeros_like(products), pairs * np.minimum(sizes, d) * _LOG_DET_NS
+
+
+def _made_up_rows(count: int, dimensions: int) -> NDArray[np.int16]:
+    """Rows around centres, as those of real tasks are."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(max(2, math.isqrt(count)), dimensions)).astype(np.float32)
+    noise = rng.standard_normal((count, dimensions), dtype=np.float32)
+    return quantize(centres[rng.integers(0, len(centres), count)] + 0.7 * noise)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
