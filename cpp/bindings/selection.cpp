@@ -30,7 +30,8 @@ Request request_of(ObjectiveKind kind, double parameter, Offset budget, Offset s
   return {{kind, parameter},
           static_cast<Item>(budget),
           {optimizer, seed, epsilon, threads},
-          certificate};
+          certificate,
+          0};
 }
 
 template <class Source>
@@ -42,10 +43,12 @@ py::tuple run(const Source& source, const Request& request) {
 
 py::tuple maximize_rows(const py::array& rows, ObjectiveKind kind, double parameter, Offset budget,
                         Optimizer optimizer, std::uint64_t seed, double epsilon, int threads,
-                        bool certificate) {
+                        bool certificate, Offset candidates) {
   const RowsView view = rows_view(rows);
-  return run(view, request_of(kind, parameter, budget, view.n, optimizer, seed, epsilon, threads,
-                              certificate));
+  Request request =
+      request_of(kind, parameter, budget, view.n, optimizer, seed, epsilon, threads, certificate);
+  request.candidates = candidates;
+  return run(view, request);
 }
 
 template <class W>
@@ -136,7 +139,8 @@ void bind_selection(py::module_& module) {
       .value("lazier_than_lazy", Optimizer::kLazierThanLazy);
   module.def("maximize_rows", &maximize_rows, py::arg("rows").noconvert(), py::arg("kind"),
              py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
-             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"));
+             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"),
+             py::arg("candidates") = 0);
   module.def("maximize_graph", &maximize_graph, py::arg("indptr").noconvert(),
              py::arg("indices").noconvert(), py::arg("weights").noconvert(), py::arg("kind"),
              py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "smartx/cut_rows.hpp"
 #include "smartx/graph_cut.hpp"
 #include "smartx/kernel.hpp"
 #include "smartx/log_det.hpp"
@@ -29,24 +30,34 @@ Chosen solve(F f, const Request& request, const Cancel& cancel) {
   return chosen;
 }
 
-/// Lazy graph cut must know how negative a similarity can be, which costs about n^2 d / 2 products
-/// in fast tiles; plain greedy costs budget * n * d slow ones and selects the same. `kTiles` is how
-/// much faster the tiles are.
-bool naive_is_cheaper(RowsView rows, const Request& request) {
-  constexpr Offset kTiles = 32;
-  return !request.certificate && request.options.optimizer == Optimizer::kLazy &&
-         Offset{2} * kTiles * request.budget < rows.n;
+Chosen shown(Selection<double>&& selection, double unit) {
+  Chosen chosen;
+  chosen.evaluations = selection.evaluations;
+  chosen.gains = std::move(selection.gains);
+  for (double& gain : chosen.gains) gain *= unit;
+  chosen.items = std::move(selection.items);
+  return chosen;
 }
 
+/// Graph cut over rows: lazy greedy runs by epochs, the others as over any set function. A sample
+/// of lazier-than-lazy is so cheap to look at whole that bounds would cost more than they save.
 Chosen cut_rows(RowsView rows, Request request, const Cancel& cancel) {
-  Optimizer& optimizer = request.options.optimizer;
-  if (naive_is_cheaper(rows, request)) optimizer = Optimizer::kNaive;
-  const bool needs_lowest = request.certificate || optimizer == Optimizer::kLazy ||
-                            optimizer == Optimizer::kLazierThanLazy;
-  const std::int32_t lowest =
-      needs_lowest ? min_similarity(rows, request.options.threads, cancel) : 0;
-  return solve(GraphCut<RowsCut>(RowsCut(rows, lowest), request.objective.parameter, kCosine),
-               request, cancel);
+  const double penalty = request.objective.parameter;
+  Chosen chosen;
+  if (request.options.optimizer == Optimizer::kLazy) {
+    chosen = shown(greedy_cut(rows, penalty, request.budget, request.candidates,
+                              request.options.threads, cancel),
+                   kCosine);
+  } else {
+    Request plain = request;
+    plain.certificate = false;
+    if (request.options.optimizer == Optimizer::kLazierThanLazy)
+      plain.options.optimizer = Optimizer::kStochastic;
+    chosen = solve(GraphCut<RowsCut>(RowsCut(rows), penalty, kCosine), plain, cancel);
+  }
+  if (request.certificate)
+    chosen.gap = cut_gap(rows, penalty, chosen.items, request.options.threads, cancel) * kCosine;
+  return chosen;
 }
 
 }  // namespace

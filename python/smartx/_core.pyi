@@ -72,6 +72,7 @@ def maximize_rows(
     epsilon: float,
     threads: int,
     certificate: bool,
+    candidates: int = 0,
 ) -> _Chosen: ...
 def maximize_graph(
     indptr: NDArray[np.int64],

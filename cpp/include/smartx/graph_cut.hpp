@@ -25,17 +25,14 @@ namespace smartx {
 //   Sum lowest()  the smallest s(i, j), i != j, or 0 where none is negative
 // Sum is int64 (exact) or double (one fixed order).
 
-/// Q12 rows, without any kernel: a sum of similarities is one product with a sum of rows.
+/// Q12 rows, without any kernel: a sum of similarities is one product with a sum of rows. For
+/// greedy that asks for every gain anew; what skips some is in cut_rows.hpp.
 class RowsCut {
  public:
   using Sum = std::int64_t;
 
-  /// `lowest`: min_similarity(rows); only lazy greedy needs it, so naive greedy may pass 0.
-  RowsCut(RowsView rows, std::int32_t lowest)
-      : rows_(rows),
-        lowest_(std::min<std::int32_t>(lowest, 0)),
-        all_(sum_rows(rows)),
-        chosen_(static_cast<std::size_t>(rows.d)) {}
+  explicit RowsCut(RowsView rows)
+      : rows_(rows), all_(sum_rows(rows)), chosen_(static_cast<std::size_t>(rows.d)) {}
 
   Item size() const { return rows_.n; }
   Sum row_sum(Item v) const noexcept { return dot(rows_.row(v), all_.data(), rows_.d); }
@@ -45,11 +42,11 @@ class RowsCut {
     const std::int16_t* row = rows_.row(v);
     for (Item c = 0; c < rows_.d; ++c) chosen_[c] += row[c];
   }
-  Sum lowest() const { return lowest_; }
+  /// Not lower than this; nothing that needs it closer is asked of this source.
+  Sum lowest() const { return -kMaxSimilarity; }
 
  private:
   RowsView rows_;
-  std::int32_t lowest_;
   std::vector<std::int64_t> all_, chosen_;  // (d,) sums of the rows of V and of S
 };
 

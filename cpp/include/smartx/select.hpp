@@ -24,6 +24,7 @@ struct Request {
   Item budget = 0;
   GreedyOptions options;
   bool certificate = false;
+  Offset candidates = 0;  // of graph cut over rows (cut_rows.hpp): changes the time alone
 };
 
 /// A selection whose gains are in the units of the set function's definition: similarities of

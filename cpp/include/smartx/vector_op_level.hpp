@@ -1,0 +1,30 @@
+// Inner loops of the set functions for one instruction set. Included by code that is compiled for
+// more than the baseline processor, so nothing here may emit code (see dot_level.hpp).
+#pragma once
+
+#include <cstdint>
+
+namespace smartx {
+
+/// All levels give the same bits: integers are exact, and doubles are added in the order of
+/// fixed_order_sum (real.hpp), products rounded before they are added.
+struct VectorOpLevel {
+  const char* name;
+
+  /// out[i] = (row items[i]) . sum, exact, where component c of the sum is digits[c] + 2^16 *
+  /// digits[d + c] + 2^32 * digits[2 d + c] ... `digit_count` of them. Rows are Q12.
+  void (*digit_dots)(const std::int16_t* rows, const std::int32_t* items, std::int64_t count,
+                     std::int32_t d, const std::int16_t* digits, std::int32_t digit_count,
+                     std::int64_t* out);
+  /// Sum of max(0, row[u] - best[u]).
+  std::int64_t (*gain16)(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n);
+  /// best[u] becomes max(best[u], row[u]).
+  void (*cover16)(const std::uint16_t* row, std::uint16_t* best, std::int64_t n);
+  /// out[i] = (row i) . x for `count` rows of `width` values, a multiple of 8, one after another.
+  void (*real_dots)(const double* rows, std::int64_t count, std::int64_t width, const double* x,
+                    double* out);
+  /// y[c] += scale * x[c], the product rounded first.
+  void (*add_scaled)(double scale, const double* x, std::int64_t count, double* y);
+};
+
+}  // namespace smartx

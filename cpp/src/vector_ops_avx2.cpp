@@ -1,0 +1,118 @@
+// The inner loops by AVX2. Compiled for AVX2: see CMakeLists.txt.
+#include <immintrin.h>
+
+#include "vector_op_levels.hpp"
+
+namespace smartx {
+namespace {
+
+__m256i load(const void* place) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(place));
+}
+
+std::int64_t sum64(__m256i values) {
+  const __m128i two =
+      _mm_add_epi64(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
+  return _mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1);
+}
+
+/// The eight signed 32-bit lanes, added in 64 bits.
+std::int64_t sum_signed(__m256i lanes) {
+  return sum64(_mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(lanes)),
+                                _mm256_cvtepi32_epi64(_mm256_extracti128_si256(lanes, 1))));
+}
+
+void digit_dots(const std::int16_t* rows, const std::int32_t* items, std::int64_t count,
+                std::int32_t d, const std::int16_t* digits, std::int32_t digit_count,
+                std::int64_t* out) {
+  constexpr std::int32_t kChunk = 1024;  // 2^12 * sqrt(128 values a lane) * 2^15 < 2^31
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int16_t* row = rows + std::int64_t{items[i]} * d;
+    std::int64_t total = 0;
+    for (std::int32_t k = digit_count - 1; k >= 0; --k) {
+      const std::int16_t* digit = digits + std::int64_t{k} * d;
+      std::int64_t part = 0;
+      std::int32_t c = 0;
+      while (c + 16 <= d) {
+        const std::int32_t stop = d - c < kChunk ? d : c + kChunk;
+        __m256i lanes = _mm256_setzero_si256();
+        for (; c + 16 <= stop; c += 16)
+          lanes = _mm256_add_epi32(lanes, _mm256_madd_epi16(load(row + c), load(digit + c)));
+        part += sum_signed(lanes);
+      }
+      for (; c < d; ++c) part += std::int32_t{row[c]} * std::int32_t{digit[c]};
+      total = total * 65536 + part;
+    }
+    out[i] = total;
+  }
+}
+
+/// Differences are below 2^16: their low and high bytes are added by vpsadbw, 64 bits a lane.
+std::int64_t gain16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n) {
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256i low_byte = _mm256_set1_epi16(255);
+  __m256i low = zero, high = zero;
+  std::int64_t u = 0;
+  for (; u + 16 <= n; u += 16) {
+    const __m256i more = _mm256_subs_epu16(load(row + u), load(best + u));
+    low = _mm256_add_epi64(low, _mm256_sad_epu8(_mm256_and_si256(more, low_byte), zero));
+    high = _mm256_add_epi64(high, _mm256_sad_epu8(_mm256_srli_epi16(more, 8), zero));
+  }
+  std::int64_t total = sum64(low) + 256 * sum64(high);
+  for (; u < n; ++u) total += row[u] > best[u] ? row[u] - best[u] : 0;
+  return total;
+}
+
+void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
+  std::int64_t u = 0;
+  for (; u + 16 <= n; u += 16)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(best + u),
+                        _mm256_max_epu16(load(row + u), load(best + u)));
+  for (; u < n; ++u) best[u] = row[u] > best[u] ? row[u] : best[u];
+}
+
+/// ((p0 + p4) + (p2 + p6)) + ((p1 + p5) + (p3 + p7)) of p0..p3 and p4..p7.
+double combined(__m256d first, __m256d second) {
+  const __m256d four = _mm256_add_pd(first, second);
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
+}
+
+void real_dots(const double* rows, std::int64_t count, std::int64_t width, const double* x,
+               double* out) {
+  std::int64_t i = 0;
+  for (; i + 4 <= count; i += 4, rows += 4 * width) {
+    __m256d first[4], second[4];
+    for (int r = 0; r < 4; ++r) first[r] = second[r] = _mm256_setzero_pd();
+    for (std::int64_t c = 0; c < width; c += 8) {
+      const __m256d x0 = _mm256_loadu_pd(x + c), x1 = _mm256_loadu_pd(x + c + 4);
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) {
+        const double* row = rows + r * width + c;
+        first[r] = _mm256_add_pd(first[r], _mm256_mul_pd(_mm256_loadu_pd(row), x0));
+        second[r] = _mm256_add_pd(second[r], _mm256_mul_pd(_mm256_loadu_pd(row + 4), x1));
+      }
+    }
+    for (int r = 0; r < 4; ++r) out[i + r] = combined(first[r], second[r]);
+  }
+  for (; i < count; ++i, rows += width) {
+    __m256d first = _mm256_setzero_pd(), second = _mm256_setzero_pd();
+    for (std::int64_t c = 0; c < width; c += 8) {
+      first =
+          _mm256_add_pd(first, _mm256_mul_pd(_mm256_loadu_pd(rows + c), _mm256_loadu_pd(x + c)));
+      second = _mm256_add_pd(
+          second, _mm256_mul_pd(_mm256_loadu_pd(rows + c + 4), _mm256_loadu_pd(x + c + 4)));
+    }
+    out[i] = combined(first, second);
+  }
+}
+
+void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
+  for (std::int64_t c = 0; c < count; ++c) y[c] += scale * x[c];
+}
+
+}  // namespace
+
+const VectorOpLevel kVectorAvx2 = {"avx2", digit_dots, gain16, cover16, real_dots, add_scaled};
+
+}  // namespace smartx

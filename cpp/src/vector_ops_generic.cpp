@@ -1,0 +1,66 @@
+// The inner loops in plain C++, for every processor.
+#include "vector_op_levels.hpp"
+
+namespace smartx {
+namespace {
+
+void digit_dots(const std::int16_t* rows, const std::int32_t* items, std::int64_t count,
+                std::int32_t d, const std::int16_t* digits, std::int32_t digit_count,
+                std::int64_t* out) {
+  constexpr std::int32_t kChunk = 64;  // 2^12 * sqrt(64) * 2^15 = 2^30: a chunk fits 32 bits
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int16_t* row = rows + std::int64_t{items[i]} * d;
+    std::int64_t total = 0;
+    for (std::int32_t k = digit_count - 1; k >= 0; --k) {
+      const std::int16_t* digit = digits + std::int64_t{k} * d;
+      std::int64_t part = 0;
+      for (std::int32_t start = 0; start < d; start += kChunk) {
+        const std::int32_t stop = d - start < kChunk ? d : start + kChunk;
+        std::int32_t chunk = 0;
+        for (std::int32_t c = start; c < stop; ++c)
+          chunk += std::int32_t{row[c]} * std::int32_t{digit[c]};
+        part += chunk;
+      }
+      total = total * 65536 + part;
+    }
+    out[i] = total;
+  }
+}
+
+std::int64_t gain16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n) {
+  constexpr std::int64_t kBlock = 32768;  // 32768 * 65535 < 2^31: a block's sum fits 32 bits
+  std::int64_t total = 0;
+  for (std::int64_t start = 0; start < n; start += kBlock) {
+    const std::int64_t stop = n - start < kBlock ? n : start + kBlock;
+    std::uint32_t block = 0;
+    for (std::int64_t u = start; u < stop; ++u) block += row[u] > best[u] ? row[u] - best[u] : 0;
+    total += block;
+  }
+  return total;
+}
+
+void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
+  for (std::int64_t u = 0; u < n; ++u) best[u] = row[u] > best[u] ? row[u] : best[u];
+}
+
+void real_dots(const double* rows, std::int64_t count, std::int64_t width, const double* x,
+               double* out) {
+  for (std::int64_t i = 0; i < count; ++i, rows += width) {
+    double part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    for (std::int64_t c = 0; c < width; c += 8)
+      for (int lane = 0; lane < 8; ++lane) part[lane] += rows[c + lane] * x[c + lane];
+    out[i] =
+        ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+  }
+}
+
+void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
+  for (std::int64_t c = 0; c < count; ++c) y[c] += scale * x[c];
+}
+
+}  // namespace
+
+const VectorOpLevel kVectorGeneric = {"generic", digit_dots, gain16,
+                                      cover16,   real_dots,  add_scaled};
+
+}  // namespace smartx
