@@ -330,7 +330,7 @@ class CutEpochs {
   }
 
   static constexpr int kPlaces = 4;
-  static constexpr double kBalance = 16.0;
+  static constexpr double kBalance = 24.0;
   static constexpr Offset kFewest = 192, kMost = 4096;
 
   RowsView rows_;

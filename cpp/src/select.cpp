@@ -7,6 +7,7 @@
 #include "smartx/graph_cut.hpp"
 #include "smartx/kernel.hpp"
 #include "smartx/log_det.hpp"
+#include "smartx/log_det_rows.hpp"
 #include "smartx/parallel.hpp"
 
 namespace smartx {

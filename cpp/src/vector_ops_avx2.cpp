@@ -78,33 +78,57 @@ double combined(__m256d first, __m256d second) {
   return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
 }
 
-void real_dots(const double* rows, std::int64_t count, std::int64_t width, const double* x,
-               double* out) {
-  std::int64_t i = 0;
-  for (; i + 4 <= count; i += 4, rows += 4 * width) {
-    __m256d first[4], second[4];
-    for (int r = 0; r < 4; ++r) first[r] = second[r] = _mm256_setzero_pd();
-    for (std::int64_t c = 0; c < width; c += 8) {
-      const __m256d x0 = _mm256_loadu_pd(x + c), x1 = _mm256_loadu_pd(x + c + 4);
+/// X by R products at once, so that every value loaded is used more than once.
+template <int X, int R>
+void tile(const double* rows, std::int64_t stride, std::int64_t width, const double* x,
+          std::int64_t x_stride, double* out, std::int64_t out_stride) {
+  __m256d first[X][R], second[X][R];
 #pragma GCC unroll 4
-      for (int r = 0; r < 4; ++r) {
-        const double* row = rows + r * width + c;
-        first[r] = _mm256_add_pd(first[r], _mm256_mul_pd(_mm256_loadu_pd(row), x0));
-        second[r] = _mm256_add_pd(second[r], _mm256_mul_pd(_mm256_loadu_pd(row + 4), x1));
+  for (int k = 0; k < X; ++k)
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) first[k][r] = second[k][r] = _mm256_setzero_pd();
+  for (std::int64_t c = 0; c < width; c += 8) {
+#pragma GCC unroll 4
+    for (int k = 0; k < X; ++k) {
+      const __m256d x0 = _mm256_loadu_pd(x + k * x_stride + c);
+      const __m256d x1 = _mm256_loadu_pd(x + k * x_stride + c + 4);
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) {
+        const double* row = rows + r * stride + c;
+        first[k][r] = _mm256_add_pd(first[k][r], _mm256_mul_pd(_mm256_loadu_pd(row), x0));
+        second[k][r] = _mm256_add_pd(second[k][r], _mm256_mul_pd(_mm256_loadu_pd(row + 4), x1));
       }
     }
-    for (int r = 0; r < 4; ++r) out[i + r] = combined(first[r], second[r]);
   }
-  for (; i < count; ++i, rows += width) {
-    __m256d first = _mm256_setzero_pd(), second = _mm256_setzero_pd();
-    for (std::int64_t c = 0; c < width; c += 8) {
-      first =
-          _mm256_add_pd(first, _mm256_mul_pd(_mm256_loadu_pd(rows + c), _mm256_loadu_pd(x + c)));
-      second = _mm256_add_pd(
-          second, _mm256_mul_pd(_mm256_loadu_pd(rows + c + 4), _mm256_loadu_pd(x + c + 4)));
-    }
-    out[i] = combined(first, second);
+#pragma GCC unroll 4
+  for (int k = 0; k < X; ++k)
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) out[k * out_stride + r] = combined(first[k][r], second[k][r]);
+}
+
+void real_dots(const double* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
+               const double* x, std::int64_t x_count, std::int64_t x_stride, double* out) {
+  std::int64_t k = 0;
+  for (; k + 2 <= x_count; k += 2) {
+    const double* some = x + k * x_stride;
+    std::int64_t i = 0;
+    for (; i + 2 <= count; i += 2)
+      tile<2, 2>(rows + i * stride, stride, width, some, x_stride, out + k * count + i, count);
+    for (; i < count; ++i)
+      tile<2, 1>(rows + i * stride, stride, width, some, x_stride, out + k * count + i, count);
   }
+  for (; k < x_count; ++k) {
+    const double* one = x + k * x_stride;
+    std::int64_t i = 0;
+    for (; i + 4 <= count; i += 4)
+      tile<1, 4>(rows + i * stride, stride, width, one, x_stride, out + k * count + i, count);
+    for (; i < count; ++i)
+      tile<1, 1>(rows + i * stride, stride, width, one, x_stride, out + k * count + i, count);
+  }
+}
+
+void widen(const std::int16_t* row, std::int64_t d, double* out) {
+  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
 }
 
 void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
@@ -113,6 +137,7 @@ void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
 
 }  // namespace
 
-const VectorOpLevel kVectorAvx2 = {"avx2", digit_dots, gain16, cover16, real_dots, add_scaled};
+const VectorOpLevel kVectorAvx2 = {"avx2",    digit_dots, gain16,    cover16,
+                                   real_dots, widen,      add_scaled};
 
 }  // namespace smartx

@@ -81,30 +81,67 @@ double combined(__m512d parts) {
   return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
 }
 
-void real_dots(const double* rows, std::int64_t count, std::int64_t width, const double* x,
-               double* out) {
-  std::int64_t i = 0;
-  for (; i + 8 <= count; i += 8, rows += 8 * width) {
-    __m512d parts[8];
+/// X by R products at once, so that every value loaded is used more than once.
+template <int X, int R>
+void tile(const double* rows, std::int64_t stride, std::int64_t width, const double* x,
+          std::int64_t x_stride, double* out, std::int64_t out_stride) {
+  __m512d parts[X][R];
 #pragma GCC unroll 8
-    for (int r = 0; r < 8; ++r) parts[r] = _mm512_setzero_pd();
-    for (std::int64_t c = 0; c < width; c += 8) {
-      const __m512d value = _mm512_loadu_pd(x + c);
+  for (int k = 0; k < X; ++k)
 #pragma GCC unroll 8
-      for (int r = 0; r < 8; ++r)
-        parts[r] =
-            _mm512_add_pd(parts[r], _mm512_mul_pd(_mm512_loadu_pd(rows + r * width + c), value));
+    for (int r = 0; r < R; ++r) parts[k][r] = _mm512_setzero_pd();
+  for (std::int64_t c = 0; c < width; c += 8) {
+    __m512d value[X];
+#pragma GCC unroll 8
+    for (int k = 0; k < X; ++k) value[k] = _mm512_loadu_pd(x + k * x_stride + c);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const __m512d row = _mm512_loadu_pd(rows + r * stride + c);
+#pragma GCC unroll 8
+      for (int k = 0; k < X; ++k)
+        parts[k][r] = _mm512_add_pd(parts[k][r], _mm512_mul_pd(row, value[k]));
     }
+  }
 #pragma GCC unroll 8
-    for (int r = 0; r < 8; ++r) out[i + r] = combined(parts[r]);
+  for (int k = 0; k < X; ++k)
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) out[k * out_stride + r] = combined(parts[k][r]);
+}
+
+/// R rows by all x: the rows stay in the first-level cache.
+template <int R>
+void across(const double* rows, std::int64_t stride, std::int64_t width, const double* x,
+            std::int64_t x_count, std::int64_t x_stride, double* out, std::int64_t out_stride) {
+  std::int64_t k = 0;
+  for (; k + 4 <= x_count; k += 4, x += 4 * x_stride, out += 4 * out_stride)
+    tile<4, R>(rows, stride, width, x, x_stride, out, out_stride);
+  switch (x_count - k) {
+    case 1:
+      return tile<1, R>(rows, stride, width, x, x_stride, out, out_stride);
+    case 2:
+      return tile<2, R>(rows, stride, width, x, x_stride, out, out_stride);
+    case 3:
+      return tile<3, R>(rows, stride, width, x, x_stride, out, out_stride);
+    default:
+      return;
   }
-  for (; i < count; ++i, rows += width) {
-    __m512d parts = _mm512_setzero_pd();
-    for (std::int64_t c = 0; c < width; c += 8)
-      parts =
-          _mm512_add_pd(parts, _mm512_mul_pd(_mm512_loadu_pd(rows + c), _mm512_loadu_pd(x + c)));
-    out[i] = combined(parts);
+}
+
+void real_dots(const double* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
+               const double* x, std::int64_t x_count, std::int64_t x_stride, double* out) {
+  std::int64_t i = 0;
+  if (x_count == 1) {
+    for (; i + 8 <= count; i += 8)
+      tile<1, 8>(rows + i * stride, stride, width, x, x_stride, out + i, count);
   }
+  for (; i + 4 <= count; i += 4)
+    across<4>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, count);
+  for (; i < count; ++i)
+    across<1>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, count);
+}
+
+void widen(const std::int16_t* row, std::int64_t d, double* out) {
+  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
 }
 
 void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
@@ -113,6 +150,7 @@ void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
 
 }  // namespace
 
-const VectorOpLevel kVectorAvx512 = {"avx512", digit_dots, gain16, cover16, real_dots, add_scaled};
+const VectorOpLevel kVectorAvx512 = {"avx512",  digit_dots, gain16,    cover16,
+                                     real_dots, widen,      add_scaled};
 
 }  // namespace smartx

@@ -43,15 +43,22 @@ void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
   for (std::int64_t u = 0; u < n; ++u) best[u] = row[u] > best[u] ? row[u] : best[u];
 }
 
-void real_dots(const double* rows, std::int64_t count, std::int64_t width, const double* x,
-               double* out) {
-  for (std::int64_t i = 0; i < count; ++i, rows += width) {
-    double part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    for (std::int64_t c = 0; c < width; c += 8)
-      for (int lane = 0; lane < 8; ++lane) part[lane] += rows[c + lane] * x[c + lane];
-    out[i] =
-        ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+void real_dots(const double* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
+               const double* x, std::int64_t x_count, std::int64_t x_stride, double* out) {
+  for (std::int64_t k = 0; k < x_count; ++k, x += x_stride, out += count) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const double* row = rows + i * stride;
+      double part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+      for (std::int64_t c = 0; c < width; c += 8)
+        for (int lane = 0; lane < 8; ++lane) part[lane] += row[c + lane] * x[c + lane];
+      out[i] =
+          ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+    }
   }
+}
+
+void widen(const std::int16_t* row, std::int64_t d, double* out) {
+  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
 }
 
 void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
@@ -60,7 +67,7 @@ void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
 
 }  // namespace
 
-const VectorOpLevel kVectorGeneric = {"generic", digit_dots, gain16,
-                                      cover16,   real_dots,  add_scaled};
+const VectorOpLevel kVectorGeneric = {"generic", digit_dots, gain16,    cover16,
+                                      real_dots, widen,      add_scaled};
 
 }  // namespace smartx

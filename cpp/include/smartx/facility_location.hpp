@@ -10,6 +10,7 @@
 #include "smartx/kernel.hpp"
 #include "smartx/real.hpp"
 #include "smartx/types.hpp"
+#include "smartx/vector_ops.hpp"
 
 namespace smartx {
 
@@ -38,25 +39,16 @@ struct Kernel16Cover {
   Item size() const { return kernel.size(); }
 
   Gain gain(Item v, const Weight* best) const noexcept {
-    constexpr Offset kBlock = 32768;  // 32768 * 65535 < 2^31: a block's sum fits 32 bits
-    const Weight* row = kernel.row(v);
-    Gain total = 0;
-    for (Offset start = 0; start < kernel.size(); start += kBlock) {
-      const Offset end = std::min<Offset>(start + kBlock, kernel.size());
-      std::uint32_t block = 0;
-      for (Offset u = start; u < end; ++u) {
-        block += static_cast<std::uint32_t>(std::max(row[u], best[u]) - best[u]);
-      }
-      total += block;
-    }
-    return total;
+    return ops->gain16(kernel.row(v), best, kernel.size());
   }
   void cover(Item v, Weight* best) const noexcept {
-    const Weight* row = kernel.row(v);
-    for (Offset u = 0; u < kernel.size(); ++u) best[u] = std::max(best[u], row[u]);
+    ops->cover16(kernel.row(v), best, kernel.size());
   }
+  /// Operations of one gain, in the time of which 8 values are done.
+  Offset work() const { return kernel.size() / 8; }
 
   const DenseKernel16& kernel;
+  const VectorOpLevel* ops = &vector_ops();
 };
 
 /// A kernel of the caller, in float or double.
@@ -76,6 +68,8 @@ struct DenseCover {
     const T* row = kernel.row(v);
     for (Item u = 0; u < kernel.size(); ++u) best[u] = std::max(best[u], row[u]);
   }
+
+  Offset work() const { return kernel.size(); }
 
   DenseView<T> kernel;
 };
@@ -98,6 +92,8 @@ struct GraphCover {
     graph.each_neighbour(v, [&](Item u, W w) { best[u] = std::max(best[u], w); });
   }
 
+  Offset work() const { return graph.entries() / std::max<Item>(graph.n, 1); }
+
   GraphView<W> graph;
 };
 
@@ -114,6 +110,7 @@ class FacilityLocation {
   Gain gain(Item v) const noexcept { return cover_.gain(v, best_.data()); }
   void add(Item v) noexcept { cover_.cover(v, best_.data()); }
   Gain risen() const { return 0; }
+  Offset work() const { return cover_.work(); }
   double shown(Gain gain) const { return static_cast<double>(gain) * unit_; }
   double slack() const { return 0.0; }
 

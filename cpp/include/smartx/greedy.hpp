@@ -104,17 +104,40 @@ class Greedy {
  private:
   /// The gains of many rows at once: gains[i] is that of items[i].
   void evaluate(const std::vector<Item>& items, std::vector<Gain>& gains) {
+    constexpr Offset kTogether = 32;
     const auto count = static_cast<Offset>(items.size());
     gains.resize(items.size());
     chosen_.evaluations += count;
-    const auto one = [&](Offset i) noexcept { gains[i] = f_.gain(items[i]); };
-    if (options_.threads > 1 && count >= 64) {
-      parallel_for(count, options_.threads, cancel_, one, 16);
+    const Offset together = count < kTogether * options_.threads ? kShared : kTogether;
+    const auto some = [&](Offset i) noexcept {
+      const Offset first = i * together;
+      ask(items.data() + first, std::min(together, count - first), gains.data() + first);
+    };
+    const Offset parts = (count + together - 1) / together;
+    if (options_.threads > 1 && parts > 1 && count * work() >= kWorthThreads) {
+      parallel_for(parts, options_.threads, cancel_, some);
       return;
     }
-    for (Offset i = 0; i < count; ++i) {
-      one(i);
-      if ((i & 15) == 15) cancel_.check();
+    for (Offset i = 0; i < parts; ++i) {
+      some(i);
+      cancel_.check();
+    }
+  }
+
+  void ask(const Item* items, Offset count, Gain* gains) const noexcept {
+    if constexpr (has_gains<F>::value) {
+      f_.gains(items, static_cast<Item>(count), gains);
+    } else {
+      for (Offset i = 0; i < count; ++i) gains[i] = f_.gain(items[i]);
+    }
+  }
+
+  /// About how many operations a gain takes.
+  Offset work() const {
+    if constexpr (has_work<F>::value) {
+      return f_.work();
+    } else {
+      return 512;
     }
   }
 
@@ -169,23 +192,40 @@ class Greedy {
 
   /// Takes bounds off the heap and asks for their gains until no bound left can beat the best gain.
   /// Those asked for that did not win are left in `parked`, as bounds of this round. The winner is
-  /// the best of all rows of the heap, whatever the order of asking.
+  /// the best of all rows of the heap, whatever the order of asking, so several are asked at once:
+  /// about half as many as the round before needed, then a quarter.
   Candidate<Gain> settle(std::vector<Bound<Gain>>& heap, std::vector<Bound<Gain>>& parked) {
     const Gain risen = f_.risen();
     Candidate<Gain> best{};
     parked.clear();
+    Offset asked = 0;
     while (!heap.empty()) {
-      const Bound<Gain> top = heap.front();
-      if (best.item >= 0 && !beats(allowed(top.key, risen), top.item, best.gain, best.item)) break;
-      std::pop_heap(heap.begin(), heap.end(), loses_to<Gain>);
-      heap.pop_back();
-      const Candidate<Gain> asked{f_.gain(top.item), top.item};
-      if ((++chosen_.evaluations & 15) == 0) cancel_.check();
-      const Candidate<Gain> before = best;
-      best.challenge(asked.gain, asked.item);
-      const Candidate<Gain>& loser = best.item == asked.item ? before : asked;
-      if (loser.item >= 0) parked.push_back({loser.gain - risen, loser.item});
+      const Offset wanted = std::max(kFewest, asked_before_ / (asked == 0 ? 2 : 4));
+      together_.clear();
+      while (!heap.empty() && static_cast<Offset>(together_.size()) < wanted) {
+        const Bound<Gain> top = heap.front();
+        if (best.item >= 0 && !beats(allowed(top.key, risen), top.item, best.gain, best.item))
+          break;
+        std::pop_heap(heap.begin(), heap.end(), loses_to<Gain>);
+        heap.pop_back();
+        together_.push_back(top.item);
+      }
+      if (together_.empty()) break;
+      evaluate(together_, fresh_);
+      asked += static_cast<Offset>(together_.size());
+      for (std::size_t i = 0; i < together_.size(); ++i) {
+        best.challenge(fresh_[i], together_[i]);
+        parked.push_back({fresh_[i] - risen, together_[i]});
+      }
     }
+    for (std::size_t i = 0; i < parked.size(); ++i) {
+      if (parked[i].item == best.item) {
+        parked[i] = parked.back();
+        parked.pop_back();
+        break;
+      }
+    }
+    asked_before_ = asked;
     return best;
   }
 
@@ -274,6 +314,14 @@ class Greedy {
   const GreedyOptions options_;
   const Cancel cancel_;
   Selection<Gain> chosen_;
+
+  static constexpr Offset kFewest = 2;  // rows asked at once
+  static constexpr Offset kShared = 4;  // of them in one part, where there are few
+  static constexpr Offset kWorthThreads = 1
+                                          << 16;  // operations (0.25 ns) that repay waking threads
+  Offset asked_before_ = 0;                       // rows that the last round asked for
+  std::vector<Item> together_;
+  std::vector<Gain> fresh_;
 };
 
 /// No set T of as many rows as were chosen has f(T) above f(S) plus this: the sum of the |S|

@@ -20,9 +20,12 @@ struct VectorOpLevel {
   std::int64_t (*gain16)(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n);
   /// best[u] becomes max(best[u], row[u]).
   void (*cover16)(const std::uint16_t* row, std::uint16_t* best, std::int64_t n);
-  /// out[i] = (row i) . x for `count` rows of `width` values, a multiple of 8, one after another.
-  void (*real_dots)(const double* rows, std::int64_t count, std::int64_t width, const double* x,
-                    double* out);
+  /// out[k * count + i] = (x k) . (row i), over their first `width` values, a multiple of 8, for
+  /// `count` rows that start `stride` values apart and `x_count` x that start `x_stride` apart.
+  void (*real_dots)(const double* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
+                    const double* x, std::int64_t x_count, std::int64_t x_stride, double* out);
+  /// out[c] = row[c].
+  void (*widen)(const std::int16_t* row, std::int64_t d, double* out);
   /// y[c] += scale * x[c], the product rounded first.
   void (*add_scaled)(double scale, const double* x, std::int64_t count, double* y);
 };

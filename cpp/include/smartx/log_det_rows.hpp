@@ -1,0 +1,78 @@
+// Log-determinant over Q12 rows, without any kernel (log_det.hpp has the one over kernels).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "smartx/fixed_point.hpp"
+#include "smartx/real.hpp"
+#include "smartx/types.hpp"
+
+namespace smartx {
+
+/// Over Q12 rows x = q / kScale: the variance of x given S is ridge * (1 + form(x)),
+/// form(x) = q^T A^-1 q, A = ridge * kScale^2 * I + sum of q q^T over S.
+/// A new row subtracts one square from every form: form_j -= (q_j . v)^2, v = A^-1 q / sqrt(1 +
+/// form). A form is brought up to date only when it is asked for, by the v it has not seen yet.
+/// After d additions ("an epoch") A is factored anew from exact integers and forms start
+/// again from it, so a form is a function of (S in order, row) alone, errors do not build up, and
+/// memory is O(n + d^2).
+class RowsLogDet {
+ public:
+  using Gain = double;  // form
+
+  RowsLogDet(RowsView rows, double ridge);
+
+  Item size() const { return rows_.n; }
+  Gain gain(Item v) const noexcept;
+  /// Many gains at once; the same bits, in less time.
+  void gains(const Item* items, Item count, Gain* out) const noexcept;
+  void add(Item v);
+  /// Inside an epoch a form never rises; see begin_epoch.
+  Gain risen() const { return risen_; }
+  double shown(Gain form) const { return natural_log(ridge_ * (1.0 + form)); }
+  /// No gain is ever below log(ridge).
+  double slack() const;
+  /// Some 60 directions of d products, 4 of them in the time of an operation.
+  Offset work() const { return width_ * 16; }
+
+ private:
+  struct Note {
+    double form = 0.0;
+    Item epoch = -1;
+    Item seen = 0;  // directions of this epoch that form accounts for
+  };
+
+  Item pending() const { return static_cast<Item>(epoch_rows_.size()); }
+  /// Where rows 8 b .. 8 b + 7 of W begin: each has 8 (b + 1) values.
+  static Offset block_start(Offset b) { return 32 * b * (b + 1); }
+
+  bool is_fresh(Item v) const { return notes_[v].epoch == epoch_ && notes_[v].seen == pending(); }
+  /// Brings the forms of up to kGroup items up to date: those of an earlier epoch first, then the
+  /// one that has seen least.
+  void update(const Item* items, Item count) const noexcept;
+  void widen(Item v, double* out) const noexcept;
+  /// y_k = W q_k of up to kGroup widened rows.
+  void base_products(const double* rows, Item count, double* y) const noexcept;
+  /// Starts the notes of up to kGroup items anew.
+  void base_forms(const Item* items, Item count, const double* rows, double* y) const noexcept;
+  void base_solve(const double* row, double* solved) const;
+  void add_to_gram();
+  void begin_epoch();
+
+  static constexpr Item kGroup = 8, kTogether = 32;
+
+  RowsView rows_;
+  double ridge_, diagonal_;
+  Offset width_;  // d, up to a multiple of 8: what is beyond d is zero
+  Item epoch_length_;
+  mutable std::vector<Note> notes_;  // (n,)
+  Item epoch_ = 0, chosen_ = 0;
+  double risen_ = 0.0;
+  std::vector<Item> epoch_rows_;    // rows added in this epoch
+  std::vector<double> directions_;  // their v, width_ values each
+  std::vector<std::int64_t> gram_;  // (d, d) sum of q q^T before this epoch, lower triangle
+  std::vector<double> factor_;      // W, W A W^T = I at the start of the epoch, lower triangle
+};
+
+}  // namespace smartx
