@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ingest_files import Notes, dropped, real_corpus, table_of, write_rows
 from smartx.corpus import ingest, open_corpus
 from smartx.corpus.duplicates import repeats
+from smartx.errors import InputError
 
 USER, BOT = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
 
@@ -84,6 +85,12 @@ def test_duplicates_are_kept_unless_asked_and_said(tmp_path):
     assert fewer.num_rows == 1
     assert fewer.digest != corpus.digest
     assert any(f"duplicate: {path}:2 (of a.jsonl:1)" in note for note in progress.notes)
+
+
+def test_another_word_for_duplicates_is_refused(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", [{"prompt": "p", "response": "r"}])
+    with pytest.raises(InputError, match="remove"):
+        ingest([path], tmp_path / "out", duplicates="remove")
 
 
 def test_prompt_and_response_are_told_apart(tmp_path):

@@ -30,7 +30,7 @@ from smartx.corpus.tables import table_file, write_table
 from smartx.corpus.tokens import Counting, token_counter
 from smartx.errors import CorpusError, InputError, plain
 from smartx.progress import Progress, Silent, step
-from smartx.store import FileEntry, Stage, file_digest, key_of
+from smartx.store import FileEntry, Stage, file_digest, key_of, storing
 
 _MANY_TASKS = 5_000  # a guessed task column with more values than this is pointed out
 # Parameters that leave texts, groups and order as they are.
@@ -62,13 +62,18 @@ def ingest(
     """
     if task_name is not None and columns.task is not None:
         raise InputError("a task name and a task column exclude each other", fix="pass one of them")
+    if duplicates not in ("keep", "drop"):
+        raise InputError(f"duplicates cannot be {duplicates!r}", fix='pass "keep" or "drop"')
     counter = token_counter(tokenizer)
     files = find_sources(sources, progress.note)
     digests = {file.name: _digest(file) for file in files}
     options = Options(columns, keep_empty_responses, task_name, other_columns)
-    parameters: dict[str, Any] = {**asdict(options), "duplicates": duplicates}
-    parameters["tokens"] = counter.parameters()
-    parameters["order"] = [[file.name, file.default_name] for file in files]
+    parameters = {
+        **asdict(options),
+        "duplicates": duplicates,
+        "tokens": counter.parameters(),
+        "order": [[file.name, file.default_name] for file in files],
+    }
     key = key_of(STAGE, SCHEMA, parameters, digests)
     texts = {name: value for name, value in parameters.items() if name not in _BESIDES_TEXT}
     stage = Stage(STAGE, Path(folder))
@@ -76,34 +81,42 @@ def ingest(
         progress.note(f"the corpus in {folder} is up to date and is used again")
         return open_corpus(stage.folder)
     stage.begin()
-    arrivals = Arrivals(stage.folder, rows_per_file=ROWS_PER_FILE)
+    with storing(stage.folder):
+        facts, entries = _make(
+            stage.folder, files, options, duplicates == "drop", Counting(counter), progress
+        )
+    facts["digest"] = key_of(STAGE, SCHEMA, texts, digests)
+    facts["sources"] = [{**fact, "sha256": digests[fact["name"]]} for fact in facts["sources"]]
+    stage.finish(
+        key=key, schema=SCHEMA, parameters=parameters, inputs=digests, files=entries, facts=facts
+    )
+    return open_corpus(stage.folder)
+
+
+def _make(
+    folder: Path,
+    files: list[SourceFile],
+    options: Options,
+    drop_repeats: bool,
+    counting: Counting,
+    progress: Progress,
+) -> tuple[dict[str, Any], list[FileEntry]]:
+    """Write the files of the corpus. Returns what the manifest says, and the files."""
+    arrivals = Arrivals(folder, rows_per_file=ROWS_PER_FILE)
     try:
-        with table_file(stage.folder / DROPPED_FILE, DROPPED) as writer:
+        with table_file(folder / DROPPED_FILE, DROPPED) as writer:
             reading = Reading(options, arrivals, DropLedger(writer), progress)
             _read(reading, files)
-            order = arrivals.order(drop_repeats=duplicates == "drop")
+            order = arrivals.order(drop_repeats=drop_repeats)
             _account_for_repeats(reading, order, files)
-        counting = Counting(counter)
-        entries = _write_rows(arrivals, order, stage.folder, counting, progress)
+        entries = _write_rows(arrivals, order, folder, counting, progress)
     finally:
         arrivals.close()
     dropped = sum(reading.ledger.reasons.values())
-    entries.append(_write_groups(order, stage.folder))
-    entries.append(FileEntry.of(stage.folder / DROPPED_FILE, dropped))
-    stage.finish(
-        key=key,
-        schema=SCHEMA,
-        parameters=parameters,
-        inputs=digests,
-        files=entries,
-        facts={
-            "digest": key_of(STAGE, SCHEMA, texts, digests),
-            "tokens": counting.facts(),
-            **_facts(reading, order, digests),
-        },
-    )
+    entries.append(_write_groups(order, folder))
+    entries.append(FileEntry.of(folder / DROPPED_FILE, dropped))
     _report(reading, order, progress)
-    return open_corpus(stage.folder)
+    return {**_facts(reading, order), "tokens": counting.facts()}, entries
 
 
 def _digest(file: SourceFile) -> str:
@@ -114,7 +127,7 @@ def _digest(file: SourceFile) -> str:
         raise CorpusError(file.path, 0, fault, fix="check its permissions, and the disk") from None
 
 
-def _facts(reading: Reading, order: Order, digests: dict[str, str]) -> dict[str, Any]:
+def _facts(reading: Reading, order: Order) -> dict[str, Any]:
     """What the manifest says about the corpus."""
     rows = {
         "read": reading.position,
@@ -127,7 +140,7 @@ def _facts(reading: Reading, order: Order, digests: dict[str, str]) -> dict[str,
         "num_groups": len(order.names),
         "rows": rows,
         "extra": {"columns": reading.extra.facts(), "turns": reading.turns.facts()},
-        "sources": [{**fact, "sha256": digests[fact["name"]]} for fact in reading.facts],
+        "sources": reading.facts,
     }
 
 
