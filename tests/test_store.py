@@ -2,19 +2,25 @@
 right.
 """
 
+import errno
 import json
+import os
 
 import pytest
 
 from smartx.errors import StoreError
 from smartx.store import (
     FileEntry,
+    Sidecar,
     Stage,
     canonical_json,
     commit_bytes,
     committing,
     file_digest,
+    is_sealed,
     key_of,
+    sealed,
+    storing,
     sweep,
 )
 
@@ -40,6 +46,36 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write_half()
     assert (tmp_path / "a.txt").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EFBIG])
+def test_what_a_disk_refuses_is_one_error_with_place_fault_and_fix(tmp_path, number):
+    commit_bytes(tmp_path / "a.txt", b"old")
+
+    def write():
+        with committing(tmp_path / "a.txt") as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(StoreError) as caught:
+        write()
+    assert caught.value.place == str(tmp_path / "a.txt")
+    assert os.strerror(number) in caught.value.fault
+    assert caught.value.fix
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_error_about_another_file_keeps_its_own_name(tmp_path):
+    with pytest.raises(PermissionError), storing(tmp_path / "work"):
+        raise PermissionError(errno.EACCES, "no", str(tmp_path / "source.jsonl"))
+    with pytest.raises(StoreError), storing(tmp_path / "work"):
+        raise PermissionError(errno.EACCES, "no", str(tmp_path / "work" / "a" / "b"))
+
+
+def test_a_file_where_a_folder_is_needed_is_one_clear_error(tmp_path):
+    (tmp_path / "work").write_text("mine")
+    with pytest.raises(StoreError, match="a file stands where a folder is needed"):
+        commit_bytes(tmp_path / "work" / "a.txt", b"x")
 
 
 def test_the_temporary_name_keeps_the_ending(tmp_path):
@@ -70,6 +106,79 @@ def test_a_stage_with_a_missing_or_cut_file_is_not_done(tmp_path):
     assert not stage.is_done("k")
     (tmp_path / "rows.bin").unlink()
     assert not stage.is_done("k")
+
+
+def test_a_stage_with_a_flipped_bit_looks_done_and_is_not_reused(tmp_path):
+    stage = finished_stage(tmp_path)
+    assert stage.reuse("k")
+    (tmp_path / "rows.bin").write_bytes(b"abd")
+    assert stage.is_done("k")
+    assert not stage.reuse("k")
+    assert not stage.is_whole()
+
+
+def test_a_file_is_hashed_once_a_process_until_it_changes(tmp_path, monkeypatch):
+    stage, hashed = finished_stage(tmp_path), []
+    monkeypatch.setattr("smartx.store.file_digest", lambda p: hashed.append(p) or file_digest(p))
+    for _ in range(3):
+        assert stage.reuse("k")
+    assert len(hashed) <= 1
+    os.utime(tmp_path / "rows.bin", ns=(1, 1))
+    assert stage.reuse("k")
+    assert len(hashed) <= 2
+
+
+def test_reuse_deletes_what_a_kill_after_the_manifest_left(tmp_path):
+    stage = finished_stage(tmp_path)
+    (tmp_path / "rows.bin.json").write_text("{}")
+    (tmp_path / ".rows.tmp.0123.bin").write_text("half")
+    assert not stage.reuse("other")
+    assert len(list(tmp_path.iterdir())) == 4
+    assert stage.reuse("k")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "rows.bin"]
+
+
+def test_a_part_counts_only_with_its_key_and_its_bytes(tmp_path):
+    sidecar = Sidecar(tmp_path / "part.bin", "k")
+    entry = sidecar.commit(3, lambda path: path.write_bytes(b"abc"))
+    assert sidecar.whole_part() == entry == FileEntry.of(tmp_path / "part.bin", 3)
+    assert Sidecar(tmp_path / "part.bin", "other").whole_part() is None
+    for content in (b"ab", b"abd"):
+        (tmp_path / "part.bin").write_bytes(content)
+        assert sidecar.whole_part() is None
+    (tmp_path / "part.bin").write_bytes(b"abc")
+    assert sidecar.whole_part() == entry
+    sidecar.path.write_bytes(b"{")
+    assert sidecar.whole_part() is None
+
+
+def test_the_parts_of_a_damaged_stage_are_vouched_for_and_judged_one_by_one(tmp_path):
+    stage = Stage("ranking", tmp_path)
+    stage.begin()
+    entries = [
+        Sidecar(tmp_path / f"{i}.bin", "p").commit(1, lambda path: path.write_bytes(b"x"))
+        for i in range(3)
+    ]
+    stage.finish(key="k", schema=1, parameters={}, inputs={}, files=entries, facts={})
+    assert not list(tmp_path.glob("*.json.json"))
+    (tmp_path / "1.bin").write_bytes(b"y")
+    stage.keep_parts("other", lambda _: "p")
+    assert not Sidecar(tmp_path / "0.bin", "p").path.exists()
+    stage.keep_parts("k", lambda _: "p")
+    kept = [Sidecar(tmp_path / f"{i}.bin", "p").whole_part() for i in range(3)]
+    assert kept == [entries[0], None, entries[2]]
+
+
+def test_a_changed_manifest_breaks_its_seal(tmp_path):
+    stage = finished_stage(tmp_path)
+    content = stage.manifest()
+    assert is_sealed(content)
+    for changed in ({**content, "rows": 4}, {**content, "more": 1}, {"stage": "corpus"}):
+        assert not is_sealed(changed)
+        stage.manifest_path.write_bytes(canonical_json(changed))
+        with pytest.raises(StoreError, match="not what was written"):
+            stage.manifest()
+    assert is_sealed(sealed({"stage": "corpus"}))
 
 
 def test_a_stage_that_began_again_is_not_done(tmp_path):

@@ -1,0 +1,233 @@
+"""What a run will take is said beforehand, and what cannot fit is refused with the numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import smartx
+from small import flan_like
+from smartx import planning
+from smartx.cli import app
+from smartx.config import RunConfig, size_in_bytes
+from smartx.engine import (
+    DENSE_BYTES,
+    FacilityLocation,
+    GraphCut,
+    LogDet,
+    engine_of,
+    kernel_bytes,
+    measured_speed,
+    rank_groups,
+    ranking_bytes,
+    ranking_seconds,
+)
+from smartx.errors import ConfigError, StoreError
+from smartx.planning import Limits, Vectors, plan_of
+from smartx.progress import size
+from smartx.rankers import RANKERS, SubmodularRanker
+
+FUNCTIONS = [FacilityLocation(), GraphCut(), LogDet()]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return flan_like(tmp_path_factory.mktemp("plan"))
+
+
+def planned(corpus, ranker=None, *, memory=8 << 30, rows=20, d=64, done=False, tmp="/tmp"):
+    return plan_of(
+        corpus,
+        ranker or RANKERS["facility-location"],
+        Vectors(d, 1.0, encoder=False, done=done),
+        Limits(1, memory, corpus.folder.parent, corpus.folder.parent / "mix", rows),
+        ranked=False,
+        measure=False,
+    )
+
+
+def test_the_plan_counts_what_the_corpus_holds(corpus):
+    plan = planned(corpus)
+    groups = corpus.groups
+    assert (plan.rows, plan.groups, plan.tasks) == (61, len(groups), 4)
+    assert sum(c.rows for c in plan.classes) == plan.rows
+    assert sum(c.groups for c in plan.classes) == plan.groups
+    assert plan.largest[0] == ("boolq", "zs_opt", 30)
+    assert [stage.name for stage in plan.stages] == ["embed", "rank", "mix"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: type(f).__name__)
+def test_the_engine_of_a_plan_is_the_engine_that_runs(function):
+    rows = smartx.quantize(np.random.default_rng(0).normal(size=(70, 8)))
+    for limit in (kernel_bytes(70), kernel_bytes(70) - 1):
+        chosen = smartx.maximize(function, rows, 5, memory_bytes=limit)
+        assert chosen.engine == engine_of(70, function, limit)
+
+
+def test_a_size_class_ends_where_the_engine_changes(corpus):
+    plan = planned(corpus, SubmodularRanker(FacilityLocation(), dense_bytes=kernel_bytes(9)))
+    assert {c.engine for c in plan.classes} == {"dense-u16", "graph"}
+    for c in plan.classes:
+        assert (c.largest <= 9) == (c.engine == "dense-u16")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: type(f).__name__)
+def test_estimates_grow_with_rows_and_dimensions(function):
+    sizes = np.array([1, 10, 100, 1_000, 10_000, 30_000])
+    seconds = ranking_seconds(sizes, 384, function)
+    assert (np.diff(seconds) > 0).all()
+    assert (ranking_seconds(sizes, 1_024, function)[3:] > seconds[3:]).all()
+    held = [ranking_bytes(n, 384, function) for n in sizes.tolist()]
+    assert held == sorted(held)
+
+
+def test_what_ranking_holds_is_within_what_was_said():
+    """Memory that one group really took, in a process of its own, against the estimate."""
+    import subprocess
+    import sys
+
+    code = (
+        "import re, numpy as np, smartx; from smartx.engine import *;"
+        "rows = smartx.quantize(np.random.default_rng(0).normal(size=(12_000, 64)));"
+        "status = lambda: open('/proc/self/status').read();"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', status())[1]) << 10;"
+        "before = peak();"
+        "rank_groups(rows, np.array([12_000]), FacilityLocation(), threads=1);"
+        "print(peak() - before, ranking_bytes(12_000, 64, FacilityLocation()))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    took, said = map(int, printed.split())
+    assert 0.7 * said < took <= said + (16 << 20)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: type(f).__name__)
+def test_measuring_takes_seconds_and_tells_a_speed(function):
+    speed = measured_speed(32, function, 1)
+    assert speed.products > 1e6
+    assert speed.greedy > 0
+
+
+def test_too_little_memory_is_refused_with_both_numbers_and_a_way_out(corpus):
+    plan = planned(corpus, memory=100 << 20)
+    with pytest.raises(ConfigError) as caught:
+        plan.check()
+    assert size(100 << 20) in caught.value.fault
+    assert "--memory" in caught.value.fix
+    planned(corpus, memory=1 << 30).check()
+
+
+def test_a_kernel_beyond_the_memory_is_refused_and_not_swapped_for_a_graph(corpus):
+    wide = dataclasses.replace(
+        corpus, groups=dataclasses.replace(corpus.groups, rows=corpus.groups.rows * 1_000)
+    )
+    plan = planned(wide, memory=1 << 30)
+    assert {c.engine for c in plan.classes} == {"dense-u16"}
+    with pytest.raises(ConfigError, match="rank needs") as caught:
+        plan.check()
+    assert "--dense-limit" in caught.value.fix
+
+
+def test_too_little_disk_is_refused_with_both_numbers(corpus, monkeypatch):
+    plan = planned(corpus)
+    free = shutil.disk_usage(corpus.folder)._replace(free=1000)
+    monkeypatch.setattr(planning.shutil, "disk_usage", lambda _: free)
+    with pytest.raises(StoreError) as caught:
+        plan.check()
+    assert "1000 B are free" in caught.value.fault
+
+
+def test_vectors_that_are_there_cost_nothing(corpus):
+    done = planned(corpus, done=True).stages[0]
+    assert (done.seconds, done.disk, done.done) == (0.0, 0, True)
+    assert planned(corpus).stages[0].disk == 2 * 64 * 61
+
+
+def fields(small, folder):
+    return {
+        "sources": [str(small.file)],
+        "vectors": small.vectors,
+        "run_dir": folder / "work",
+        "out": folder / "mix",
+        "rows": 120,
+        "threads": 1,
+    }
+
+
+def test_plan_ingests_first_and_leaves_the_rest_to_run(small_corpus, tmp_path):
+    plan = smartx.plan(fields(small_corpus, tmp_path))
+    assert plan.rows == small_corpus.kept
+    assert plan.dimensions == 16
+    assert (tmp_path / "work" / "corpus").is_dir()
+    assert not (tmp_path / "work" / "embeddings").exists()
+    smartx.run(fields(small_corpus, tmp_path))
+    after = smartx.plan(fields(small_corpus, tmp_path))
+    assert {stage.name: stage.done for stage in after.stages} == {
+        "embed": True, "rank": True, "mix": False,
+    }  # fmt: skip
+
+
+def test_run_refuses_before_the_costly_stages(small_corpus, tmp_path):
+    with pytest.raises(ConfigError, match="may be used"):
+        smartx.run({**fields(small_corpus, tmp_path), "memory": "64M"})
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == [
+        ".lock", "corpus", "run.json",
+    ]  # fmt: skip
+
+
+def test_memory_does_not_change_the_ranking_and_the_dense_limit_does(small_corpus, tmp_path):
+    keys = {}
+    for name, more in {"a": {}, "b": {"memory": "512M"}, "c": {"dense_limit": "1K"}}.items():
+        smartx.run({**fields(small_corpus, tmp_path / name), **more})
+        (ranking,) = smartx.open_run(tmp_path / name / "work").rankings()
+        keys[name] = ranking.folder.name, ranking.digest, ranking.manifest["parameters"]
+    assert keys["a"] == keys["b"]
+    assert keys["a"][0] != keys["c"][0]
+    assert keys["c"][2]["dense_bytes"] == 1024
+    assert keys["a"][2]["dense_bytes"] == DENSE_BYTES == RunConfig().dense_limit
+
+
+def test_small_batches_of_work_change_nothing(monkeypatch):
+    rows = smartx.quantize(np.random.default_rng(1).normal(size=(300, 12)))
+    sizes = np.array([100, 1, 0, 150, 49])
+    for function in FUNCTIONS:
+        whole = rank_groups(rows, sizes, function, threads=1)
+        monkeypatch.setattr("smartx.engine.rank._BATCH_SECONDS", 1e-9)
+        cut = rank_groups(rows, sizes, function, threads=1)
+        monkeypatch.undo()
+        assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("8G", 8 << 30), ("512M", 512 << 20), ("1.5GiB", 3 << 29), ("70000", 70_000), (5, 5)],
+)
+def test_sizes_are_read_with_their_units(text, number):
+    assert size_in_bytes(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "lots", "8X", "-1G", "1e9"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ConfigError, match="8G"):
+        smartx.config.config_from({"memory": text})
+
+
+def test_the_command_shows_groups_engines_and_stages(small_corpus, tmp_path):
+    arguments = [
+        "plan", small_corpus.file, "--vectors", small_corpus.vectors, "--rows", 10,
+        "--out", tmp_path / "mix",
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    for word in ("398 rows, 7 tasks", "dense-u16", "task-0 zs_opt", "embed", "rank", "mix"):
+        assert word in done.output
+    refused = CliRunner().invoke(app, [str(a) for a in [*arguments, "--memory", "10M"]])
+    assert refused.exit_code == 2
+    assert "--memory" in refused.output
+    assert json.loads((tmp_path / "mix.run" / "corpus" / "manifest.json").read_bytes())
