@@ -81,6 +81,31 @@ class TestEveryRanker:
         assert RANKERS[ranker.name] == ranker
 
 
+def test_what_the_manifest_says_does_not_depend_on_how_rows_were_cut_into_files(
+    corpus, vectors, tmp_path, request
+):
+    ranker = RANKERS["facility-location"]
+    whole = rank_corpus(corpus, vectors, ranker, tmp_path / "whole", threads=1)
+    request.getfixturevalue("small_files")
+    cut = rank_corpus(corpus, vectors, ranker, tmp_path / "cut", threads=1)
+    assert len(cut.manifest["files"]) > len(whole.manifest["files"])
+    assert cut.digest == whole.digest
+    assert cut.manifest["curve"] == whole.manifest["curve"]
+    gains = table_of(whole)["gain"].to_numpy()
+    assert whole.manifest["curve"][-1] == pytest.approx(gains.sum())
+    assert whole.manifest["curve"][0] == 0
+
+
+def test_memory_cuts_bundles_and_changes_nothing(corpus, vectors, tmp_path, monkeypatch):
+    ranker, read = RANKERS["facility-location"], []
+    whole = rank_corpus(corpus, vectors, ranker, tmp_path / "a", threads=1)
+    monkeypatch.setattr(Vectors, "rows", lambda self, a, b: read.append(b - a) or self.table[a:b])
+    tight = rank_corpus(corpus, vectors, ranker, tmp_path / "b", threads=1, memory=4 * 4 * 8 * 10)
+    assert max(read) <= max(10, int(corpus.groups.rows.max()))
+    assert len(read) > 3
+    assert tight.manifest == whole.manifest
+
+
 def test_a_group_is_ranked_as_the_engine_ranks_it_alone(corpus, vectors, tmp_path):
     ranked = rank_corpus(corpus, vectors, RANKERS["facility-location"], tmp_path, threads=1)
     for start, rows in zip(corpus.groups.start.tolist(), corpus.groups.rows.tolist(), strict=True):
