@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ground_sets import clustered
-from smartx import _core  # noqa: TID251  (how many candidates an epoch has is not public)
+from smartx import _core
 from smartx.engine import SCALE, GraphCut, maximize, quantize
 
 PENALTIES = [0.0, 0.25, 0.4, 0.5, 1.0, 5.0, 1e-9, 1e9]

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import q12_reference as reference
-from smartx import _core  # noqa: TID251  (the levels are not public)
+from smartx import _core
 
 LEVELS = _core.simd_levels()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import q12_reference as reference
-from smartx import _core  # noqa: TID251  (the levels are not public)
+from smartx import _core
 
 LEVELS = _core.simd_levels()
 

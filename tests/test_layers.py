@@ -13,9 +13,9 @@ PACKAGE = Path(smartx.__file__).parent
 # From the ground up: a file imports only from rooms above its own in this list (or from its own
 # room).
 ROOMS = [
-    "errors", "progress", "draws", "config", "store", "lock", "engine", "corpus", "embed", "weights",
-    "rankers",
-    "budget", "mixture", "report", "planning", "verify", "pipeline", "doctor", "demo", "display", "flags", "cli",
+    "errors", "progress", "draws", "config", "store", "lock",
+    "engine", "corpus", "embed", "weights", "rankers", "budget", "mixture", "report",
+    "planning", "verify", "pipeline", "doctor", "demo", "display", "flags", "cli",
 ]  # fmt: skip
 
 
