@@ -174,6 +174,7 @@ def test_a_budget_above_what_the_chosen_tasks_hold_says_by_how_much(small_corpus
         smartx.run(config(small_corpus, tmp_path, rows=399))
     assert (caught.value.asked, caught.value.available) == (399, 398)
     assert not (tmp_path / "mix").exists()
+    assert not (tmp_path / "work" / "embeddings").exists()  # it is said before the costly steps
 
 
 def test_a_foreign_folder_is_refused_before_any_work(small_corpus, tmp_path):

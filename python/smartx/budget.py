@@ -54,8 +54,7 @@ def allot(
     means: (M, d) float64, mean vector of each task, or None where the law needs none.
     Raises BudgetError if the corpus, or the tasks that the law chose, hold fewer than `total` rows.
     """
-    total = _whole_number("rows", total)
-    _check_room(groups.rows, total, "groups of the corpus", "lower rows")
+    total = check_total(groups, total)
     if law.unit == "group":
         return _allot_to_groups(groups, law, total, seed)
     tasks = groups.tasks()
@@ -82,6 +81,13 @@ def allot(
         asked=_scatter(shares.order, asked, len(tasks.rows)),
         gains=_gains(shares, len(tasks.rows)),
     )
+
+
+def check_total(groups: Groups, total: int) -> int:
+    """The total as a whole number. Raises BudgetError if the corpus holds fewer rows."""
+    total = _whole_number("rows", total)
+    _check_room(groups.rows, total, "groups of the corpus", "lower rows")
+    return total
 
 
 def group_budgets(

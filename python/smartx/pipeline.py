@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from smartx import __version__
-from smartx.budget import allot
+from smartx.budget import allot, check_total
 from smartx.config import RunConfig, config_from
 from smartx.corpus import Columns, Corpus, ingest, open_corpus
 from smartx.embed import (
@@ -82,6 +82,7 @@ def run(
     check_out(_required(config, "out"))
     with working_in(config.work_folder, progress):
         corpus = ingest_step(config, progress)
+        check_total(corpus.groups, _required(config, "rows"))  # before hours go into vectors
         worth = corpus.num_rows >= WORTH_TIMING
         planned = _planned(config, corpus, progress, encoder=worth, speed=False)
         progress.note(planned.line())
