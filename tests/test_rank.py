@@ -74,7 +74,7 @@ def test_a_group_whose_kernel_does_not_fit_is_ordered_over_its_graph() -> None:
     dense, _ = rank_groups(ROWS, SIZES, FacilityLocation())
     start, stop = 3, 43
     large = maximize(FacilityLocation(), ROWS[start:stop], 40, memory_bytes=limit)
-    assert large.engine == "graph"
+    assert large.engine == "graph+dense-head"
     assert order[start:stop].tolist() == large.items.tolist()
     assert gains[start:stop].tobytes() == large.gains.tobytes()
     outside = np.r_[0:start, stop : len(ROWS)]

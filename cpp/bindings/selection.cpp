@@ -4,6 +4,7 @@
 
 #include "arrays.hpp"
 #include "module.hpp"
+#include "smartx/dense_head.hpp"
 #include "smartx/select.hpp"
 
 namespace smartx {
@@ -81,6 +82,51 @@ py::tuple maximize_graph(const py::array& indptr, const py::array& indices,
   return maximize_edges<double>(indptr, indices, weights, request);
 }
 
+/// Throws unless the three arrays are a graph: what the core would read outside of otherwise.
+GraphView<std::int32_t> checked_graph(const py::array& indptr, const py::array& indices,
+                                      const py::array& weights) {
+  const auto starts = vector_view<Offset>(indptr, "indptr");
+  const auto columns = vector_view<Item>(indices, "indices");
+  const auto values = vector_view<std::int32_t>(weights, "weights");
+  if (starts.size < 1 || columns.size != values.size)
+    throw std::invalid_argument("indptr, indices and weights do not fit each other");
+  const GraphView<std::int32_t> graph{checked_size(starts.size - 1, "indptr"), starts.data,
+                                      columns.data, values.data};
+  const std::string fault = graph_fault(graph, columns.size);
+  if (!fault.empty()) throw std::invalid_argument(fault);
+  return graph;
+}
+
+py::tuple maximize_head(const py::array& rows, const py::array& indptr, const py::array& indices,
+                        const py::array& weights, Offset candidates, Offset head, Offset budget,
+                        Optimizer optimizer, int threads) {
+  const RowsView view = rows_view(rows);
+  const auto graph = checked_graph(indptr, indices, weights);
+  const Request request = request_of(ObjectiveKind::kFacilityLocation, 0.0, budget, view.n,
+                                     optimizer, 0, 0.5, threads, false);
+  if (graph.n != view.n || candidates > view.n || head > candidates || head < 0)
+    throw std::invalid_argument("rows, graph, candidates and head do not fit each other");
+  return to_python(without_gil([&](const Cancel& cancel) {
+                     return maximize_with_head(view, graph, static_cast<Item>(candidates),
+                                               static_cast<Item>(head), request, cancel);
+                   }),
+                   false);
+}
+
+py::tuple worth_of(const py::array& rows, const py::array& items, int threads) {
+  const RowsView view = rows_view(rows);
+  const auto chosen = vector_view<Item>(items, "items");
+  std::vector<char> seen(static_cast<std::size_t>(view.n), 0);
+  for (const Item item : chosen) {
+    if (item < 0 || item >= view.n || seen[item])
+      throw std::out_of_range("items are not rows without repeats");
+    seen[item] = 1;
+  }
+  const DenseWorth worth =
+      without_gil([&](const Cancel& cancel) { return dense_worth(view, chosen, threads, cancel); });
+  return py::make_tuple(worth.value, worth.gap);
+}
+
 template <class T>
 py::tuple maximize_dense(const py::array& kernel, const Request& request) {
   const auto view = matrix_view<T>(kernel, "kernel");
@@ -150,6 +196,12 @@ void bind_selection(py::module_& module) {
              py::arg("epsilon"), py::arg("threads"), py::arg("certificate"));
   module.def("rank_groups", &rank_many, py::arg("rows").noconvert(), py::arg("sizes").noconvert(),
              py::arg("kind"), py::arg("parameter"), py::arg("threads"));
+  module.def("maximize_with_head", &maximize_head, py::arg("rows").noconvert(),
+             py::arg("indptr").noconvert(), py::arg("indices").noconvert(),
+             py::arg("weights").noconvert(), py::arg("candidates"), py::arg("head"),
+             py::arg("budget"), py::arg("optimizer"), py::arg("threads"));
+  module.def("dense_worth", &worth_of, py::arg("rows").noconvert(), py::arg("items").noconvert(),
+             py::arg("threads"));
   module.def("cosine_kernel", &task_kernel, py::arg("means").noconvert(), py::arg("threads"));
 }
 

@@ -101,4 +101,16 @@ def maximize_kernel(
 def rank_groups(
     rows: _Rows, sizes: NDArray[np.int64], kind: ObjectiveKind, parameter: float, threads: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
+def maximize_with_head(
+    rows: _Rows,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    candidates: int,
+    head: int,
+    budget: int,
+    optimizer: Optimizer,
+    threads: int,
+) -> _Chosen: ...
+def dense_worth(rows: _Rows, items: NDArray[np.int32], threads: int) -> tuple[float, float]: ...
 def cosine_kernel(means: NDArray[np.float64], threads: int) -> NDArray[np.float64]: ...

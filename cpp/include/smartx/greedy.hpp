@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <numeric>
 #include <type_traits>
 #include <vector>
 
@@ -78,8 +77,13 @@ class Greedy {
   Greedy(F& f, const GreedyOptions& options, const Cancel& cancel)
       : f_(f), options_(options), cancel_(cancel) {}
 
-  /// 0 <= budget <= n.
-  Selection<Gain> run(Item budget) {
+  /// 0 <= budget <= n, less what is in S `already`: rows that are added first and not returned.
+  Selection<Gain> run(Item budget, const std::vector<Item>& already = {}) {
+    in_already_.assign(static_cast<std::size_t>(f_.size()), 0);
+    for (const Item item : already) {
+      f_.add(item);
+      in_already_[item] = 1;
+    }
     chosen_.items.reserve(budget);
     chosen_.gains.reserve(budget);
     if (budget > 0) {
@@ -142,8 +146,11 @@ class Greedy {
   }
 
   std::vector<Item> all_items() const {
-    std::vector<Item> items(static_cast<std::size_t>(f_.size()));
-    std::iota(items.begin(), items.end(), 0);
+    std::vector<Item> items;
+    items.reserve(in_already_.size());
+    for (Item item = 0; item < f_.size(); ++item) {
+      if (!in_already_[item]) items.push_back(item);
+    }
     return items;
   }
 
@@ -171,7 +178,7 @@ class Greedy {
     std::vector<Gain> gains;
     evaluate(items, gains);
     std::vector<Bound<Gain>> heap, parked;
-    for (const Item item : items) heap.push_back({gains[item], item});
+    for (std::size_t i = 0; i < items.size(); ++i) heap.push_back({gains[i], items[i]});
     std::make_heap(heap.begin(), heap.end(), loses_to<Gain>);
     for (Item round = 0; round < budget; ++round) {
       const Candidate<Gain> best = round == 0 ? pop_fresh(heap) : settle(heap, parked);
@@ -242,8 +249,8 @@ class Greedy {
     std::vector<Gain> gains, keys;  // keys[v]: bound of v where asked[v]
     std::vector<char> asked;
     if (lazily) {
-      keys.resize(remaining.size());
-      asked.assign(remaining.size(), 0);
+      keys.resize(in_already_.size());
+      asked.assign(in_already_.size(), 0);
     }
     for (Item round = 0; round < budget; ++round) {
       const std::vector<Item> items = draw(remaining, sample, round);
@@ -320,6 +327,7 @@ class Greedy {
   static constexpr Offset kWorthThreads = 1
                                           << 16;  // operations (0.25 ns) that repay waking threads
   Offset asked_before_ = 0;                       // rows that the last round asked for
+  std::vector<char> in_already_;                  // (n,)
   std::vector<Item> together_;
   std::vector<Gain> fresh_;
 };

@@ -16,6 +16,8 @@ input must give the same selection on every machine.
 GRAPH_NEIGHBOURS = 64
 """Neighbours of a row in the graph that stands in for the kernel above that."""
 
+_HEAD_SHARE = 8  # at most one row in so many is a candidate for the dense head
+_PICKED_SHARE = 5  # one candidate in so many is chosen by it
 
 _ALWAYS_THERE = 64 << 20  # less than this is not worth asking the system about
 
@@ -42,6 +44,17 @@ def kernel_fits(rows: int, memory_bytes: int) -> bool:
             fix=f"pass memory_bytes below {needed} to use a sparse graph, or free memory",
         )
     return True
+
+
+def dense_head(rows: int, memory_bytes: int) -> tuple[int, int]:
+    """(candidates, head) of facility location over rows whose kernel does not fit.
+
+    Greedy over the graph proposes so many candidates, of which greedy over the dense objective
+    chooses the first `head` rows. Their kernel takes at most half of `memory_bytes`.
+    """
+    row_bytes = 2 * (-(-rows // 32) * 32)
+    candidates = min(memory_bytes // 2 // row_bytes, rows // _HEAD_SHARE)
+    return candidates, candidates // _PICKED_SHARE
 
 
 def available_bytes() -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ from smartx import _core
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows
 from smartx.engine.graph import SimilarityGraph, knn_graph
-from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, kernel_fits
+from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, dense_head, kernel_fits
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.threads import resolve_threads, whole_number
 from smartx.errors import InputError
@@ -36,9 +36,13 @@ class Selection:
     items: (k,) int32, rows of the ground set, no repeats.
     gains: (k,) float64, marginal gain of items[i] when it was added, in the units of the function's
     definition (similarities of rows are cosines).
-    engine: which engine ran, e.g. "dense-u16", "graph", "rows", "kernel-float64".
-    evaluations: how many gains were asked for.
+    engine: which engine ran: "dense-u16", "graph", "graph+dense-head", "rows", "kernel-float64".
+    With "graph+dense-head" the first gains are those of the dense objective, the others those of
+    the graph's, which knows near rows alone.
+    evaluations: how many gains were computed anew.
     bound: no set of k rows has a larger value than this; None unless the certificate was asked for.
+    exact_value: where the engine is "graph+dense-head" and the certificate was asked for, the dense
+    objective of the chosen rows, which `bound` then belongs to; else None.
     """
 
     items: NDArray[np.int32]
@@ -46,6 +50,7 @@ class Selection:
     engine: str
     evaluations: int
     bound: float | None = None
+    exact_value: float | None = None
 
     def __post_init__(self) -> None:
         self.items.flags.writeable = self.gains.flags.writeable = False
@@ -97,10 +102,12 @@ def maximize(
     log(1 / epsilon)) random rows a round; "lazier-than-lazy" gives the same as it, faster.
     seed: of those samples; its low 64 bits count.  epsilon: above 0, below 1.
     threads: None for default_threads(). The result does not depend on it.
-    memory_bytes: facility location over rows uses a dense kernel of 2 n^2 bytes up to this size,
-    and above it an exact 64-nearest-neighbour graph, whose objective is then what is maximised.
-    certificate: also compute Selection.bound, at one more gain per remaining row. For a log-det
-    kernel it supposes that the kernel is positive semidefinite.
+    memory_bytes: facility location over rows uses a dense kernel of 2 n^2 bytes up to this size.
+    Above it, an exact 64-nearest-neighbour graph proposes candidates, dense greedy among them
+    chooses the first rows, and the objective of the graph is maximised from there on.
+    certificate: also compute Selection.bound, at one more gain per remaining row (above
+    memory_bytes: at about the time of the graph). For a log-det kernel it supposes that the kernel
+    is positive semidefinite.
     Raises InputError before any work where an argument is at fault, and during it where a log-det
     kernel turns out not to be positive definite.
     """
@@ -153,13 +160,28 @@ def _over_rows(task: _Task, rows: NDArray[np.int16], memory_bytes: int) -> Selec
         return _selection(_core.maximize_rows(rows, *task.arguments()), "rows")
     if kernel_fits(len(rows), memory_bytes):
         return _selection(_core.maximize_rows(rows, *task.arguments()), "dense-u16")
-    if task.certificate:
-        raise InputError(
-            f"the bound needs the dense kernel, which is too large for {len(rows)} rows",
-            place="certificate",
-            fix="raise memory_bytes, or pass a SimilarityGraph to bound the objective over it",
-        )
-    return _over_graph(task, knn_graph(rows, GRAPH_NEIGHBOURS, "exact", threads=task.threads))
+    graph = knn_graph(rows, GRAPH_NEIGHBOURS, "exact", threads=task.threads)
+    chosen = _with_head(task, rows, graph, memory_bytes)
+    if not task.certificate:
+        return chosen
+    value, gap = _core.dense_worth(rows, chosen.items, task.threads)
+    return replace(chosen, bound=value + gap, exact_value=value)
+
+
+def _with_head(
+    task: _Task, rows: NDArray[np.int16], graph: SimilarityGraph, memory_bytes: int
+) -> Selection:
+    """Greedy over the graph; its first rows by the dense objective, unless rows are sampled."""
+    candidates, head = dense_head(len(rows), memory_bytes)
+    if head == 0 or task.optimizer not in ("lazy", "naive"):
+        return _over_graph(replace(task, certificate=False), graph)
+    weights = graph.weights.astype(np.int32, copy=False)  # they are: the graph is of Q12 rows
+    arrays = (graph.indptr, graph.indices, weights)  # symmetric: row v is what v covers too
+    sizes = (candidates, head, task.budget)
+    chosen = _core.maximize_with_head(
+        rows, *arrays, *sizes, _OPTIMIZERS[task.optimizer], task.threads
+    )
+    return _selection(chosen, "graph+dense-head")
 
 
 def _over_graph(task: _Task, graph: SimilarityGraph) -> Selection:

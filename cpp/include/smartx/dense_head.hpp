@@ -1,0 +1,32 @@
+// Facility location over more rows than a dense kernel has room for: a sparse graph for the bulk,
+// exact similarities where a small budget decides.
+#pragma once
+
+#include <vector>
+
+#include "smartx/fixed_point.hpp"
+#include "smartx/graph.hpp"
+#include "smartx/select.hpp"
+#include "smartx/types.hpp"
+
+namespace smartx {
+
+/// One ranking in three steps. Greedy over the graph proposes its first `candidates` rows. Greedy
+/// over the dense 16-bit objective of all rows chooses the first `head` among them (a kernel of
+/// candidates x n). Greedy over the graph goes on from there. The gains of the head are those of
+/// the dense objective, the others those of the graph's. head <= candidates <= n.
+/// Row v of the graph lists what v covers. Request.certificate is not looked at.
+Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
+                          const Request& request, const Cancel& cancel);
+
+/// The dense 16-bit objective of a set, and how much better another of its size can be.
+struct DenseWorth {
+  double value = 0.0;
+  double gap = 0.0;  // certificate_gap (greedy.hpp)
+};
+
+/// Exact, without a kernel: time of n^2 d / 2 products in tiles, memory O(n (d + threads)).
+/// `items` must be rows without repeats.
+DenseWorth dense_worth(RowsView rows, Span<const Item> items, int threads, const Cancel& cancel);
+
+}  // namespace smartx

@@ -1,0 +1,193 @@
+#include "smartx/dense_head.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "blocks.hpp"
+#include "smartx/facility_location.hpp"
+#include "smartx/greedy.hpp"
+#include "smartx/vector_ops.hpp"
+#include "tiles.hpp"
+
+namespace smartx {
+
+namespace {
+
+constexpr double kUnit = 256.0 / (kScale * kScale);  // of the 16-bit kernel, as a cosine
+
+std::vector<std::int16_t> gathered(RowsView rows, const Item* items, Offset count) {
+  std::vector<std::int16_t> some(static_cast<std::size_t>(count * rows.d));
+  for (Offset i = 0; i < count; ++i)
+    std::copy_n(rows.row(items[i]), rows.d, some.data() + i * rows.d);
+  return some;
+}
+
+/// Calls body(a, b, values) for every panel a of `down` and b of `across`, values the 16-bit
+/// similarities of their rows; all b of one a on one thread.
+template <class Body>
+void for_each_16_bit_tile(const PackedRows& down, const PackedRows& across, int threads,
+                          const Cancel& cancel, const Body& body) {
+  const Item block = panels_in_cache(across);
+  const Item blocks = (across.panels() + block - 1) / block;
+  for (Item j = 0; j < blocks; ++j) {
+    const Item last = std::min((j + 1) * block, across.panels());
+    parallel_for(down.panels(), threads, cancel, [&](Offset a) noexcept {
+      Tile tile;
+      alignas(64) std::uint16_t values[64 * 64];
+      for (Item b = j * block; b < last; ++b) {
+        down.level().multiply(down.panel(static_cast<Item>(a)), across.panel(b), down.dimensions(),
+                              tile.values);
+        down.level().narrow(tile.values, values);
+        body(static_cast<Item>(a), b, values);
+      }
+    });
+  }
+}
+
+/// Dense facility location in which only some rows can be chosen, though all count.
+class DenseHead {
+ public:
+  using Gain = std::int64_t;
+
+  /// `items`: the rows that can be chosen, ascending; item v of this set function is items[v].
+  DenseHead(RowsView rows, const std::vector<Item>& items, int threads, const Cancel& cancel)
+      : size_(static_cast<Item>(items.size())),
+        stride_((Offset{rows.n} + 31) / 32 * 32),
+        best_(static_cast<std::size_t>(stride_)) {
+    const Offset bytes = size_ * stride_ * 2;
+    kernel_.reset(static_cast<std::uint16_t*>(new_block(bytes)));
+    const std::vector<std::int16_t> some = gathered(rows, items.data(), size_);
+    const PackedRows down({some.data(), size_, rows.d}, dot_level(), threads, cancel);
+    const PackedRows across(rows, dot_level(), threads, cancel);
+    const Item panel = down.level().panel;
+    std::uint16_t* const kernel = kernel_.get();
+    for_each_16_bit_tile(
+        down, across, threads, cancel, [&](Item a, Item b, const std::uint16_t* values) noexcept {
+          const Offset left = Offset{b} * panel;
+          const Offset width = std::min<Offset>(panel, rows.n - left);
+          for (Item r = 0; r < panel && a * panel + r < size_; ++r)
+            std::copy_n(values + r * panel, width, kernel + (a * panel + r) * stride_ + left);
+        });
+    for (Offset v = 0; v < size_; ++v)
+      std::fill(kernel + v * stride_ + rows.n, kernel + (v + 1) * stride_, std::uint16_t{0});
+  }
+
+  Item size() const { return size_; }
+  Gain gain(Item v) const noexcept { return vector_ops().gain16(row(v), best_.data(), stride_); }
+  void add(Item v) noexcept { vector_ops().cover16(row(v), best_.data(), stride_); }
+  Gain risen() const { return 0; }
+  double shown(Gain gain) const { return static_cast<double>(gain) * kUnit; }
+  double slack() const { return 0.0; }
+  Offset work() const { return stride_ / 8; }
+
+ private:
+  const std::uint16_t* row(Item v) const { return kernel_.get() + v * stride_; }
+
+  Item size_;
+  Offset stride_;
+  std::unique_ptr<std::uint16_t[], FreeBlock> kernel_;
+  std::vector<std::uint16_t> best_;
+};
+
+using GraphLocation = FacilityLocation<GraphCover<std::int32_t>>;
+
+void append(Chosen& all, const std::vector<Item>& items, const std::vector<std::int64_t>& gains,
+            Offset evaluations, double unit) {
+  all.items.insert(all.items.end(), items.begin(), items.end());
+  for (const std::int64_t gain : gains) all.gains.push_back(static_cast<double>(gain) * unit);
+  all.evaluations += evaluations;
+}
+
+/// best[u]: how well the items cover u, in 16 bits.
+std::vector<std::uint16_t> coverage(RowsView rows, const PackedRows& all, Span<const Item> items,
+                                    int threads, const Cancel& cancel) {
+  const Item panel = all.level().panel;
+  std::vector<std::uint16_t> best(static_cast<std::size_t>(all.panels()) * panel);
+  const std::vector<std::int16_t> some = gathered(rows, items.data, items.size);
+  const PackedRows chosen({some.data(), static_cast<Item>(items.size), rows.d}, all.level(),
+                          threads, cancel);
+  for_each_16_bit_tile(all, chosen, threads, cancel,
+                       [&](Item a, Item, const std::uint16_t* values) noexcept {
+                         for (Item r = 0; r < panel; ++r) {
+                           std::uint16_t& own = best[static_cast<std::size_t>(a) * panel + r];
+                           for (Item c = 0; c < panel; ++c)
+                             own = std::max(own, values[r * panel + c]);
+                         }
+                       });
+  return best;
+}
+
+/// What each row would add to a set that covers as `best` says, in 16-bit units.
+std::vector<std::int64_t> all_gains(const PackedRows& all, const std::vector<std::uint16_t>& best,
+                                    int threads, const Cancel& cancel) {
+  const Item panel = all.level().panel;
+  const std::size_t size = best.size();
+  std::vector<std::int64_t> sums(size * static_cast<std::size_t>(threads));
+  for_each_tile(all, threads, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
+    alignas(64) std::uint16_t values[64 * 64];
+    all.level().narrow(tile, values);
+    std::int64_t* const own = sums.data() + size * static_cast<std::size_t>(thread_index());
+    const std::uint16_t* const down = best.data() + static_cast<std::size_t>(a) * panel;
+    const std::uint16_t* const across = best.data() + static_cast<std::size_t>(b) * panel;
+    std::int32_t of_columns[64] = {};
+    for (Item r = 0; r < panel; ++r) {
+      std::int32_t of_row = 0;  // 64 * 65535 fits
+      for (Item c = 0; c < panel; ++c) {
+        const std::int32_t value = values[r * panel + c];
+        of_row += std::max(0, value - across[c]);
+        of_columns[c] += std::max(0, value - down[r]);
+      }
+      own[static_cast<Offset>(a) * panel + r] += of_row;
+    }
+    if (a == b) return;
+    for (Item c = 0; c < panel; ++c) own[static_cast<Offset>(b) * panel + c] += of_columns[c];
+  });
+  for (std::size_t i = size; i < sums.size(); ++i) sums[i % size] += sums[i];
+  sums.resize(size);
+  return sums;
+}
+
+}  // namespace
+
+Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
+                          const Request& request, const Cancel& cancel) {
+  Chosen all;
+  if (request.budget == 0) return all;
+  GraphLocation first({graph}, 1.0);
+  auto proposed = Greedy<GraphLocation>(first, request.options, cancel).run(candidates);
+  all.evaluations += proposed.evaluations;
+  std::sort(proposed.items.begin(), proposed.items.end());  // ties go to the lower row
+  {
+    DenseHead dense(rows, proposed.items, request.options.threads, cancel);
+    auto chosen =
+        Greedy<DenseHead>(dense, request.options, cancel).run(std::min(head, request.budget));
+    for (Item& item : chosen.items) item = proposed.items[item];
+    append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit);
+  }
+  if (request.budget > head) {
+    GraphLocation rest({graph}, 1.0);
+    const auto chosen =
+        Greedy<GraphLocation>(rest, request.options, cancel).run(request.budget - head, all.items);
+    append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit / 256.0);
+  }
+  return all;
+}
+
+DenseWorth dense_worth(RowsView rows, Span<const Item> items, int threads, const Cancel& cancel) {
+  if (items.size == 0) return {};
+  const PackedRows all(rows, dot_level(), threads, cancel);
+  const std::vector<std::uint16_t> best = coverage(rows, all, items, threads, cancel);
+  std::int64_t value = 0;
+  for (Item u = 0; u < rows.n; ++u) value += best[u];
+  std::vector<std::int64_t> gains = all_gains(all, best, threads, cancel);
+  gains.resize(static_cast<std::size_t>(rows.n));
+  for (const Item item : items) gains[item] = 0;
+  std::sort(gains.begin(), gains.end(), std::greater<std::int64_t>());
+  std::int64_t gap = 0;
+  for (Offset i = 0; i < items.size; ++i) gap += gains[i];
+  return {static_cast<double>(value) * kUnit, static_cast<double>(gap) * kUnit};
+}
+
+}  // namespace smartx
