@@ -32,7 +32,19 @@ Request request_of(ObjectiveKind kind, double parameter, Offset budget, Offset s
           static_cast<Item>(budget),
           {optimizer, seed, epsilon, threads},
           certificate,
-          0};
+          0,
+          {}};
+}
+
+/// Lets rows cost what `costs` says, None or (size,) float64, `total` in all.
+void set_costs(Request& request, const py::object& costs, double total, Offset size) {
+  if (costs.is_none()) return;
+  const auto values = vector_view<double>(py::cast<py::array>(costs), "costs");
+  if (values.size != size) throw std::invalid_argument("costs and rows differ in number");
+  for (const double cost : values) {
+    if (!(cost > 0.0)) throw std::invalid_argument("a cost is not above zero");
+  }
+  request.costs = {values.data, total};
 }
 
 template <class Source>
@@ -44,11 +56,13 @@ py::tuple run(const Source& source, const Request& request) {
 
 py::tuple maximize_rows(const py::array& rows, ObjectiveKind kind, double parameter, Offset budget,
                         Optimizer optimizer, std::uint64_t seed, double epsilon, int threads,
-                        bool certificate, Offset candidates) {
+                        bool certificate, Offset candidates, const py::object& costs,
+                        double total) {
   const RowsView view = rows_view(rows);
   Request request =
       request_of(kind, parameter, budget, view.n, optimizer, seed, epsilon, threads, certificate);
   request.candidates = candidates;
+  set_costs(request, costs, total, view.n);
   return run(view, request);
 }
 
@@ -69,10 +83,11 @@ py::tuple maximize_edges(const py::array& indptr, const py::array& indices,
 py::tuple maximize_graph(const py::array& indptr, const py::array& indices,
                          const py::array& weights, ObjectiveKind kind, double parameter,
                          Offset budget, Optimizer optimizer, std::uint64_t seed, double epsilon,
-                         int threads, bool certificate) {
+                         int threads, bool certificate, const py::object& costs, double total) {
   if (indptr.size() < 1) throw std::invalid_argument("indptr is empty");
-  const Request request = request_of(kind, parameter, budget, indptr.size() - 1, optimizer, seed,
-                                     epsilon, threads, certificate);
+  Request request = request_of(kind, parameter, budget, indptr.size() - 1, optimizer, seed, epsilon,
+                               threads, certificate);
+  set_costs(request, costs, total, indptr.size() - 1);
   if (py::isinstance<py::array_t<std::int32_t>>(weights)) {
     return maximize_edges<std::int32_t>(indptr, indices, weights, request);
   }
@@ -136,10 +151,11 @@ py::tuple maximize_dense(const py::array& kernel, const Request& request) {
 
 py::tuple maximize_kernel(const py::array& kernel, ObjectiveKind kind, double parameter,
                           Offset budget, Optimizer optimizer, std::uint64_t seed, double epsilon,
-                          int threads, bool certificate) {
+                          int threads, bool certificate, const py::object& costs, double total) {
   if (kernel.ndim() != 2) throw std::invalid_argument("the kernel is not two-dimensional");
-  const Request request = request_of(kind, parameter, budget, kernel.shape(0), optimizer, seed,
-                                     epsilon, threads, certificate);
+  Request request = request_of(kind, parameter, budget, kernel.shape(0), optimizer, seed, epsilon,
+                               threads, certificate);
+  set_costs(request, costs, total, kernel.shape(0));
   if (py::isinstance<py::array_t<float>>(kernel)) return maximize_dense<float>(kernel, request);
   return maximize_dense<double>(kernel, request);
 }
@@ -186,14 +202,16 @@ void bind_selection(py::module_& module) {
   module.def("maximize_rows", &maximize_rows, py::arg("rows").noconvert(), py::arg("kind"),
              py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
              py::arg("epsilon"), py::arg("threads"), py::arg("certificate"),
-             py::arg("candidates") = 0);
+             py::arg("candidates") = 0, py::arg("costs") = py::none(), py::arg("total") = 0.0);
   module.def("maximize_graph", &maximize_graph, py::arg("indptr").noconvert(),
              py::arg("indices").noconvert(), py::arg("weights").noconvert(), py::arg("kind"),
              py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
-             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"));
+             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"),
+             py::arg("costs") = py::none(), py::arg("total") = 0.0);
   module.def("maximize_kernel", &maximize_kernel, py::arg("kernel").noconvert(), py::arg("kind"),
              py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
-             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"));
+             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"),
+             py::arg("costs") = py::none(), py::arg("total") = 0.0);
   module.def("rank_groups", &rank_many, py::arg("rows").noconvert(), py::arg("sizes").noconvert(),
              py::arg("kind"), py::arg("parameter"), py::arg("threads"));
   module.def("maximize_with_head", &maximize_head, py::arg("rows").noconvert(),

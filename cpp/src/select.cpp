@@ -17,7 +17,35 @@ namespace {
 constexpr double kCosine = 1.0 / (kScale * kScale);  // one Q12 similarity unit, as a cosine
 
 template <class F>
+Chosen solve_costs(F f, const Request& request, const Cancel& cancel) {
+  Chosen best;
+  double best_value = 0.0;
+  Offset evaluations = 0;
+  for (const bool by_cost : {true, false}) {
+    F own = f;
+    CostGreedy<F> greedy(own, request.costs, by_cost, request.options, cancel);
+    auto selection = greedy.run();
+    evaluations += selection.evaluations;
+    std::vector<double> gains;
+    double value = 0.0;
+    for (const auto gain : selection.gains) {
+      gains.push_back(own.shown(gain));
+      value += gains.back();
+    }
+    if (!by_cost && value <= best_value) continue;
+    best_value = value;
+    if (request.certificate)
+      best.gap = cost_gap(own, selection.items, request.costs, request.options, cancel);
+    best.items = std::move(selection.items);
+    best.gains = std::move(gains);
+  }
+  best.evaluations = evaluations;
+  return best;
+}
+
+template <class F>
 Chosen solve(F f, const Request& request, const Cancel& cancel) {
+  if (request.costs.of != nullptr) return solve_costs(std::move(f), request, cancel);
   Greedy<F> greedy(f, request.options, cancel);
   auto selection = greedy.run(request.budget);
   Chosen chosen;
@@ -45,7 +73,7 @@ Chosen shown(Selection<double>&& selection, double unit) {
 Chosen cut_rows(RowsView rows, Request request, const Cancel& cancel) {
   const double penalty = request.objective.parameter;
   Chosen chosen;
-  if (request.options.optimizer == Optimizer::kLazy) {
+  if (request.options.optimizer == Optimizer::kLazy && request.costs.of == nullptr) {
     chosen = shown(greedy_cut(rows, penalty, request.budget, request.candidates,
                               request.options.threads, cancel),
                    kCosine);
@@ -56,7 +84,7 @@ Chosen cut_rows(RowsView rows, Request request, const Cancel& cancel) {
       plain.options.optimizer = Optimizer::kStochastic;
     chosen = solve(GraphCut<RowsCut>(RowsCut(rows), penalty, kCosine), plain, cancel);
   }
-  if (request.certificate)
+  if (request.certificate && request.costs.of == nullptr)
     chosen.gap = cut_gap(rows, penalty, chosen.items, request.options.threads, cancel) * kCosine;
   return chosen;
 }

@@ -73,6 +73,8 @@ def maximize_rows(
     threads: int,
     certificate: bool,
     candidates: int = 0,
+    costs: NDArray[np.float64] | None = None,
+    total: float = 0.0,
 ) -> _Chosen: ...
 def maximize_graph(
     indptr: NDArray[np.int64],
@@ -86,6 +88,8 @@ def maximize_graph(
     epsilon: float,
     threads: int,
     certificate: bool,
+    costs: NDArray[np.float64] | None = None,
+    total: float = 0.0,
 ) -> _Chosen: ...
 def maximize_kernel(
     kernel: NDArray[np.float32] | NDArray[np.float64],
@@ -97,6 +101,8 @@ def maximize_kernel(
     epsilon: float,
     threads: int,
     certificate: bool,
+    costs: NDArray[np.float64] | None = None,
+    total: float = 0.0,
 ) -> _Chosen: ...
 def rank_groups(
     rows: _Rows, sizes: NDArray[np.int64], kind: ObjectiveKind, parameter: float, threads: int

@@ -8,6 +8,7 @@
 #include "smartx/fixed_point.hpp"
 #include "smartx/graph.hpp"
 #include "smartx/greedy.hpp"
+#include "smartx/greedy_costs.hpp"
 #include "smartx/types.hpp"
 
 namespace smartx {
@@ -25,6 +26,10 @@ struct Request {
   GreedyOptions options;
   bool certificate = false;
   Offset candidates = 0;  // of graph cut over rows (cut_rows.hpp): changes the time alone
+  /// Where costs are given, the budget is not looked at: the better of greedy by gain and greedy by
+  /// gain per cost is chosen. Together they are worth at least (1 - 1/e) / 2 of the best for a
+  /// monotone submodular f. Source: Leskovec et al., 2007 (CELF).
+  Costs costs;
 };
 
 /// A selection whose gains are in the units of the set function's definition: similarities of

@@ -72,6 +72,11 @@ class _Task:
     epsilon: float
     threads: int
     certificate: bool
+    costs: NDArray[np.float64] | None = None
+    total: float = 0.0
+
+    def limits(self) -> dict[str, Any]:
+        return {"costs": self.costs, "total": self.total}
 
     def arguments(self) -> tuple[Any, ...]:
         kind, parameter = kind_of(self.function)
@@ -83,8 +88,9 @@ class _Task:
 def maximize(
     function: Objective,
     X: ArrayLike | SimilarityGraph | DenseKernel,
-    budget: int,
+    budget: float,
     *,
+    costs: ArrayLike | None = None,
     optimizer: OptimizerName = "lazy",
     seed: int = 0,
     epsilon: float = 0.01,
@@ -97,7 +103,11 @@ def maximize(
     X: (n, d) float32 or float64 embedding rows (any length, any memory order) or int16 Q12 rows; or
     a SimilarityGraph or scipy sparse matrix; or a DenseKernel. In a graph or kernel, entry (u, v)
     says how well v covers u; facility location takes an asymmetric one, the others refuse it.
-    budget: 0..n.  It goes on below zero where gains are negative.
+    budget: 0..n rows, or what they may cost together. It goes on below zero where gains are
+    negative.
+    costs: (n,) numbers above zero, for example tokens: then greedy by gain and greedy by gain per
+    cost each go on until nothing more fits, and the better set is chosen. For facility location it
+    is worth at least (1 - 1/e) / 2 of the best. Only for "lazy" and "naive".
     optimizer: "lazy" gives what "naive" gives, faster. "stochastic" looks at ceil(n / budget *
     log(1 / epsilon)) random rows a round; "lazier-than-lazy" gives the same as it, faster.
     seed: of those samples; its low 64 bits count.  epsilon: above 0, below 1.
@@ -119,14 +129,18 @@ def maximize(
     if not isinstance(ground, (SimilarityGraph, DenseKernel)):
         ground = _array_of(ground)
     size = ground.n if isinstance(ground, SimilarityGraph) else len(ground)
+    limits = (
+        None if costs is None else _costs(function, costs, budget, size, optimizer, certificate)
+    )
     task = _Task(
         function,
-        whole_number(budget, "budget", 0, size),
+        whole_number(budget, "budget", 0, size) if limits is None else 0,
         optimizer,
         _seed(seed),
         _epsilon(epsilon),
         resolve_threads(threads),
         bool(certificate),
+        *(limits or (None, 0.0)),
     )
     if isinstance(ground, SimilarityGraph):
         return _over_graph(task, ground)
@@ -157,10 +171,14 @@ def kind_of(function: Objective) -> tuple[_core.ObjectiveKind, float]:
 
 def _over_rows(task: _Task, rows: NDArray[np.int16], memory_bytes: int) -> Selection:
     if not isinstance(task.function, FacilityLocation):
-        return _selection(_core.maximize_rows(rows, *task.arguments()), "rows")
+        return _selection(_core.maximize_rows(rows, *task.arguments(), **task.limits()), "rows")
     if kernel_fits(len(rows), memory_bytes):
-        return _selection(_core.maximize_rows(rows, *task.arguments()), "dense-u16")
+        return _selection(
+            _core.maximize_rows(rows, *task.arguments(), **task.limits()), "dense-u16"
+        )
     graph = knn_graph(rows, GRAPH_NEIGHBOURS, "exact", threads=task.threads)
+    if task.costs is not None:
+        return _over_graph(task, graph)
     chosen = _with_head(task, rows, graph, memory_bytes)
     if not task.certificate:
         return chosen
@@ -191,7 +209,9 @@ def _over_graph(task: _Task, graph: SimilarityGraph) -> Selection:
     if not symmetric and not isinstance(task.function, FacilityLocation):
         _refuse_asymmetric("the graph", "symmetrise it: knn_graph(..., symmetric=True)")
     try:
-        chosen = _core.maximize_graph(*(arrays if symmetric else covers), *task.arguments())
+        chosen = _core.maximize_graph(
+            *(arrays if symmetric else covers), *task.arguments(), **task.limits()
+        )
     except ValueError as problem:
         _reraise(problem, task.function)
     return _selection(chosen, "graph")
@@ -204,7 +224,7 @@ def _over_kernel(task: _Task, kernel: DenseKernel) -> Selection:
             _refuse_asymmetric("the kernel", "pass (K + K.T) / 2 if rounding is the cause")
         values = np.ascontiguousarray(values.T)  # row v: what v covers
     try:
-        chosen = _core.maximize_kernel(values, *task.arguments())
+        chosen = _core.maximize_kernel(values, *task.arguments(), **task.limits())
     except ValueError as problem:
         _reraise(problem, task.function)
     return _selection(chosen, f"kernel-{values.dtype}")
@@ -253,6 +273,48 @@ def _array_of(X: Any) -> NDArray[Any]:
     if 0 in array.shape:
         raise InputError(f"there are no values in an array of shape {array.shape}", place="X")
     return array
+
+
+def _costs(
+    function: Objective,
+    costs: ArrayLike,
+    budget: float,
+    size: int,
+    optimizer: str,
+    certificate: bool,
+) -> tuple[NDArray[np.float64], float]:
+    """The costs and what they may sum to, checked."""
+    values = np.asarray(costs)
+    if values.shape != (size,) or values.dtype.kind not in "iuf":
+        raise InputError(
+            f"expected ({size},) numbers, got shape {values.shape}, dtype {values.dtype}",
+            place="costs",
+        )
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"row {row} costs {values[row]} ({int(wrong.sum())} such rows)",
+            place="costs",
+            fix="leave such rows out, or give them a cost above zero",
+        )
+    if isinstance(budget, (bool, str)) or not isinstance(budget, (int, float, np.number)):
+        raise InputError(f"expected a number, got {budget!r}", place="budget")
+    if not math.isfinite(budget) or budget < 0:
+        raise InputError(f"{budget!r} is not a finite number >= 0", place="budget")
+    if optimizer not in ("lazy", "naive"):
+        raise InputError(f"{optimizer!r} has no meaning with costs", place="optimizer")
+    monotone = isinstance(function, FacilityLocation) or (
+        isinstance(function, LogDet) and function.ridge >= 1.0
+    )
+    if certificate and not monotone:
+        raise InputError(
+            f"there is no bound for {function!r} with costs",
+            place="certificate",
+            fix="use FacilityLocation() or LogDet(ridge) with ridge >= 1, or leave it out",
+        )
+    return values, float(budget)
 
 
 def _seed(seed: object) -> int:
