@@ -113,6 +113,7 @@ def test_a_disk_that_fills_up_is_one_clear_error_and_loses_nothing(whole, tmp_pa
     assert stage in caught.value.place or "run.json" in caught.value.place
     assert "ulimit" in caught.value.fix
     after = tree_digest(tmp_path)
+    before.pop("work/run.json", None)  # it may name the steps of this try that were done
     assert {name: after.get(name) for name in before} == before
     assert [name for name in after if ".tmp." in name] == []
     assert whole.run(tmp_path) == whole.expected
