@@ -116,7 +116,9 @@ class Trial:
             child = start(self.source, self.folder)
             time.sleep(dice.uniform(0, self.seconds))
             os.kill(child, kind)
-            hits += wait(child) != 0
+            hit = wait(child) != 0
+            hits += hit
+            self.seconds *= 1.05 if hit else 0.8  # follows how busy the machine is
         return hits
 
     def kill_at(self, visit: int) -> int:

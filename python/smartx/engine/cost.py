@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from smartx import _core
 from smartx.engine.fixed_point import quantize
-from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, kernel_bytes
+from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, dense_head, kernel_bytes
 from smartx.engine.objectives import FacilityLocation, GraphCut, Objective
 
 SMALL_GROUP = 4_096  # groups up to this size run one on each thread (cpp/src/rank_groups.cpp)
-_DENSE_NS = 14.0  # greedy over a dense kernel, per pair of rows
-_CUT_NS = 0.25  # graph cut over rows, per pair and value of a row
-_LOG_DET_NS = 1.0  # log-det over rows, per pair and min(rows, values of a row)
-_EDGE_NS = 60.0  # greedy over a neighbour graph, per edge
+_GROUP_NS = 3_000.0  # of any group, however small
+_DENSE_NS = 4.5  # greedy over a dense kernel, per pair of rows
+_CUT_NS = 0.009  # graph cut over rows, per rows^1.67 and values of a row^1.65
+_LOG_DET_NS = 0.85  # log-det over rows, per rows^1.7 and value of a row
+_EDGE_NS = 120.0  # greedy over a neighbour graph, its head included, per edge
 _EDGE_BYTES = 40  # of the lists, the graph, its transpose and what joins them, at their peak
 _SAMPLE_SECONDS = 0.4
 
@@ -36,14 +37,16 @@ class Speed:
     greedy: float
 
 
-NOMINAL = Speed(products=40e9, greedy=1.0)
+NOMINAL = Speed(products=200e9, greedy=1.0)
 
 
 def engine_of(rows: int, function: Objective, dense_bytes: int = DENSE_BYTES) -> str:
     """Which engine ranks a group of that many rows; the size of the machine plays no part."""
     if not isinstance(function, FacilityLocation):
         return "rows"
-    return "dense-u16" if kernel_bytes(rows) <= dense_bytes else "graph"
+    if kernel_bytes(rows) <= dense_bytes:
+        return "dense-u16"
+    return "graph+dense-head" if dense_head(rows, dense_bytes)[1] else "graph"
 
 
 def ranking_seconds(
@@ -67,8 +70,9 @@ def ranking_bytes(
     engine = engine_of(rows, function, dense_bytes)
     if engine == "dense-u16":
         return packed + kernel_bytes(rows) + 32 * rows
-    if engine == "graph":
-        return packed + 2 * GRAPH_NEIGHBOURS * _EDGE_BYTES * rows
+    if engine != "rows":
+        head = kernel_bytes(rows) // rows * dense_head(rows, dense_bytes)[0]
+        return packed + head + 2 * GRAPH_NEIGHBOURS * _EDGE_BYTES * rows
     return packed + 16 * dimensions * dimensions + 64 * rows
 
 
@@ -85,7 +89,8 @@ def measured_speed(dimensions: int, function: Objective, threads: int) -> Speed:
     from smartx.engine.rank import rank_groups
 
     took = _seconds(lambda: rank_groups(rows, sizes, function, threads=threads))
-    took -= threads * size**2 * dimensions / 2 / products
+    work, _ = _work(sizes.astype(float), dimensions, function, DENSE_BYTES)
+    took -= float(work.sum()) / products
     greedy = threads * _greedy(size, dimensions, function) / max(took, 1e-6)
     return Speed(products, max(greedy, 0.01))
 
@@ -100,14 +105,16 @@ def _work(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Multiply-adds of row pairs, and nominal nanoseconds of greedy, of each group."""
     pairs = sizes * sizes
-    products = pairs * d / 2
+    products = np.zeros_like(sizes)
     if isinstance(function, FacilityLocation):
+        products = pairs * d / 2
         dense = 2 * pairs <= dense_bytes
-        edges = 2 * GRAPH_NEIGHBOURS * sizes
-        return products, np.where(dense, pairs * _DENSE_NS, edges * _EDGE_NS)
-    if isinstance(function, GraphCut):
-        return products, pairs * d * _CUT_NS
-    return np.zeros_like(products), pairs * np.minimum(sizes, d) * _LOG_DET_NS
+        greedy = np.where(dense, pairs * _DENSE_NS, 2 * GRAPH_NEIGHBOURS * sizes * _EDGE_NS)
+    elif isinstance(function, GraphCut):
+        greedy = _CUT_NS * sizes**1.67 * d**1.65
+    else:
+        greedy = _LOG_DET_NS * sizes**1.7 * d
+    return products, greedy + _GROUP_NS
 
 
 def _made_up_rows(count: int, dimensions: int) -> NDArray[np.int16]:
