@@ -332,3 +332,14 @@ def test_facility_location_leaves_the_dense_kernel_where_memory_is_short() -> No
     assert maximize(FacilityLocation(), X, 10, memory_bytes=0).engine == "graph"
     assert maximize(GraphCut(), X, 10, memory_bytes=0).engine == "rows"
     assert maximize(LogDet(), DenseKernel(K), 10).engine == f"kernel-{K.dtype}"
+
+
+def test_log_det_over_a_graph_is_refused_where_memory_may_run_out() -> None:
+    n = 2_000_000
+    graph = SimilarityGraph(
+        np.arange(n + 1), np.arange(n, dtype=np.int32), np.ones(n, dtype=np.float32)
+    )
+    message = fault(LogDet(), graph, n)
+    assert "budget" in message
+    assert f"{8 * n * n >> 20:,} MiB" in message
+    assert len(maximize(LogDet(), graph, 2).items) == 2

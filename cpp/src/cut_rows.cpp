@@ -49,14 +49,17 @@ std::vector<Item> all_items(Item n) {
 class SmallGram {
  public:
   void build(RowsView rows, int threads, const Cancel& cancel) {
+    if (rows.n <= kFew) {
+      stride_ = kFew;
+      make_room();
+      for (Item i = 0; i < rows.n; ++i)
+        dot_level().row_dots(rows.row(i), rows.data, rows.n, rows.d, values_.get() + i * stride_);
+      return;
+    }
     const PackedRows packed(rows, dot_level(), 1, cancel);
     const Item panel = packed.level().panel;
     stride_ = Offset{packed.panels()} * panel;
-    if (stride_ * stride_ > room_) {
-      room_ = stride_ * stride_;
-      values_.reset();
-      values_.reset(static_cast<std::int32_t*>(new_block(room_ * 4)));
-    }
+    make_room();
     std::int32_t* const values = values_.get();
     const int team = rows.n > 256 ? threads : 1;
     for_each_tile(packed, team, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
@@ -73,6 +76,15 @@ class SmallGram {
   const std::int32_t* row(Offset i) const { return values_.get() + i * stride_; }
 
  private:
+  static constexpr Item kFew = 16;  // rows whose tile would be mostly padding
+
+  void make_room() {
+    if (stride_ * stride_ <= room_) return;
+    room_ = stride_ * stride_;
+    values_.reset();
+    values_.reset(static_cast<std::int32_t*>(new_block(room_ * 4)));
+  }
+
   Offset stride_ = 0, room_ = 0;
   std::unique_ptr<std::int32_t[], FreeBlock> values_;
 };

@@ -89,15 +89,34 @@ Chosen cut_rows(RowsView rows, Request request, const Cancel& cancel) {
   return chosen;
 }
 
+constexpr Item kFew = 16;  // rows whose tile would be mostly padding
+
+/// The 16-bit kernel (kernel.hpp) of up to kFew rows, kFew values from row to row.
+void few_similarities(RowsView rows, std::uint16_t* values) {
+  std::int32_t exact[kFew];
+  for (Item i = 0; i < rows.n; ++i) {
+    dot_level().row_dots(rows.row(i), rows.data, rows.n, rows.d, exact);
+    for (Item j = 0; j < rows.n; ++j)
+      values[i * kFew + j] =
+          static_cast<std::uint16_t>(std::min((std::max(exact[j], 0) + 128) >> 8, 65535));
+  }
+}
+
 }  // namespace
 
 Chosen maximize(RowsView rows, const Request& request, const Cancel& cancel) {
   const double parameter = request.objective.parameter;
   switch (request.objective.kind) {
     case ObjectiveKind::kFacilityLocation: {
+      constexpr double kUnit = 256.0 * kCosine;
+      if (rows.n <= kFew) {
+        std::uint16_t values[kFew * kFew];
+        few_similarities(rows, values);
+        return solve(FacilityLocation<Kernel16Cover>({values, rows.n, kFew}, kUnit), request,
+                     cancel);
+      }
       const auto kernel = DenseKernel16::build(rows, request.options.threads, cancel);
-      return solve(FacilityLocation<Kernel16Cover>(Kernel16Cover(kernel), 256.0 * kCosine), request,
-                   cancel);
+      return solve(FacilityLocation<Kernel16Cover>(Kernel16Cover(kernel), kUnit), request, cancel);
     }
     case ObjectiveKind::kGraphCut:
       return cut_rows(rows, request, cancel);

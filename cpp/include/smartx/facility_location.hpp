@@ -35,19 +35,24 @@ struct Kernel16Cover {
   using Weight = std::uint16_t;
   using Gain = std::int64_t;
 
-  explicit Kernel16Cover(const DenseKernel16& source) : kernel(source) {}
-  Item size() const { return kernel.size(); }
+  explicit Kernel16Cover(const DenseKernel16& source)
+      : Kernel16Cover(source.size() > 0 ? source.row(0) : nullptr, source.size(), source.stride()) {
+  }
+  /// Row v: the n values from v * stride on.
+  Kernel16Cover(const Weight* values, Item n, Offset from_row_to_row)
+      : data(values), rows(n), stride(from_row_to_row) {}
+  Item size() const { return rows; }
 
   Gain gain(Item v, const Weight* best) const noexcept {
-    return ops->gain16(kernel.row(v), best, kernel.size());
+    return ops->gain16(data + v * stride, best, rows);
   }
-  void cover(Item v, Weight* best) const noexcept {
-    ops->cover16(kernel.row(v), best, kernel.size());
-  }
+  void cover(Item v, Weight* best) const noexcept { ops->cover16(data + v * stride, best, rows); }
   /// Operations of one gain, in the time of which 8 values are done.
-  Offset work() const { return kernel.size() / 8; }
+  Offset work() const { return rows / 8; }
 
-  const DenseKernel16& kernel;
+  const Weight* data;
+  Item rows;
+  Offset stride;
   const VectorOpLevel* ops = &vector_ops();
 };
 

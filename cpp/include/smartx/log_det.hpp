@@ -70,6 +70,7 @@ class KernelLogDet {
 
   Gain gain(Item v) const noexcept {
     std::vector<double>& factor = factor_[v];
+    factor.reserve(chosen_.size());  // no more than it needs: |S| values a row is the most there is
     for (auto r = static_cast<Offset>(factor.size()); r < static_cast<Offset>(chosen_.size());
          ++r) {
       const double* earlier = factor_[chosen_[r]].data();

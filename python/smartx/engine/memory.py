@@ -57,6 +57,22 @@ def dense_head(rows: int, memory_bytes: int) -> tuple[int, int]:
     return candidates, candidates // _PICKED_SHARE
 
 
+def check_log_det(rows: int, budget: int) -> None:
+    """Raise InputError where log-det over a graph or kernel may need more memory than there is.
+
+    Every row keeps one float64 for every chosen row, at worst: 8 * rows * budget bytes.
+    """
+    needed = 8 * rows * budget
+    available = available_bytes() if needed > _ALWAYS_THERE else None
+    if available is not None and needed > available:
+        raise InputError(
+            f"log-det of {budget:,} of {rows:,} rows may take {needed >> 20:,} MiB, "
+            f"but {available >> 20:,} MiB are free",
+            place="budget",
+            fix="pass the embedding rows instead, which need none of it, or a smaller budget",
+        )
+
+
 def available_bytes() -> int | None:
     """Memory that can still be had without swapping: of the system and of the container.
 

@@ -14,7 +14,13 @@ from smartx import _core
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows
 from smartx.engine.graph import SimilarityGraph, knn_graph
-from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, dense_head, kernel_fits
+from smartx.engine.memory import (
+    DENSE_BYTES,
+    GRAPH_NEIGHBOURS,
+    check_log_det,
+    dense_head,
+    kernel_fits,
+)
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.threads import resolve_threads, whole_number
 from smartx.errors import InputError
@@ -142,6 +148,8 @@ def maximize(
         bool(certificate),
         *(limits or (None, 0.0)),
     )
+    if isinstance(function, LogDet) and isinstance(ground, (SimilarityGraph, DenseKernel)):
+        check_log_det(size, task.budget if costs is None else size)
     if isinstance(ground, SimilarityGraph):
         return _over_graph(task, ground)
     if isinstance(ground, DenseKernel):
