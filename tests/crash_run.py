@@ -53,6 +53,7 @@ def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:
     if child:
         return child
     status = 1
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
     warnings.simplefilter("ignore", RuntimeWarning)  # of the fork, which is on purpose here
     try:
         counted = count_visits(kill_at=visit)
