@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ground_sets import UNIT, clustered, same
-from smartx import _core  # noqa: TID251  (the size of the head is not public)
+from smartx import _core
 from smartx.engine import FacilityLocation, knn_graph, maximize, quantize
 
 LIMIT = 20_000  # bytes: a head of 5 rows from 25 candidates of 200

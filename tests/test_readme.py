@@ -39,7 +39,8 @@ def test_every_make_target_it_names_exists():
 
 
 def test_every_command_and_flag_it_names_exists():
-    commands = re.findall(r"\bsmartx (run|ingest|embed|rank|mix|demo|plan|verify|doctor)\b([^`\n]*)", README)
+    names = "run|ingest|embed|rank|mix|demo|plan|verify|doctor"
+    commands = re.findall(rf"\bsmartx ({names})\b([^`\n]*)", README)
     assert len(commands) >= 4
     for command, rest in commands:
         shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
