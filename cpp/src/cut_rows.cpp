@@ -18,6 +18,7 @@ namespace smartx {
 namespace {
 
 constexpr Offset kRowsAtOnce = 512;
+constexpr Offset kWorthThreads = 32;  // blocks of so many rows: about half a millisecond
 constexpr double kLongest = 4096.0;  // of a row
 
 /// out[i] = rows[items[i]] . sum, exact.
@@ -26,7 +27,7 @@ void dots_with(RowsView rows, const std::vector<std::int64_t>& sum, const std::v
   const Digits digits(sum);
   const auto count = static_cast<Offset>(items.size());
   const Offset blocks = (count + kRowsAtOnce - 1) / kRowsAtOnce;
-  parallel_for(blocks, blocks > 8 ? threads : 1, cancel, [&](Offset b) noexcept {
+  parallel_for(blocks, blocks >= kWorthThreads ? threads : 1, cancel, [&](Offset b) noexcept {
     const Offset first = b * kRowsAtOnce;
     digits.dots(rows.data, items.data() + first, std::min(kRowsAtOnce, count - first), out + first);
   });
