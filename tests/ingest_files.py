@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from smartx.corpus import ingest
+
 FLAN = {
     "inputs": "2 + 2 =",
     "targets": "4",
@@ -122,3 +124,8 @@ def write_arrow(path: Path, table: pa.Table, *, stream: bool = False, rows: int 
     with opened(str(path), table.schema) as writer:
         writer.write_table(table, max_chunksize=rows)
     return path
+
+
+def ingest_rows(folder, rows, ending=".jsonl", **options):
+    path = write_rows(folder / f"in/file{ending}", rows)
+    return ingest([path], folder / "out", **options)
