@@ -47,6 +47,24 @@ def test_many_blocks_of_duplicates_keep_the_tie_rule(level: str, threads: int) -
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize(("k", "better"), [(16, 12), (64, 20), (64, 63)])
+def test_ties_stay_when_some_better_rows_come_after_many_of_them(
+    level: str, threads: int, k: int, better: int
+) -> None:
+    """Row 0 meets many equally near rows first, then fewer than k nearer ones: ties fill the rest.
+
+    T0 vectors found this: a second trim of a list dropped all that equalled the k-th value.
+    """
+    near = np.zeros(4, dtype=np.int16)
+    near[:2] = 4000, 100
+    ties, nearer = np.tile(near, (6 * k + 200, 1)), np.tile(near, (better, 1))
+    ties[:, 0] = 3000
+    row0 = np.array([[4000, 0, 0, 0]], dtype=np.int16)
+    assert_nearest(np.concatenate([row0, ties, nearer]), k, level, threads)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_equal_rows_list_the_lowest_others(level: str) -> None:
     rows = np.full((200, 5), 1000, dtype=np.int16)
     items, _ = _core.neighbours(rows, 3, level, 2)
@@ -99,10 +117,12 @@ def test_any_small_set_agrees_with_the_reference(data: st.DataObject) -> None:
 def test_real_vectors_give_the_same_neighbours_at_every_level_and_thread_count(
     real_data: Path,
 ) -> None:
-    rows = np.ascontiguousarray(np.load(real_data / "t0_minilm_q12.npy", mmap_mode="r")[::30])
-    wanted_items, wanted = reference.nearest(rows, 64)
-    for level in LEVELS:
-        for threads in (1, 2):
-            items, similarities = _core.neighbours(rows, 64, level, threads)
-            assert np.array_equal(items, wanted_items)
-            assert np.array_equal(similarities, wanted)
+    vectors = np.load(real_data / "t0_minilm_q12.npy", mmap_mode="r")
+    for part in (slice(None, None, 30), slice(6_500, 8_000)):  # spread out; and one task's templates
+        rows = np.ascontiguousarray(vectors[part])
+        wanted_items, wanted = reference.nearest(rows, 64)
+        for level in LEVELS:
+            for threads in (1, 2):
+                items, similarities = _core.neighbours(rows, 64, level, threads)
+                assert np.array_equal(items, wanted_items)
+                assert np.array_equal(similarities, wanted)

@@ -100,8 +100,9 @@ class BestLists {
     Item& count = count_[static_cast<std::size_t>(row)];
     std::int32_t* const values = values_.get() + row * room_;
     std::int32_t& floor = floor_[static_cast<std::size_t>(row)];
-    // Invariant: above `low` are `kept` >= k values; above `high` are fewer than k.
-    std::int32_t low = std::max(floor, -kMaxSimilarity - 1), high = kMaxSimilarity;
+    // Invariant: above `low` are `kept` >= k values; above `high` are fewer than k. The list may
+    // hold values equal to the floor (never below it), so `low` starts one under it.
+    std::int32_t low = std::max(floor, -kMaxSimilarity) - 1, high = kMaxSimilarity;
     Item kept = count;
     while (kept > k_ + spare_ && high - low > 1) {
       const std::int32_t middle = low + (high - low) / 2;
