@@ -118,7 +118,7 @@ def test_real_vectors_give_the_same_neighbours_at_every_level_and_thread_count(
     real_data: Path,
 ) -> None:
     vectors = np.load(real_data / "t0_minilm_q12.npy", mmap_mode="r")
-    for part in (slice(None, None, 30), slice(6_500, 8_000)):  # spread out; and one task's templates
+    for part in (slice(None, None, 30), slice(6_500, 8_000)):  # spread; one task
         rows = np.ascontiguousarray(vectors[part])
         wanted_items, wanted = reference.nearest(rows, 64)
         for level in LEVELS:
