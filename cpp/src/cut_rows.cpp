@@ -19,7 +19,7 @@ namespace {
 
 constexpr Offset kRowsAtOnce = 512;
 constexpr Offset kWorthThreads = 32;  // blocks of so many rows: about half a millisecond
-constexpr double kLongest = 4096.0;  // of a row
+constexpr double kLongest = 4096.0;   // of a row
 
 /// out[i] = rows[items[i]] . sum, exact.
 void dots_with(RowsView rows, const std::vector<std::int64_t>& sum, const std::vector<Item>& items,
