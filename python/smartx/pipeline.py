@@ -52,7 +52,7 @@ from smartx.rankers import (
     rank_corpus,
 )
 from smartx.report import render
-from smartx.store import MANIFEST, Stage, canonical_json, commit_bytes, storing, sweep
+from smartx.store import MANIFEST, canonical_json, commit_bytes, storing, sweep
 from smartx.weights import (
     LAWS,
     RandomTasks,
@@ -176,14 +176,11 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
         task=config.task_column,
         template=config.template_column,
     )
-    stage = Stage(CORPUS, config.work_folder / CORPUS)
-    with _doing(config, "ingest", progress, stage.folder):
-        if stage.manifest_path.exists() and not stage.is_whole():
-            progress.note(f"the corpus in {stage.folder} is damaged, and is made again")
-            stage.begin()
+    folder = config.work_folder / CORPUS
+    with _doing(config, "ingest", progress, folder):
         corpus = ingest(
             sources,
-            stage.folder,
+            folder,
             columns=columns,
             keep_empty_responses=config.keep_empty_responses,
             task_name=config.task,
@@ -192,7 +189,6 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
             tokenizer=config.tokenizer,
             progress=progress,
         )
-        stage.tidy()
     tasks, groups = len(corpus.groups.tasks().task), len(corpus.groups)
     progress.note(f"corpus: {corpus.num_rows:,} rows, {tasks:,} tasks, {groups:,} groups")
     return corpus

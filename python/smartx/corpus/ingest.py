@@ -77,7 +77,7 @@ def ingest(
     key = key_of(STAGE, SCHEMA, parameters, digests)
     texts = {name: value for name, value in parameters.items() if name not in _BESIDES_TEXT}
     stage = Stage(STAGE, Path(folder))
-    if stage.is_done(key):
+    if stage.reuse(key):
         progress.note(f"the corpus in {folder} is up to date and is used again")
         return open_corpus(stage.folder)
     stage.begin()
