@@ -212,13 +212,51 @@ def test_a_ranker_that_loses_a_row_is_found_out(corpus, tmp_path):
 
 def test_bundles_cover_all_groups_and_only_single_groups_are_too_large():
     sizes = np.random.default_rng(0).integers(1, 40_000, size=200)
-    cuts = list(run.bundles(sizes, run.BUNDLE_ROWS))
+    seconds = 4e-9 * sizes.astype(np.float64) ** 2
+    cuts = list(run.bundles(sizes, seconds, run.BUNDLE_ROWS))
     assert [first for first, _ in cuts] == [0, *[last for _, last in cuts[:-1]]]
     assert cuts[-1][1] == 200
     for first, last in cuts:
-        part = sizes[first:last].astype(np.int64)
-        small = part.sum() <= run.BUNDLE_ROWS and (part * part).sum() <= run.BUNDLE_PAIRS
+        quick = seconds[first:last].sum() <= run.BUNDLE_SECONDS
+        small = sizes[first:last].sum() <= run.BUNDLE_ROWS and quick
         assert small or last - first == 1
+
+
+class Amounts(Silent):
+    def __init__(self):
+        self.total, self.amounts = 0, []
+
+    def start(self, step, total, unit):
+        self.total = total
+
+    def advance(self, amount):
+        self.amounts.append(amount)
+
+
+@pytest.mark.parametrize("name", ["facility-location", "graph-cut", "log-det"])
+def test_progress_moves_with_the_estimated_time_and_not_with_rows(
+    name, corpus, vectors, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run, "BUNDLE_ROWS", 1)
+    sizes, ranker, heard = corpus.groups.rows, RANKERS[name], Amounts()
+    rank_corpus(corpus, vectors, ranker, tmp_path, threads=1, progress=heard)
+    seconds = ranker.seconds(sizes, vectors.dimensions)
+    assert heard.total == sum(heard.amounts) == corpus.num_rows
+    np.testing.assert_allclose(
+        np.cumsum(heard.amounts[1:]), np.cumsum(seconds) / seconds.sum() * heard.total, atol=1
+    )
+
+
+def test_parts_that_were_there_are_told_at_once(corpus, vectors, tmp_path, small_files):
+    ranker, sizes = RANKERS["graph-cut"], corpus.groups.rows
+    ranked = rank_corpus(corpus, vectors, ranker, tmp_path, threads=1)
+    last = sorted(ranked.folder.glob("ranks-*.parquet"))[-1]
+    last.unlink()
+    heard = Amounts()
+    rank_corpus(corpus, vectors, ranker, tmp_path, threads=1, progress=heard)
+    assert sum(heard.amounts) == corpus.num_rows
+    assert heard.amounts[0] > 0
+    assert len(heard.amounts) < len(list(run.bundles(sizes, np.zeros(len(sizes)), 10)))
 
 
 def test_the_curve_is_the_value_of_the_first_parts_of_all_groups(corpus, vectors, tmp_path):

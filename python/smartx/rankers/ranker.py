@@ -24,6 +24,9 @@ class Ranker(Protocol):
     def parameters(self) -> dict[str, Any]:
         """Everything that its order depends on besides the rows."""
 
+    def seconds(self, sizes: NDArray[np.int64], dimensions: int) -> NDArray[np.float64]:
+        """(g,) about how long groups of these sizes take, each above 0; their ratios matter."""
+
     def rank(
         self,
         rows: NDArray[np.int16] | None,

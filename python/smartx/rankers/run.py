@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 2  # raised when the same input gives another ranking
 BUNDLE_ROWS = 65_536  # a bundle ends before it holds more rows than this,
-BUNDLE_PAIRS = 1 << 28  # or more pairs of rows than this (about a second), unless it is one group
+BUNDLE_SECONDS = 1.0  # or takes longer than this by the cost model, unless it is one group
 CURVE_POINTS = 20  # the curve of gains is taken at 0, 1/20, ... of every group's length
 
 Ranked = tuple[NDArray[np.int32], NDArray[np.float64]]
@@ -109,18 +109,26 @@ def _rank_missing(
     threads: int,
     progress: Progress,
 ) -> None:
-    """Rank the groups that reach into a part which is not there."""
-    cost = _cost(groups.rows, ranker)
-    unit = "pairs" if ranker.needs_embeddings else "rows"
-    with step(progress, f"rank ({ranker.name})", int(cost.sum()), unit) as advance:
-        for first, last in bundles(groups.rows, most):
-            start, stop = int(groups.start[first]), int(groups.start[first])
-            stop += int(groups.rows[first:last].sum())
-            if parts.lack(start, stop):
-                sizes = groups.rows[first:last]
+    """Rank the groups that reach into a part which is not there.
+
+    Progress moves with the time that groups take by the cost model, not with their rows; what was
+    there already is told at once.
+    """
+    seconds = ranker.seconds(groups.rows, embeddings.dimensions if embeddings else 0)
+    told = _told_rows(groups.rows, seconds)
+    ends = np.concatenate([groups.start, [int(groups.rows.sum())]])
+    cuts = [
+        (first, last, parts.lack(int(ends[first]), int(ends[last])))
+        for first, last in bundles(groups.rows, seconds, most)
+    ]
+    with step(progress, f"rank ({ranker.name})", int(told[-1]), "rows") as advance:
+        advance(sum(int(told[last] - told[first]) for first, last, missing in cuts if not missing))
+        for first, last, missing in cuts:
+            if missing:
+                start, stop, sizes = int(ends[first]), int(ends[last]), groups.rows[first:last]
                 order, gains = _ranked(ranker, embeddings, sizes, start, stop, threads)
                 parts.add(start, _table(groups, first, last, order, gains))
-            advance(int(cost[first:last].sum()))
+                advance(int(told[last] - told[first]))
 
 
 def bundle_rows(dimensions: int, memory: int | None) -> int:
@@ -130,14 +138,16 @@ def bundle_rows(dimensions: int, memory: int | None) -> int:
     return max(1, min(BUNDLE_ROWS, memory // 4 // (4 * dimensions)))
 
 
-def bundles(sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Cut groups into runs (first, last) of at most `most` rows and few pairs, or of one group."""
-    first, rows, pairs = 0, 0, 0
-    for group, size in enumerate(sizes.tolist()):
-        if group > first and (rows + size > most or pairs + size * size > BUNDLE_PAIRS):
+def bundles(
+    sizes: NDArray[np.int64], seconds: NDArray[np.float64], most: int
+) -> Iterator[tuple[int, int]]:
+    """Cut groups into runs (first, last) of at most `most` rows and a second, or of one group."""
+    first, rows, cost = 0, 0, 0.0
+    for group, (size, own) in enumerate(zip(sizes.tolist(), seconds.tolist(), strict=True)):
+        if group > first and (rows + size > most or cost + own > BUNDLE_SECONDS):
             yield first, group
-            first, rows, pairs = group, 0, 0
-        rows, pairs = rows + size, pairs + size * size
+            first, rows, cost = group, 0, 0.0
+        rows, cost = rows + size, cost + own
     if len(sizes):
         yield first, len(sizes)
 
@@ -162,8 +172,11 @@ def _checked_embeddings(
     return embeddings
 
 
-def _cost(sizes: NDArray[np.int64], ranker: Ranker) -> NDArray[np.int64]:
-    return sizes * sizes if ranker.needs_embeddings else sizes
+def _told_rows(sizes: NDArray[np.int64], seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(g + 1,) rows told as ranked before each group: all of them, in proportion to the time."""
+    so_far = np.concatenate([[0.0], np.cumsum(seconds)])
+    told: NDArray[np.int64] = (so_far / so_far[-1] * int(sizes.sum())).astype(np.int64)
+    return told
 
 
 def _ranked(

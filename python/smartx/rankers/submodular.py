@@ -15,6 +15,7 @@ from smartx.engine import (
     GraphCut,
     LogDet,
     rank_groups,
+    ranking_seconds,
 )
 from smartx.errors import InputError
 from smartx.progress import Progress
@@ -46,6 +47,10 @@ class SubmodularRanker:
         if isinstance(self.function, FacilityLocation):
             options.update(dense_bytes=self.dense_bytes, graph_neighbours=GRAPH_NEIGHBOURS)
         return options
+
+    def seconds(self, sizes: NDArray[np.int64], dimensions: int) -> NDArray[np.float64]:
+        """By the cost model of the engines, at nominal speed."""
+        return ranking_seconds(sizes, dimensions, self.function, self.dense_bytes)
 
     def rank(
         self,
