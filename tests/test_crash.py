@@ -94,6 +94,7 @@ STEPS = {
     "corpus": pipeline.ingest_step,
     "embeddings": pipeline.embed_step,
     "rankings": pipeline.rank_step,
+    "means": pipeline.means_step,
     "mix": pipeline.mix_step,
 }
 

@@ -114,7 +114,14 @@ def test_a_stage_with_a_flipped_bit_looks_done_and_is_not_reused(tmp_path):
     (tmp_path / "rows.bin").write_bytes(b"abd")
     assert stage.is_done("k")
     assert not stage.reuse("k")
-    assert not stage.is_whole()
+
+
+def test_a_stage_of_another_layout_says_which_it_has_and_which_is_read(tmp_path):
+    stage = finished_stage(tmp_path)
+    assert stage.manifest(1) == stage.manifest()
+    with pytest.raises(StoreError, match="layout is 1, and this version reads layout 2") as caught:
+        stage.manifest(2)
+    assert "smartx ingest" in caught.value.fix
 
 
 def test_a_file_is_hashed_once_a_process_until_it_changes(tmp_path, monkeypatch):

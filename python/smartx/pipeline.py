@@ -22,6 +22,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from smartx import __version__
 from smartx.budget import allot, check_total
 from smartx.config import RunConfig, config_from
@@ -58,12 +61,13 @@ from smartx.weights import (
     RandomTasks,
     TaylorSoftmax,
     WeightLaw,
-    task_means,
+    kept_task_means,
 )
 
 WORTH_TIMING = 20_000  # rows for which a run times the encoder before it starts
 LONG = 10.0  # nominal seconds of ranking from which a run measures this machine
-CORPUS, EMBEDDINGS, RANKINGS, RUN_FILE = "corpus", "embeddings", "rankings", "run.json"
+CORPUS, EMBEDDINGS, MEANS, RANKINGS = "corpus", "embeddings", "means", "rankings"
+RUN_FILE = "run.json"
 
 
 def run(
@@ -219,15 +223,21 @@ def rank_step(config: RunConfig, progress: Progress) -> Rankings:
         )
 
 
+def means_step(config: RunConfig, progress: Progress) -> NDArray[np.float64]:
+    """RUN/corpus and RUN/embeddings -> RUN/means: the mean vector of every task."""
+    corpus, embeddings = open_corpus(config.work_folder / CORPUS), _embeddings(config)
+    folder = config.work_folder / MEANS
+    with _doing(config, "means", progress, folder):
+        return kept_task_means(corpus, embeddings, folder, progress=progress)
+
+
 def mix_step(config: RunConfig, progress: Progress) -> Mixture:
     """RUN/corpus and a ranking -> OUT, a folder that trainers load. Ranks first if need be."""
     total, out = _required(config, "rows"), _required(config, "out")
     corpus, law = open_corpus(config.work_folder / CORPUS), law_of(config)
     rankings = rank_step(config, progress)
+    means = means_step(config, progress) if law.needs_means else None
     with _doing(config, "mix", progress, out):
-        means = None
-        if law.needs_means:
-            means = task_means(_embeddings(config), corpus.groups.tasks(), progress=progress)
         allotment = allot(corpus.groups, law, means=means, total=total, seed=config.seed)
         chosen = assemble(corpus, rankings, allotment.groups, seed=config.seed)
         facts = mixture_facts(

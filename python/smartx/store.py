@@ -230,8 +230,11 @@ class Stage:
         """The file whose presence, with the right key, says that the stage is done."""
         return self.folder / MANIFEST
 
-    def manifest(self) -> dict[str, Any]:
-        """The manifest of a finished stage. Raises StoreError if there is none that can be read."""
+    def manifest(self, schema: int | None = None) -> dict[str, Any]:
+        """The manifest of a finished stage.
+
+        Raises StoreError if there is none that can be read, or none of the asked layout.
+        """
         try:
             content = json.loads(self.manifest_path.read_bytes())
         except FileNotFoundError:
@@ -258,6 +261,12 @@ class Stage:
                 place=str(self.manifest_path),
                 fix=f"run `smartx {self._command}` again",
             )
+        if schema is not None and content.get("schema") != schema:
+            raise StoreError(
+                f"its layout is {content.get('schema')}, and this version reads layout {schema}",
+                place=str(self.manifest_path),
+                fix=f"run `smartx {self._command}` again",
+            )
         return content
 
     def is_done(self, key: str) -> bool:
@@ -277,13 +286,6 @@ class Stage:
             return False
         self.tidy()
         return True
-
-    def is_whole(self) -> bool:
-        """Whether the stage finished, with any key, and every file hashes to what was written."""
-        try:
-            return self._stands(self.manifest()["key"], _is_whole)
-        except (StoreError, KeyError):
-            return False
 
     def _stands(self, key: str, check: Callable[[Path, Mapping[str, Any]], bool]) -> bool:
         try:
@@ -352,7 +354,7 @@ class Stage:
 
     @property
     def _command(self) -> str:
-        return {"corpus": "ingest", "embeddings": "embed", "ranking": "rank"}.get(
+        return {"corpus": "ingest", "embeddings": "embed", "ranking": "rank", "means": "mix"}.get(
             self.name, self.name
         )
 

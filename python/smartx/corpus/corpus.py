@@ -200,13 +200,7 @@ def _runs(values: NDArray[np.int64]) -> Iterator[slice]:
 def open_corpus(folder: Path) -> Corpus:
     """Open a finished corpus folder. Raises StoreError if there is none or it is damaged."""
     stage = Stage(STAGE, Path(folder))
-    manifest = stage.manifest()
-    if manifest.get("schema") != SCHEMA:
-        raise StoreError(
-            f"its layout is {manifest.get('schema')}, and this version reads layout {SCHEMA}",
-            place=str(stage.manifest_path),
-            fix="run `smartx ingest` again",
-        )
+    manifest = stage.manifest(SCHEMA)
     _check_files(stage, manifest)
     table = pq.read_table(stage.folder / GROUPS_FILE, page_checksum_verification=True)
     groups = Groups(

@@ -74,13 +74,7 @@ class Embeddings:
 def open_embeddings(folder: Path) -> Embeddings:
     """Open a finished embeddings folder. Raises StoreError if there is none or it is damaged."""
     stage = Stage(STAGE, Path(folder))
-    manifest = stage.manifest()
-    if manifest.get("schema") != SCHEMA:
-        raise StoreError(
-            f"its layout is {manifest.get('schema')}, and this version reads layout {SCHEMA}",
-            place=str(stage.manifest_path),
-            fix="run `smartx embed` again",
-        )
+    manifest = stage.manifest(SCHEMA)
     entries = [FileEntry(**entry) for entry in manifest["files"]]
     shards = tuple(_open_shard(stage.folder / e.name, e, manifest["dimensions"]) for e in entries)
     starts = np.cumsum([0, *(shard.num_rows for shard in shards)], dtype=np.int64)
