@@ -1,0 +1,115 @@
+"""Is what came out right? Read back without smartx's own readers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from flan.shape import Shape
+from flan.vectors import BLOCK, Geometry
+
+
+def faults(shape: Shape, geometry: Geometry, folder: Path) -> list[str]:
+    """Everything that is wrong, in words."""
+    return [
+        *_corpus(shape, folder / "run" / "corpus"),
+        *_vectors(shape, geometry, folder / "run"),
+        *_rankings(shape, folder / "run" / "rankings"),
+        *(fault for out in sorted(folder.glob("mix-*")) for fault in _mixture(shape, out)),
+    ]
+
+
+def _corpus(shape: Shape, folder: Path) -> Iterator[str]:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    counts = manifest["rows"]
+    if (counts["read"], counts["kept"], counts["duplicates"]) != (shape.rows, shape.rows, 0):
+        yield f"the corpus counts {counts}, and {shape.rows:,} rows without repeats were written"
+    groups = pq.read_table(folder / "groups.parquet").to_pydict()
+    wanted = sorted(
+        zip(shape.source, shape.task, shape.template, shape.sizes.tolist(), strict=True)
+    )
+    names = ("source", "task", "template", "rows")
+    if list(zip(*(groups[name] for name in names), strict=True)) != wanted:
+        yield "the groups of the corpus are not those that were written"
+
+
+def _vectors(shape: Shape, geometry: Geometry, run: Path) -> Iterator[str]:
+    """The first vectors of a few groups are those of their rows, up to the rounding."""
+    shards = sorted((run / "embeddings").glob("q12-*.npy"))
+    held = sum(np.load(path, mmap_mode="r").shape[0] for path in shards)
+    if held != shape.rows:
+        yield f"{held:,} vectors for {shape.rows:,} rows"
+        return
+    for file in range(0, len(shards), max(1, len(shards) // 4)):
+        stored = np.load(shards[file], mmap_mode="r")[:64].astype(np.float32)
+        table = pq.ParquetFile(run / "corpus" / f"rows-{file:05d}.parquet")
+        prompts = next(table.iter_batches(64, columns=["prompt"]))["prompt"].to_pylist()
+        numbers = np.array([int(text[text.rindex("#") + 1 :]) for text in prompts])
+        made = geometry.rows(numbers)
+        cosine = (stored * made).sum(1) / np.sqrt((stored**2).sum(1) * (made**2).sum(1))
+        if (cosine < 0.99999).any():
+            yield f"the vectors in {shards[file].name} are not those of their rows"
+
+
+def _rankings(shape: Shape, folder: Path) -> Iterator[str]:
+    """Every row is ranked once, inside its group."""
+    sizes = _sorted_sizes(shape)
+    starts = np.cumsum(sizes) - sizes
+    seen = np.zeros(shape.rows, dtype=np.bool_)
+    at = 0
+    for path in sorted(folder.glob("*/ranks-*.parquet")):
+        table = pq.read_table(path)
+        row, group, rank = (table[name].to_numpy() for name in ("row_id", "group_id", "rank"))
+        seen[row] = True
+        inside = (row >= starts[group]) & (row < starts[group] + sizes[group])
+        if not (inside & (starts[group] + rank == np.arange(at, at + len(row)))).all():
+            yield f"{path.name}: rows stand in the wrong group, or at the wrong rank"
+        at += len(row)
+    if at != shape.rows or not seen.all():
+        yield f"{int(seen.sum()):,} of {shape.rows:,} rows are ranked, in {at:,} lines"
+
+
+def _mixture(shape: Shape, out: Path) -> Iterator[str]:
+    """Exactly the rows asked for, no repeats, each group's first by rank, counted rightly."""
+    manifest = json.loads((out / "manifest.json").read_text())
+    asked = max(1, shape.rows * int(out.name.removeprefix("mix-")) // 100)
+    paths = sorted((out / "data").glob("*.parquet"))
+    table = [pq.read_table(path, columns=["smartx_row", "smartx_rank"]) for path in paths]
+    row, rank = (
+        np.concatenate([part[name].to_numpy() for part in table])
+        for name in ("smartx_row", "smartx_rank")
+    )
+    if len(row) != asked or len(np.unique(row)) != asked or manifest["rows"] != asked:
+        yield f"{out.name}: {len(np.unique(row)):,} rows in {len(row):,} lines, {asked:,} asked"
+    ends = np.cumsum(_sorted_sizes(shape))
+    group = np.searchsorted(ends, row, side="right")
+    given = np.bincount(group, minlength=len(ends))
+    if given.tolist() != [entry["rows"] for entry in manifest["groups"]]:
+        yield f"{out.name}: the manifest's counts of the groups are not those of its rows"
+    if (rank >= given[group]).any() or len(np.unique(group * (int(ends[-1]) + 1) + rank)) != asked:
+        yield f"{out.name}: the rows of a group are not the first of its ranking"
+    if sum(entry["rows"] for entry in manifest["tasks"]) != asked:
+        yield f"{out.name}: the manifest's counts of the tasks do not sum to {asked:,}"
+
+
+def _sorted_sizes(shape: Shape) -> np.ndarray:
+    names = sorted(
+        zip(shape.source, shape.task, shape.template, range(len(shape.sizes)), strict=True)
+    )
+    return shape.sizes[[place for *_, place in names]]
+
+
+def repeat_share(geometry: Geometry, blocks: int) -> float:
+    """Which part of the rows of the first blocks nearly repeat another (cosine above .999)."""
+    found = total = 0
+    for number in range(min(blocks, -(-geometry.shape.rows // BLOCK))):
+        made, original = geometry.block(number), geometry.originals(number)
+        unit = made / np.linalg.norm(made, axis=1, keepdims=True)
+        near = np.einsum("ij,ij->i", unit, unit[original]) > 0.999
+        found += int((near & (original != np.arange(len(original)))).sum())
+        total += len(original)
+    return found / total

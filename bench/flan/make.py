@@ -1,0 +1,71 @@
+"""Makes what smartx is run on, in a process of its own: the sources, or the embeddings of a corpus.
+
+python -m flan.make sources|embeddings SPEC.json FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from flan.shape import Shape, flan, one_group, tiny_tasks
+from flan.texts import write_sources
+from flan.vectors import Geometry, NumberedEncoder
+from smartx.corpus import open_corpus
+from smartx.display import LogLines
+from smartx.embed import embed_corpus
+from smartx.progress import step
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Which corpus. fraction, keep: of the shape "flan".  rows: of the shape "one-group".
+    tasks: of the shape "tiny-tasks"."""
+
+    shape: str
+    fraction: float
+    keep: str
+    rows: int
+    tasks: int
+    dimensions: int
+    seed: int
+
+    def made(self) -> Shape:
+        if self.shape == "tiny-tasks":
+            return tiny_tasks(self.tasks, self.seed)
+        return (
+            one_group(self.rows)
+            if self.shape == "one-group"
+            else flan(self.fraction, self.keep, self.seed)
+        )
+
+
+def sources(spec: Spec, folder: Path) -> None:
+    """FOLDER/sources."""
+    shape = spec.made()
+    with LogLines(_console()) as progress, step(progress, "texts", shape.rows, "rows") as advance:
+        write_sources(shape, folder / "sources", spec.seed, advance)
+
+
+def embeddings(spec: Spec, folder: Path) -> None:
+    """FOLDER/run/embeddings, by the stage that encoders go through."""
+    geometry = Geometry(spec.made(), spec.dimensions, spec.seed)
+    encoder = NumberedEncoder(geometry, {"name": "made-up vectors", **asdict(spec)})
+    corpus = open_corpus(folder / "run" / "corpus")
+    with LogLines(_console()) as progress:
+        embed_corpus(corpus, encoder, folder / "run" / "embeddings", progress=progress)
+
+
+def _console():
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+PARTS: dict[str, Callable[[Spec, Path], None]] = {"sources": sources, "embeddings": embeddings}
+
+if __name__ == "__main__":
+    PARTS[sys.argv[1]](Spec(**json.loads(Path(sys.argv[2]).read_text())), Path(sys.argv[3]))

@@ -1,0 +1,151 @@
+"""What is run over a made-up corpus, one process a stage, and what each stage took."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flan.make import Spec
+
+HERE = Path(__file__).parent.parent
+SMARTX = ("-c", "from smartx.cli import main; main()")
+SPEC_FILE = "spec.json"
+DISK_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One process. makes: the folder in the bench's folder that it writes, "" if it only reads."""
+
+    name: str
+    command: tuple[str, ...]
+    makes: str = ""
+
+
+def stages(folder: Path, rows: int, threads: int, memory: str) -> list[Stage]:
+    """Every stage, in order. rows: of the corpus; the mixtures take 1 % and 10 % of them."""
+    run, spec = str(folder / "run"), str(folder / SPEC_FILE)
+
+    def smartx(command: str, *flags: str) -> tuple[str, ...]:
+        return (*SMARTX, command, *flags)
+
+    def mix(percent: int) -> tuple[str, ...]:
+        out = str(folder / f"mix-{percent}")
+        return ("--run-dir", run, "--rows", str(max(1, rows * percent // 100)), "--out", out)
+
+    limits = ("--threads", str(threads), "--memory", memory)
+    return [
+        Stage("texts", ("-m", "flan.make", "sources", spec, str(folder)), "sources"),
+        Stage("ingest", smartx("ingest", str(folder / "sources"), "--run-dir", run), "run/corpus"),
+        Stage("vectors", ("-m", "flan.make", "embeddings", spec, str(folder)), "run/embeddings"),
+        Stage("plan", smartx("plan", *mix(1), *limits)),
+        Stage("rank", smartx("rank", "--run-dir", run, *limits), "run/rankings"),
+        Stage("mix 1 %", smartx("mix", *mix(1), *limits), "mix-1"),
+        Stage("mix 10 %", smartx("mix", *mix(10), *limits), "mix-10"),
+        Stage("verify", smartx("verify", run)),
+        Stage("verify mix", smartx("verify", str(folder / "mix-10"))),
+    ]
+
+
+def write_spec(spec: Spec, folder: Path) -> None:
+    """Raises SystemExit where the folder belongs to another corpus."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / SPEC_FILE
+    if path.exists() and json.loads(path.read_text()) != asdict(spec):
+        raise SystemExit(f"{folder} holds another corpus ({path}): name another --folder")
+    path.write_text(json.dumps(asdict(spec)))
+
+
+def forget(stage: Stage, folder: Path) -> None:
+    """Delete what a stage wrote, so that it is made anew."""
+    if stage.makes:
+        shutil.rmtree(folder / stage.makes, ignore_errors=True)
+
+
+def run(stage: Stage, folder: Path) -> dict[str, Any]:
+    """Run a stage. What it prints is shown, and kept in FOLDER/logs.
+
+    Returns wall, cpu: seconds.  memory: bytes, the largest resident set of its process, as the
+    system counted it.  disk: bytes of what it made.  disk_peak: of the whole folder, at most.
+    load: of the machine, before and after.  failure: how it ended, where that is not well.
+    """
+    begun = folder / "logs" / f"{stage.name}.begun"
+    begun.parent.mkdir(exist_ok=True)
+    resumed = begun.exists()
+    begun.touch()
+    before = os.getloadavg()[0]
+    peak, over = [0], threading.Event()
+    watcher = threading.Thread(target=_watch, args=(folder, peak, over))
+    watcher.start()
+    started = time.perf_counter()
+    try:
+        status, usage = _waited([sys.executable, *stage.command], folder / "logs" / stage.name)
+    finally:
+        over.set()
+        watcher.join()
+    row = {
+        "stage": stage.name,
+        "wall": round(time.perf_counter() - started, 2),
+        "cpu": round(usage.ru_utime + usage.ru_stime, 2),
+        "memory": usage.ru_maxrss << 10,
+        "disk": _size(folder / stage.makes) if stage.makes else 0,
+        "disk_peak": peak[0],
+        "load": [round(before, 2), round(os.getloadavg()[0], 2)],
+        "resumed": resumed,
+    }
+    if status:
+        return row | {"failure": f"status {status}"}
+    begun.unlink()
+    return row
+
+
+def _waited(command: Sequence[str], log: Path) -> tuple[int, Any]:
+    """Run to the end, showing and keeping what is said. Returns status and resource usage."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    with log.with_suffix(".log").open("a") as kept:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                print(f"    {line}", end="", flush=True)
+                kept.write(line)
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage
+
+
+def _watch(folder: Path, peak: list[int], over: threading.Event) -> None:
+    """Keep the largest size of the folder."""
+    while True:
+        peak[0] = max(peak[0], _size(folder))
+        if over.wait(DISK_SECONDS):
+            peak[0] = max(peak[0], _size(folder))
+            return
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(root, name)).st_size
+            except OSError:
+                continue  # it was temporary
+    return total

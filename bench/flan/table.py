@@ -1,0 +1,46 @@
+"""The results of flan_shape.py as Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tables import markdown, megabytes, seconds
+
+
+def page(results: list[dict[str, Any]]) -> str:
+    return "\n\n".join("\n".join(_lines(result)) for result in results)
+
+
+def _lines(result: dict[str, Any]) -> list[str]:
+    spec, shape = result["spec"], result["shape"]
+    body = []
+    for row in result["stages"].values():
+        body.append(
+            [
+                row["stage"] + (" (resumed)" if row["resumed"] else ""),
+                seconds(row["wall"]), seconds(row["cpu"]), megabytes(row["memory"]),
+                megabytes(row["disk"]) if row["disk"] else "-", megabytes(row["disk_peak"]),
+                f"{shape['rows'] / row['wall']:,.0f}", f"{row['load'][0]} to {row['load'][1]}",
+            ]
+        )  # fmt: skip
+    head = ("stage", "wall", "CPU", "peak memory", "disk", "folder at most", "rows/s", "load")
+    faults = result.get("faults")
+    verdict = "not checked yet" if faults is None else "; ".join(faults) or "all as it should be"
+    return [
+        f"### {_name(spec)}, d = {spec['dimensions']}",
+        "",
+        f"{shape['rows']:,} rows, {shape['tasks']:,} tasks, {shape['groups']:,} groups, the "
+        f"largest of {shape['largest_group']:,} rows; {shape['pairs']:.3g} pairs inside groups. "
+        f"Rows read back and counted: {verdict}.",
+        "",
+        *markdown(head, body),
+    ]
+
+
+def _name(spec: dict[str, Any]) -> str:
+    if spec["shape"] == "flan":
+        part = "whole groups" if spec["keep"] == "groups" else "all tasks, smaller groups"
+        return "FLAN 2022" + (
+            f", {spec['fraction']:g} of it ({part})" if spec["fraction"] < 1 else ""
+        )
+    return {"tiny-tasks": "Tasks of 1 to 50 rows", "one-group": "One group"}[spec["shape"]]
