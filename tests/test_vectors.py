@@ -75,6 +75,10 @@ def test_a_parquet_column_gives_the_same_as_the_npy_file(corpus, tmp_path, kind)
     lists = [None if row in DROPPED else vector.tolist() for row, vector in enumerate(vectors)]
     table = pa.table({"id": range(ROWS), "vector": pa.array(lists, type=kind)})
     pq.write_table(table, tmp_path / "v.parquet", row_group_size=7)
+    if pa.types.is_fixed_size_list(kind) and int(pa.__version__.split(".")[0]) < 26:
+        with pytest.raises(VectorsError, match="update pyarrow"):
+            embed_corpus(corpus, VectorsSpec(tmp_path / "v.parquet"), tmp_path / "e")
+        return
     made = embed_corpus(corpus, VectorsSpec(tmp_path / "v.parquet"), tmp_path / "e")
     np.testing.assert_array_equal(made.rows(0, made.num_rows), expected_rows(corpus, vectors))
     assert sorted(path.name for path in made.folder.iterdir()) == ["manifest.json", "q12-00000.npy"]

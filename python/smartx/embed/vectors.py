@@ -161,7 +161,10 @@ def _column_to_npy(path: Path, column: str | None, target: Path) -> None:
                         out.write(values)
                     written += len(array)
     except (OSError, pa.ArrowException) as problem:
-        raise _fault(path, f"it cannot be read ({str(problem).splitlines()[0]})") from None
+        line = str(problem).splitlines()[0]
+        # pyarrow before 26 cannot read a null among lists of fixed size
+        fix = "write variable lists, or update pyarrow" if "lists to be of size" in line else ""
+        raise _fault(path, f"it cannot be read ({line})", fix) from None
 
 
 def _write_header(out: Any, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
