@@ -147,6 +147,22 @@ def test_tasks_are_ordered_by_greedy_over_the_cosines_of_their_means(
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
+def test_more_tasks_than_all_pairs_have_room_for_are_ordered_as_well(
+    function: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rounding of the means changes gains in the fourth place, and hence near ties alone."""
+    means = np.random.default_rng(2).normal(size=(120, 33)) + 0.4
+    expected = task_gains(means, function)
+    monkeypatch.setattr("smartx.engine.rank.DENSE_TASKS", 119)
+    selection = task_gains(means, function)
+    assert sorted(selection.items.tolist()) == list(range(120))
+    assert selection.gains == pytest.approx(expected.gains, abs=0.05)
+    assert selection.gains.sum() == pytest.approx(expected.gains.sum(), rel=1e-3)
+    again = task_gains(means * 8.0, function, threads=2)
+    assert again.items.tobytes() == selection.items.tobytes()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_lengths_of_means_and_threads_do_not_matter(function: Any) -> None:
     means = np.random.default_rng(2).normal(size=(40, 16))
     expected = task_gains(means, function, threads=1)

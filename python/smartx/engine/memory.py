@@ -13,6 +13,11 @@ A constant, not a share of the machine's memory: the engine decides the selectio
 input must give the same selection on every machine.
 """
 
+DENSE_TASKS = 8_192
+"""Most tasks that are ordered over all their cosines, in 512 MiB; above, as rows are. A constant
+for the same reason.
+"""
+
 GRAPH_NEIGHBOURS = 64
 """Neighbours of a row in the graph that stands in for the kernel above that."""
 

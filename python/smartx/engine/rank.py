@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from smartx import _core
 from smartx.engine.cost import ranking_seconds
 from smartx.engine.dense import DenseKernel
-from smartx.engine.fixed_point import as_rows
-from smartx.engine.memory import DENSE_BYTES, kernel_fits
+from smartx.engine.fixed_point import as_rows, quantize
+from smartx.engine.memory import DENSE_BYTES, DENSE_TASKS, kernel_fits
 from smartx.engine.objectives import FacilityLocation, Objective
 from smartx.engine.select import Selection, check_objective, kind_of, maximize
 from smartx.engine.threads import resolve_threads
@@ -68,8 +68,10 @@ def task_gains(
     """Order all tasks by greedy over the cosines of their mean embeddings.
 
     means: (M, d) float64, M >= 1; lengths do not matter.
-    Returns the Selection of all M tasks: stage 1 of SMART takes a prefix of it. The cosines are
-    computed in float64 in one fixed order, diagonal included, so the bits are the same everywhere.
+    Returns the Selection of all M tasks: stage 1 of SMART takes a prefix of it. The cosines of up
+    to DENSE_TASKS tasks are computed in float64 in one fixed order, diagonal included, so the bits
+    are the same everywhere. More tasks have no room for all pairs: their means are rounded to Q12
+    and ordered as rows are.
     Raises InputError where a mean is not finite or has no length, and names the task by its row.
     """
     check_objective(function)
@@ -91,6 +93,8 @@ def task_gains(
                 fix="leave such tasks out",
             )
     count = resolve_threads(threads)
+    if len(means) > DENSE_TASKS:
+        return maximize(function, quantize(means, threads=count), len(means), threads=count)
     kernel = _core.cosine_kernel(np.ascontiguousarray(means), count)
     return maximize(function, DenseKernel(kernel), len(means), threads=count)
 
