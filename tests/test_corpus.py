@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_files import FLAN, write_rows
-from smartx.corpus import Groups, ingest, open_corpus
+from smartx.corpus import Groups, ingest, open_corpus, pieces
 from smartx.errors import InputError, StoreError
 from smartx.store import canonical_json, sealed
 
@@ -50,6 +51,33 @@ def test_rows_lie_in_files_of_fixed_size(large):
 def test_prompts_of_a_range_are_those_of_its_rows(large, expected, start, stop):
     assert large.prompts(start, stop) == expected[start:stop]
     assert len(large.source_positions(start, stop)) == stop - start
+
+
+@pytest.mark.parametrize("files", [2, 128])
+@pytest.mark.parametrize("count", [0, 1, 300, 301])
+def test_pieces_are_the_rows_in_the_order_asked_for(large, tmp_path, monkeypatch, count, files):
+    module = sys.modules["smartx.corpus.pieces"]
+    monkeypatch.setattr(module, "_FILES", files)
+    monkeypatch.setattr(module, "_HELD_BYTES", 1 << 10)
+    ids = np.random.default_rng(3).permutation(ROWS)[:count]
+    parts = list(pieces(large, ids, 50, tmp_path))
+    assert [part.num_rows for part in parts] == [
+        len(ids[at : at + 50]) for at in range(0, max(count, 1), 50)
+    ]
+    for number, part in enumerate(parts):
+        assert part.equals(large.rows(ids[50 * number : 50 * number + 50]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pieces_that_are_not_taken_to_the_end_leave_nothing(large, tmp_path):
+    made = pieces(large, np.arange(300)[::-1], 50, tmp_path)
+    next(made)
+    assert list(tmp_path.iterdir())
+    made.close()
+    assert list(tmp_path.iterdir()) == []
+    for outside in (-1, ROWS):
+        with pytest.raises(InputError, match="row ids"):
+            list(pieces(large, np.array([5, outside, 7]), 1, tmp_path))
 
 
 @settings(deadline=None, max_examples=30)

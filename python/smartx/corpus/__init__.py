@@ -3,5 +3,6 @@
 from smartx.corpus.columns import Columns
 from smartx.corpus.corpus import Corpus, Groups, Tasks, open_corpus
 from smartx.corpus.ingest import ingest
+from smartx.corpus.pieces import pieces
 
-__all__ = ["Columns", "Corpus", "Groups", "Tasks", "ingest", "open_corpus"]
+__all__ = ["Columns", "Corpus", "Groups", "Tasks", "ingest", "open_corpus", "pieces"]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from smartx.corpus import pieces
 from smartx.errors import InputError, StoreError
 from smartx.mixture.assemble import Chosen
 from smartx.mixture.card import card
@@ -74,7 +75,7 @@ def write_mixture(
     check_out(out)
     with storing(out, out.parent), _folder_beside(out) as building:
         (building / "data").mkdir()
-        conversations = _write_rows(corpus, chosen, building / "data", progress)
+        conversations = _write_rows(corpus, chosen, building, progress)
         (building / "README.md").write_bytes(card(facts))
         for name, content in trainer_files(conversations=conversations).items():
             (building / name).write_bytes(content)
@@ -118,7 +119,7 @@ def check_out(out: Path) -> None:
         )
 
 
-def _write_rows(corpus: Corpus, chosen: Chosen, folder: Path, progress: Progress) -> bool:
+def _write_rows(corpus: Corpus, chosen: Chosen, building: Path, progress: Progress) -> bool:
     """Write the rows in mixture order. Returns whether every one of them is a conversation."""
     parts = max(1, -(-len(chosen) // PART_ROWS))
     others = OtherColumns.of(corpus, [*_own().names, "messages"])
@@ -127,13 +128,13 @@ def _write_rows(corpus: Corpus, chosen: Chosen, folder: Path, progress: Progress
         columns.insert(2, "messages")
     conversations = len(chosen) > 0 and "messages" in columns
     with step(progress, "write", len(chosen), "rows") as advance:
-        for part in range(parts):
+        for part, rows in enumerate(pieces(corpus, chosen.row_ids, PART_ROWS, building)):
             piece = slice(part * PART_ROWS, (part + 1) * PART_ROWS)
-            table = _rows(corpus, chosen, piece, others).select(columns)
+            table = _rows(corpus, rows, chosen, piece, others).select(columns)
             conversations = conversations and not table["messages"].null_count
             pq.write_table(
                 table,
-                folder / f"train-{part:05d}-of-{parts:05d}.parquet",
+                building / "data" / f"train-{part:05d}-of-{parts:05d}.parquet",
                 row_group_size=BLOCK_ROWS,
                 compression="zstd",
                 write_page_checksum=True,
@@ -142,8 +143,9 @@ def _write_rows(corpus: Corpus, chosen: Chosen, folder: Path, progress: Progress
     return conversations
 
 
-def _rows(corpus: Corpus, chosen: Chosen, piece: slice, others: OtherColumns) -> pa.Table:
-    rows = corpus.rows(chosen.row_ids[piece])
+def _rows(
+    corpus: Corpus, rows: pa.Table, chosen: Chosen, piece: slice, others: OtherColumns
+) -> pa.Table:
     group = rows["group_id"].to_numpy()
     names = corpus.groups
     columns = {
