@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +15,8 @@ import orjson
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus, ingest
+from smartx.embed import EncoderSpec
+from smartx.progress import Progress
 
 DIMENSIONS = 24
 
@@ -52,6 +59,47 @@ class FakeEncoder:
         return np.stack([vector_of(text) for text in texts])
 
 
+FAULT, PIDS = "SMARTX_TEST_FAULT", "SMARTX_TEST_PIDS"
+
+
+class FaultyEncoder(FakeEncoder):
+    """What a worker process loads. The variable FAULT ("kill 7", "zero 7", "raise 7", "slow",
+    "differ") says what goes wrong, and at the text that begins with which word; in the folder PIDS
+    each process leaves a file under its number, with a line for each text.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self._fault, _, self._word = os.environ.get(FAULT, "").partition(" ")
+        if self._fault == "differ":
+            self.made_by = {"fake": device}
+        if self._fault == "absent":
+            raise OSError("there is no such encoder")
+
+    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        vectors = super().encode(texts)
+        if PIDS in os.environ:
+            with (Path(os.environ[PIDS]) / str(os.getpid())).open("a") as file:
+                file.write("".join(f"{text}\n" for text in texts))
+        if self._fault == "slow":
+            time.sleep(0.1)
+        for row, text in enumerate(texts):
+            if self._word and text.startswith(f"{self._word} "):
+                if self._fault == "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if self._fault == "raise":
+                    raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore")
+                vectors[row] = 0
+        return vectors
+
+
+@contextmanager
+def loaded(spec: EncoderSpec, progress: Progress) -> Iterator[FaultyEncoder]:
+    """Stands in for the loader of real encoders."""
+    del progress
+    yield FaultyEncoder(spec.device)
+
+
 def write_rows(path: Path, prompts: list[str], *, without_response: tuple[int, ...] = ()) -> Path:
     """A JSONL file whose rows go to three tasks in turn, so that ingest reorders them."""
     lines = [
@@ -79,3 +127,10 @@ def corpus_of(
     """An ingested corpus of these prompts."""
     rows = write_rows(folder / "rows.jsonl", prompts, without_response=without_response)
     return ingest([rows], folder / "corpus")
+
+
+def aborted(spec: EncoderSpec, progress: Progress) -> None:
+    """A loader during which a library ends the process."""
+    del spec, progress
+    os.write(2, b"some advice\nthe driver is too old\n")
+    os._exit(3)

@@ -15,6 +15,7 @@ from small import flan_like
 from smartx import planning
 from smartx.cli import app
 from smartx.config import RunConfig, size_in_bytes
+from smartx.embed import EncoderSpec, rate
 from smartx.engine import (
     DENSE_BYTES,
     FacilityLocation,
@@ -29,7 +30,7 @@ from smartx.engine import (
 )
 from smartx.errors import ConfigError, StoreError
 from smartx.planning import Limits, Vectors, plan_of
-from smartx.progress import size
+from smartx.progress import Silent, size
 from smartx.rankers import RANKERS, SubmodularRanker
 
 FUNCTIONS = [FacilityLocation(), GraphCut(), LogDet()]
@@ -141,6 +142,31 @@ def test_too_little_disk_is_refused_with_both_numbers(corpus, monkeypatch):
     with pytest.raises(StoreError) as caught:
         plan.check()
     assert "1000 B are free" in caught.value.fault
+
+
+def test_several_devices_share_the_shards_and_each_takes_memory(corpus, monkeypatch):
+    limits = Limits(1, 8 << 30, corpus.folder.parent, corpus.folder.parent / "mix", 20)
+    one, two = (
+        plan_of(
+            corpus,
+            RANKERS["facility-location"],
+            Vectors(64, 1.0, encoder=True, done=False, devices=devices),
+            limits,
+            ranked=False,
+            measure=False,
+        )
+        for devices in (1, 2)
+    )
+    assert (one.devices, two.devices) == (1, 2)
+    assert two.stages[0].memory > 2 * one.stages[0].memory
+    monkeypatch.setattr(rate, "_measured", lambda *_: 60.0)
+    monkeypatch.setattr(rate, "local_folder", lambda _: corpus.folder)
+    for shard_rows, devices, share in ((61, 1, 1.0), (31, 2, 0.5), (21, 2, 2 / 3), (10, 3, 3 / 7)):
+        monkeypatch.setattr(rate, "SHARD_ROWS", shard_rows)
+        spec = EncoderSpec("some/encoder", device="cpu,cpu,cpu"[: 4 * devices - 1])
+        found = rate.embedding_rate(corpus, spec, Silent(), measure=True)
+        assert found.devices == devices
+        assert found.seconds == pytest.approx(60 * share)
 
 
 def test_vectors_that_are_there_cost_nothing(corpus):

@@ -150,6 +150,7 @@ def test_doctor_says_what_the_engine_uses(monkeypatch):
     assert found["instruction set"].startswith(simd_level())
     assert "gomp" in found["OpenMP runtimes"] or "omp" in found["OpenMP runtimes"]
     assert "GPUs" in found["torch"] or "not installed" in found["torch"]
+    assert found["--device auto"].startswith(("cpu", "cuda:0", "none"))
 
 
 def test_the_command_doctor_prints_every_finding():

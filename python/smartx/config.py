@@ -75,7 +75,9 @@ class RunConfig(BaseModel):
     batch_size: int | None = Field(None, ge=1, description="rows an encoder call")
     max_length: int | None = Field(None, ge=1, description="tokens of a prompt that are read")
     prompt_prefix: str = Field("", description="text put before every prompt for the encoder")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
+    device: str = Field(
+        "auto", description="auto (all GPUs, or the CPU), cpu, cuda:1, or several: cuda:0,cuda:1"
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="number type the encoder computes in"
     )

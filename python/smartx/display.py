@@ -155,9 +155,10 @@ class _Rate(ProgressColumn):
 def plan_tables(plan: Plan) -> Iterator[Table | str]:
     """A plan as a person reads it: the corpus, its groups by size, and what each stage takes."""
     assumed = "" if plan.dimensions_known else " (assumed: the encoder is not here)"
+    devices = f", embedding on {plan.devices} devices" if plan.devices > 1 else ""
     yield (
         f"{plan.rows:,} rows, {plan.tasks:,} tasks, {plan.groups:,} groups, "
-        f"{plan.dimensions:,} dimensions{assumed}, {plan.threads} threads"
+        f"{plan.dimensions:,} dimensions{assumed}, {plan.threads} threads{devices}"
     )
     if plan.classes:
         yield _table(

@@ -10,10 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from smartx import __version__
-from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
+from smartx.embed.encoders import PACKAGED, default_encoder, devices_of, local_folder
 from smartx.engine import available_bytes, default_memory, default_threads, simd_level, simd_levels
 from smartx.engine.threads import thread_limits
-from smartx.errors import SmartxError
+from smartx.errors import MissingPackageError, SmartxError
 from smartx.progress import size
 
 Line = tuple[str, str]
@@ -27,6 +27,7 @@ def findings() -> Iterator[Line]:
     yield from _processor()
     yield from _memory()
     yield "torch", _torch()
+    yield "--device auto", _devices()
     for package in ("sentence-transformers", "hnswlib", "tokenizers"):
         yield package, _version(package)
     yield "default encoder", default_encoder()
@@ -75,6 +76,13 @@ def _torch() -> str:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     gpus = [torch.cuda.get_device_name(i) for i in range(count)]
     return f"{torch.__version__}, GPUs: {', '.join(gpus) or 'none'}"
+
+
+def _devices() -> str:
+    try:
+        return ", ".join(devices_of("auto"))
+    except (MissingPackageError, OSError):
+        return "none: embedding needs torch and sentence-transformers"
 
 
 def _version(package: str) -> str:

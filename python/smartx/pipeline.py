@@ -124,7 +124,9 @@ def _planned(
         encodes = isinstance(asked, EncoderSpec)
         if embeddings is None:
             rate = embedding_rate(corpus, asked, progress, measure=encoder)
-            vectors = Vectors(rate.dimensions, rate.seconds, encodes, done=False)
+            vectors = Vectors(
+                rate.dimensions, rate.seconds, encodes, done=False, devices=rate.devices
+            )
         else:
             vectors = Vectors(embeddings.dimensions, 0.0, encodes, done=True)
     limits = Limits(

@@ -74,7 +74,10 @@ class SizeClass:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will take. memory: the limit in bytes.  largest: (task, template, rows)."""
+    """What a run will take. memory: the limit in bytes.  largest: (task, template, rows).
+
+    devices: on which embedding runs at once.
+    """
 
     rows: int
     tasks: int
@@ -82,6 +85,7 @@ class Plan:
     dimensions: int
     dimensions_known: bool
     threads: int
+    devices: int
     memory: int
     largest: tuple[tuple[str, str, int], ...]
     classes: tuple[SizeClass, ...]
@@ -147,12 +151,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Vectors:
-    """What is known of the vectors. seconds: to make them; None if not measured."""
+    """What is known of the vectors. seconds: to make them; None if not measured.
+
+    devices: on which they are made at once, a process each if there are several.
+    """
 
     dimensions: int | None
     seconds: float | None
     encoder: bool
     done: bool
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -202,6 +210,7 @@ def plan_of(
         dimensions=d,
         dimensions_known=known is not None or vectors is None,
         threads=limits.threads,
+        devices=vectors.devices if vectors else 1,
         memory=limits.memory,
         largest=tuple((groups.task[g], groups.template[g], int(groups.rows[g])) for g in largest),
         classes=classes,
@@ -215,6 +224,8 @@ def _embed_plan(
     shard = min(PART_ROWS, corpus.num_rows)
     memory = BASE_BYTES + shard * (2 * d + (3 * row_bytes if vectors.encoder else 0))
     memory += TORCH_BYTES if vectors.encoder else 40 << 20
+    if vectors.devices > 1:  # each in a process of its own, beside this one
+        memory = BASE_BYTES + vectors.devices * memory
     disk = 0 if vectors.done else 2 * d * corpus.num_rows
     seconds = 0.0 if vectors.done else vectors.seconds
     folder = limits.work / "embeddings"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from smartx.corpus import Corpus
 from smartx.embed.batches import batches
 from smartx.embed.places import place_of
+from smartx.embed.shards import Advance, Shard, ShardMaker, make_here
 from smartx.engine.fixed_point import quantize
 from smartx.errors import EncoderError
 from smartx.progress import Progress
-from smartx.store import file_digest
+from smartx.store import FileEntry, file_digest
 
 PUBLISHED = "thenlper/gte-large"  # SMART as published
 PACKAGED = "all-MiniLM-L6-v2"
@@ -41,7 +42,9 @@ class EncoderSpec:
     max_length: tokens of a prompt that are read (None: the model's own limit).
     dtype: "auto", "float32", "bfloat16" or "float16"; "auto": bfloat16 where the processor has it.
     batch_size: rows a call (None: as many as fit a number of tokens that is fast on the device).
-    device: "auto", "cpu", "cuda", "cuda:1", ...  threads: of torch on a CPU (None: its choice).
+    device: "auto" (all GPUs, or the CPU), "cpu", "cuda:1", or several: "cuda:0,cuda:1", each of
+    which makes whole shards in a process of its own.
+    threads: of torch on a CPU, over all devices (None: its choice).
     batch_size, device and threads do not enter the key of the embeddings.
     """
 
@@ -80,6 +83,25 @@ def default_encoder() -> str:
     """`thenlper/gte-large`, as published; the packaged MiniLM where HF_HUB_OFFLINE is set."""
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     return PACKAGED if offline else PUBLISHED
+
+
+def devices_of(asked: str) -> tuple[str, ...]:
+    """The devices that "auto", "cpu", "cuda:0,cuda:1", ... stand for; only "auto" asks torch.
+
+    Raises EncoderError where a name is missing, MissingPackageError for "auto" without torch.
+    """
+    if asked == "auto":
+        from smartx.embed.sentence_transformer import all_devices
+
+        return all_devices()
+    devices = tuple(device.strip() for device in asked.split(","))
+    if "" in devices:
+        raise EncoderError(
+            f'"{asked}" is no list of devices',
+            place="device",
+            fix="pass auto, cpu, cuda:1 or several, such as cuda:0,cuda:1",
+        )
+    return devices
 
 
 def local_folder(name: str) -> Path | None:
@@ -137,26 +159,39 @@ class EncoderSource:
         return {} if folder is None else {"encoder": folder_digest(folder)}
 
     @contextmanager
-    def open(self, corpus: Corpus, folder: Path, progress: Progress) -> Iterator[_EncodedShards]:
-        """Load the encoder."""
+    def open(
+        self, corpus: Corpus, folder: Path, shards: int, progress: Progress
+    ) -> Iterator[ShardMaker]:
+        """Load the encoder: here, or in a process for each of several devices."""
         del folder
         if not isinstance(self._encoder, EncoderSpec):
-            yield _EncodedShards(corpus, self._encoder)
+            yield EncodedShards(corpus, self._encoder)
+            return
+        devices = devices_of(self._encoder.device)[:shards]
+        if len(devices) > 1:
+            from smartx.embed.workers import workers_on
+
+            with workers_on(devices, self._encoder, corpus, progress) as workers:
+                yield workers
             return
         from smartx.embed.sentence_transformer import loaded
 
-        with loaded(self._encoder, progress) as encoder:
-            yield _EncodedShards(corpus, encoder)
+        with loaded(replace(self._encoder, device=devices[0]), progress) as encoder:
+            yield EncodedShards(corpus, encoder)
 
 
-class _EncodedShards:
-    """Makes shards by encoding prompts."""
+class EncodedShards:
+    """Makes shards by encoding prompts in this process."""
 
     def __init__(self, corpus: Corpus, encoder: Encoder) -> None:
         self._corpus, self._encoder = corpus, encoder
         self.made_by = dict(encoder.made_by)
 
-    def shard(self, start: int, stop: int, advance: Any) -> NDArray[np.int16]:
+    def make(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, FileEntry]]:
+        """Shard after shard."""
+        return make_here(self, shards, advance)
+
+    def shard(self, start: int, stop: int, advance: Advance) -> NDArray[np.int16]:
         """Encode in batches of like length; progress moves with the tokens, not with the rows."""
         prompts = self._corpus.prompts(start, stop)
         lengths = self._encoder.lengths(prompts)

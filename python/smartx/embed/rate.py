@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 
 from smartx.corpus import Corpus
 from smartx.embed.batches import batches
-from smartx.embed.encoders import EncoderSpec, local_folder
+from smartx.embed.embeddings import SHARD_ROWS
+from smartx.embed.encoders import EncoderSpec, devices_of, local_folder
 from smartx.embed.npy import open_npy
 from smartx.embed.vectors import VectorsSpec
+from smartx.embed.workers import share_of
 from smartx.errors import MissingPackageError
 from smartx.progress import Progress
 
@@ -27,10 +29,14 @@ _GATHERED = 4e8  # values of ready vectors a second that are read, checked and r
 
 @dataclass(frozen=True)
 class EmbeddingRate:
-    """dimensions: None if not known yet.  seconds: for the whole corpus, None if not measured."""
+    """dimensions: None if not known yet.  seconds: for the whole corpus, None if not measured.
+
+    devices: how many work at once, each in a process of its own if there are several.
+    """
 
     dimensions: int | None
     seconds: float | None
+    devices: int = 1
 
 
 def embedding_rate(
@@ -41,18 +47,21 @@ def embedding_rate(
         width = _width_of(Path(encoder.path))
         seconds = None if width is None else corpus.num_source_rows * width / _GATHERED
         return EmbeddingRate(width, seconds)
-    folder = local_folder(encoder.name)
-    if folder is None:
-        return EmbeddingRate(None, None)
-    seconds = None
-    if measure:
-        with suppress(MissingPackageError):  # the embed stage says what to install
-            seconds = _measured(corpus, encoder, progress)
-    return EmbeddingRate(_width_of_encoder(folder), seconds)
+    folder, seconds = local_folder(encoder.name), None
+    shards = -(-corpus.num_rows // SHARD_ROWS)
+    devices: tuple[str, ...] = (encoder.device,)
+    with suppress(MissingPackageError):  # the embed stage says what to install
+        if measure or encoder.device != "auto":  # to ask for "auto" loads torch
+            devices = devices_of(encoder.device)[:shards]
+        if measure and folder is not None:
+            seconds = _measured(corpus, share_of(encoder, devices, devices[0]), progress)
+            seconds *= -(-shards // len(devices)) / shards  # each makes whole shards
+    width = None if folder is None else _width_of_encoder(folder)
+    return EmbeddingRate(width, seconds, len(devices))
 
 
 def _measured(corpus: Corpus, spec: EncoderSpec, progress: Progress) -> float:
-    """Seconds for all rows, from the tokens of a sample and the time that some of them take."""
+    """Seconds for all rows on one device, from a sample's tokens and the time some of them take."""
     from smartx.embed.sentence_transformer import loaded
 
     starts = np.linspace(0, max(0, corpus.num_rows - _ROWS), _PLACES, dtype=np.int64)

@@ -8,14 +8,10 @@ key, size and SHA-256, and the shard is so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.embed.embeddings import (
@@ -28,24 +24,12 @@ from smartx.embed.embeddings import (
     shard_name,
 )
 from smartx.embed.encoders import Encoder, EncoderSource, EncoderSpec
-from smartx.embed.npy import open_npy, write_npy
+from smartx.embed.npy import open_npy
+from smartx.embed.shards import Shard, ShardMaker
 from smartx.embed.vectors import VectorsSource, VectorsSpec
 from smartx.errors import StoreError
 from smartx.progress import Progress, Silent, step
 from smartx.store import FileEntry, Sidecar, Stage, key_of
-
-Advance = Callable[[int], None]
-
-
-class ShardMaker(Protocol):
-    """Gives the Q12 rows of a range of the corpus."""
-
-    @property
-    def made_by(self) -> Mapping[str, str]:
-        """What computes them (versions, device), for the manifest."""
-
-    def shard(self, start: int, stop: int, advance: Advance) -> NDArray[np.int16]:
-        """(stop - start, d) int16; calls `advance` with rows done, stop - start in all."""
 
 
 class Source(Protocol):
@@ -58,9 +42,9 @@ class Source(Protocol):
         """Digests of files the vectors depend on."""
 
     def open(
-        self, corpus: Corpus, folder: Path, progress: Progress
+        self, corpus: Corpus, folder: Path, shards: int, progress: Progress
     ) -> AbstractContextManager[ShardMaker]:
-        """Load what is needed; only called when there is a shard to make."""
+        """Load what is needed for that many shards; only called when there is one to make."""
 
 
 def embed_corpus(
@@ -89,7 +73,7 @@ def embed_corpus(
         return open_embeddings(stage.folder)
     stage.keep_parts(key, lambda manifest: _shard_key(key, manifest["made_by"]))
     stage.begin()
-    with source.open(corpus, stage.folder, progress) as maker:
+    with source.open(corpus, stage.folder, -(-corpus.num_rows // shard_rows), progress) as maker:
         entries, dimensions = _make_shards(corpus, maker, stage, key, shard_rows, progress)
     facts = {
         "num_rows": corpus.num_rows,
@@ -126,23 +110,22 @@ def _make_shards(
     corpus: Corpus, maker: ShardMaker, stage: Stage, key: str, shard_rows: int, progress: Progress
 ) -> tuple[list[FileEntry], int]:
     """Every shard that is not there yet. Returns all entries and the number of values in a row."""
-    entries: list[FileEntry] = []
-    kept = 0
+    shard_key = _shard_key(key, maker.made_by)
+    shards = [
+        Shard(start, min(start + shard_rows, corpus.num_rows), sidecar)
+        for number, start in enumerate(range(0, corpus.num_rows, shard_rows))
+        for sidecar in [Sidecar(stage.folder / shard_name(number), shard_key)]
+    ]
+    entries = {shard.start: shard.sidecar.whole_part() for shard in shards}
+    missing = [shard for shard in shards if entries[shard.start] is None]
     with step(progress, "embed", corpus.num_rows, "rows") as advance:
-        for number, start in enumerate(range(0, corpus.num_rows, shard_rows)):
-            stop = min(start + shard_rows, corpus.num_rows)
-            sidecar = Sidecar(stage.folder / shard_name(number), _shard_key(key, maker.made_by))
-            entry = sidecar.whole_part()
-            if entry is None:
-                rows = maker.shard(start, stop, advance)
-                entry = sidecar.commit(len(rows), partial(write_npy, rows))
-            else:
-                kept += 1
-                advance(stop - start)
-            entries.append(entry)
-    if kept:
-        progress.note(f"{kept} of {len(entries)} shards of embeddings were there already")
-    return entries, open_npy(stage.folder / entries[0].name).width
+        if kept := len(shards) - len(missing):
+            progress.note(f"{kept} of {len(shards)} shards of embeddings were there already")
+            advance(corpus.num_rows - sum(shard.stop - shard.start for shard in missing))
+        for shard, entry in maker.make(missing, advance):
+            entries[shard.start] = entry
+    whole = [entry for entry in entries.values() if entry is not None]
+    return whole, open_npy(stage.folder / whole[0].name).width
 
 
 def _shard_key(key: str, made_by: Mapping[str, str]) -> str:

@@ -103,18 +103,20 @@ class SentenceEncoder:
             self._idle.put(model)
 
 
+def all_devices() -> tuple[str, ...]:
+    """Every GPU that torch sees, or the CPU. Starts nothing on them."""
+    torch, _ = _libraries()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return tuple(f"cuda:{number}" for number in range(count)) or ("cpu",)
+
+
 @contextmanager
 def loaded(spec: EncoderSpec, progress: Progress) -> Iterator[SentenceEncoder]:
     """The encoder that `spec` asks for, ready to encode, with the threads it asks for.
 
     Raises MissingPackageError without the libraries, EncoderError where loading fails.
     """
-    try:
-        import sentence_transformers
-        import torch
-    except ImportError as problem:
-        name = "torch" if problem.name == "torch" else "sentence-transformers"
-        raise MissingPackageError(name, needed_for="embedding", extra="embed") from None
+    torch, sentence_transformers = _libraries()
     device = _device(spec.device)
     dtype = _dtype(spec.dtype, device)
     before = torch.get_num_threads()
@@ -125,6 +127,17 @@ def loaded(spec: EncoderSpec, progress: Progress) -> Iterator[SentenceEncoder]:
             yield SentenceEncoder(model, spec, dtype, device, spec.threads or before)
     finally:
         torch.set_num_threads(before)
+
+
+def _libraries() -> tuple[Any, Any]:
+    """Torch and sentence-transformers."""
+    try:
+        import sentence_transformers
+        import torch
+    except ImportError as problem:
+        name = "torch" if problem.name == "torch" else "sentence-transformers"
+        raise MissingPackageError(name, needed_for="embedding", extra="embed") from None
+    return torch, sentence_transformers
 
 
 def _twin(model: Any) -> Any:
@@ -184,7 +197,7 @@ def _device(asked: str) -> str:
     import torch
 
     if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return all_devices()[0]
     try:
         torch.empty(1, device=asked)
     except (RuntimeError, AssertionError) as problem:
@@ -215,7 +228,8 @@ def _computes_in_bfloat16(device: str) -> bool:
     import torch
 
     if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported())
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported())
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
     except OSError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from smartx.corpus import Corpus
 from smartx.embed.npy import NpyRows, open_npy
 from smartx.embed.places import place_of
+from smartx.embed.shards import Advance, Shard, make_here
 from smartx.engine.fixed_point import MAX_NORM2, quantize
 from smartx.errors import VectorsError
 from smartx.progress import Progress
-from smartx.store import file_digest, storing
+from smartx.store import FileEntry, file_digest, storing
 
 _CHUNK = 4_096  # rows gathered and quantised at once
 _FLOATS = (pa.types.is_float16, pa.types.is_float32, pa.types.is_float64, pa.types.is_int16)
@@ -56,9 +57,11 @@ class VectorsSource:
             raise _fault(self._path, f"it cannot be read ({problem.strerror})") from None
 
     @contextmanager
-    def open(self, corpus: Corpus, folder: Path, progress: Progress) -> Iterator[_ReadyShards]:
+    def open(
+        self, corpus: Corpus, folder: Path, shards: int, progress: Progress
+    ) -> Iterator[_ReadyShards]:
         """Check the file against the corpus; a Parquet column is copied to a temporary .npy."""
-        del progress
+        del shards, progress
         if self._path.suffix.lower() == ".parquet":
             temporary = folder / f".vectors.tmp.{uuid.uuid4().hex}.npy"
             try:
@@ -96,7 +99,11 @@ class _ReadyShards:
         self._corpus, self._rows, self._path = corpus, rows, path
         self.made_by: dict[str, str] = {}
 
-    def shard(self, start: int, stop: int, advance: Any) -> NDArray[np.int16]:
+    def make(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, FileEntry]]:
+        """Shard after shard."""
+        return make_here(self, shards, advance)
+
+    def shard(self, start: int, stop: int, advance: Advance) -> NDArray[np.int16]:
         """Row r of the corpus takes the vector at its place among all rows of the sources."""
         positions = self._corpus.source_positions(start, stop)
         made = np.empty((stop - start, self._rows.width), dtype=np.int16)

@@ -1,0 +1,197 @@
+"""Embedding on several devices: one process a device, each making whole shards.
+
+Processes are started fresh (no fork: torch and OpenMP do not survive one) and without the caller's
+main module, so a script needs no guard. A worker commits its shards itself, as a single process
+does, so a kill at any moment leaves whole shards and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from multiprocessing import Pipe
+from multiprocessing.connection import wait
+from typing import Any
+
+from smartx.corpus import Corpus
+from smartx.embed.encoders import EncoderSpec
+from smartx.embed.shards import Advance, Shard
+from smartx.engine import resolve_threads
+from smartx.errors import EncoderError, StoreError
+from smartx.progress import Progress
+from smartx.store import FileEntry
+
+LOADER = "smartx.embed.sentence_transformer:loaded"  # what a worker calls with its EncoderSpec
+_ENDING_SECONDS = 5.0
+_KEPT = "finished shards are kept, and the same command goes on from there"
+
+
+@contextmanager
+def workers_on(
+    devices: Sequence[str], spec: EncoderSpec, corpus: Corpus, progress: Progress
+) -> Iterator[Workers]:
+    """A worker on each device, with the encoder loaded; all are gone when the block ends.
+
+    Raises EncoderError where one cannot load it, or where the devices would not compute alike.
+    """
+    started: list[_Worker] = []
+    try:
+        for device in devices:
+            started.append(_Worker(share_of(spec, devices, device), corpus))
+        workers = Workers(started)
+        made_by = workers.made_by
+        progress.note(
+            f"encoder {spec.name} on {', '.join(devices)}"
+            + (f" in {made_by['dtype']}" if "dtype" in made_by else "")
+        )
+        yield workers
+    finally:
+        for worker in started:
+            worker.process.kill()
+        for worker in started:
+            worker.close()
+
+
+def share_of(spec: EncoderSpec, devices: Sequence[str], device: str) -> EncoderSpec:
+    """The encoder for one of several devices; those on the CPU share its threads."""
+    threads = max(1, resolve_threads(spec.threads) // max(1, list(devices).count("cpu")))
+    return replace(spec, device=device, threads=threads)
+
+
+class Workers:
+    """Loaded workers; implements smartx.embed.shards.ShardMaker."""
+
+    def __init__(self, workers: Sequence[_Worker]) -> None:
+        self._workers = workers
+        made: dict[str, Mapping[str, str]] = {}
+        loading = list(workers)
+        while loading:
+            for worker, _, content in _heard(loading):
+                made[worker.spec.device] = content
+                loading.remove(worker)
+        first = workers[0].spec.device
+        self.made_by: Mapping[str, str] = made[first]
+        for device, made_by in made.items():
+            if made_by != self.made_by:
+                raise EncoderError(
+                    f"{first} and {device} would not compute alike: "
+                    f"{dict(self.made_by)} and {dict(made_by)}",
+                    place="device",
+                    fix="name devices of one kind, and one --dtype for all",
+                )
+
+    def make(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, FileEntry]]:
+        """Shards go out in order, each to the first worker that is free."""
+        waiting = deque(shards)
+        for worker in self._workers[: len(waiting)]:
+            worker.give(waiting.popleft())
+        while busy := [worker for worker in self._workers if worker.shard]:
+            for worker, kind, content in _heard(busy):
+                if kind == "advance":
+                    advance(content)
+                elif kind == "done" and (shard := worker.shard) is not None:
+                    worker.shard = None
+                    if waiting:
+                        worker.give(waiting.popleft())
+                    yield shard, FileEntry(**content)
+
+
+class _Worker:
+    """A process, what is said to it and heard from it. shard: what it works on, if anything."""
+
+    def __init__(self, spec: EncoderSpec, corpus: Corpus) -> None:
+        self.spec = spec
+        self.shard: Shard | None = None
+        self.link, theirs = Pipe()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed by `close`
+        program = (
+            f"import sys; sys.path[:] = {sys.path!r}; from smartx.embed.worker import main; "
+            f"main({theirs.fileno()}, {os.getpid()})"
+        )
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                start_new_session=True,  # a Ctrl-C is for the parent, which ends its workers
+            )
+        self._send(
+            {"loader": LOADER, "spec": asdict(spec), "corpus": os.path.abspath(corpus.folder)}
+        )
+
+    def give(self, shard: Shard) -> None:
+        """The next shard to make."""
+        self.shard = shard
+        part = os.path.abspath(shard.sidecar.part)
+        self._send([shard.start, shard.stop, part, shard.sidecar.key])
+
+    def hear(self) -> tuple[str, Any]:
+        """What it says next. Raises what went wrong there, or that it is no more."""
+        try:
+            kind, *content = json.loads(self.link.recv_bytes())
+        except (EOFError, OSError):
+            raise self._ended() from None
+        if kind == "failed":
+            raise self._failed(*content)
+        return kind, content[0]
+
+    def close(self) -> None:
+        """To be called once the process is killed; leaves no zombie."""
+        self.process.wait()
+        self.link.close()
+        self._errors.close()
+
+    def _send(self, message: Any) -> None:
+        try:
+            self.link.send_bytes(json.dumps(message).encode())
+        except OSError:
+            raise self._ended() from None
+
+    def _failed(self, kind: str, fault: str, place: str, fix: str) -> EncoderError | StoreError:
+        error = StoreError if kind == "StoreError" else EncoderError
+        fix = fix or f"see `smartx doctor`, or leave {self.spec.device} out of --device; {_KEPT}"
+        return error(f"{fault} ({self._doing})", place=place, fix=fix)
+
+    def _ended(self) -> EncoderError:
+        """It went without a word: the system or a library ended it."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_ENDING_SECONDS)
+        self.process.kill()  # where only its socket is gone
+        status = self.process.wait()
+        how = signal.Signals(-status).name if status < 0 else f"status {status}"
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        said = f": {lines[-1][:200]}" if lines else ""
+        fix = f"see `smartx doctor`, or leave {self.spec.device} out of --device; {_KEPT}"
+        if status == -signal.SIGKILL:
+            fix = (
+                "if memory ran out, pass a smaller --batch-size or fewer devices in --device; "
+                + _KEPT
+            )
+        return EncoderError(f"a worker process ended ({how}{said}; {self._doing})", fix=fix)
+
+    @property
+    def _doing(self) -> str:
+        if self.shard is None:
+            return f"on {self.spec.device}, while it loaded the encoder"
+        return (
+            f"on {self.spec.device}, in shard {self.shard.sidecar.part.name}, "
+            f"rows {self.shard.start:,}..{self.shard.stop - 1:,}"
+        )
+
+
+def _heard(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, str, Any]]:
+    """At least one message of these workers, waiting for it if need be."""
+    ready = wait([worker.link for worker in workers])
+    for worker in [worker for worker in workers if worker.link in ready]:
+        yield worker, *worker.hear()
