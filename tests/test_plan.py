@@ -52,6 +52,15 @@ def planned(corpus, ranker=None, *, memory=8 << 30, rows=20, d=64, done=False, t
     )
 
 
+def test_many_tasks_take_memory_of_the_mixture(corpus, monkeypatch):
+    plan = planned(corpus)
+    monkeypatch.setattr(planning, "TASK_BYTES", planning.TASK_BYTES + 1_000)
+    more = planned(corpus)
+    assert more.stages[-1].memory - plan.stages[-1].memory == 1_000 * plan.tasks
+    monkeypatch.setattr(planning, "MIXTURE_PART_ROWS", 19)  # the mixture is of several files
+    assert planned(corpus).stages[-1].disk > plan.stages[-1].disk
+
+
 def test_the_plan_counts_what_the_corpus_holds(corpus):
     plan = planned(corpus)
     groups = corpus.groups

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.engine import (
+    DENSE_TASKS,
     FacilityLocation,
     Objective,
     Speed,
@@ -40,6 +41,9 @@ ASSUMED_DIMENSIONS = 1_024  # of an encoder that is not here yet
 RANK_ROW_BYTES = 20  # on disk
 PART_ROWS = 65_536  # of a shard and of a ranking's file
 MIXTURE_PART_ROWS = 100_000
+STREWN_BYTES = 192 << 20
+TASK_BYTES = 4_000
+TASK_PAIR_BYTES = 14  # of the cosines of all tasks, where they are computed
 SIZE_CLASSES = (50, 500, 4_096, 46_336, 1 << 62)
 LARGEST = 5
 Sizes: TypeAlias = NDArray[np.int64]
@@ -190,18 +194,14 @@ def plan_of(
     """
     groups, known = corpus.groups, vectors.dimensions if vectors else None
     d = known or ASSUMED_DIMENSIONS
-    row_bytes, stored = _row_bytes(corpus)
     stages = []
     if vectors:
-        stages.append(_embed_plan(corpus, vectors, d, row_bytes, limits))
+        stages.append(_embed_plan(corpus, vectors, d, limits))
     classes, rank = _rank_plan(corpus, ranker, d, limits, ranked, measure)
     stages.append(rank)
     if limits.rows is not None and limits.out is not None:
         rows = min(limits.rows, corpus.num_rows)
-        memory = BASE_BYTES + min(rows, MIXTURE_PART_ROWS) * (4 * row_bytes + 100) + 60 * rows
-        seconds = 0.2 + 2e-5 * rows + 2e-7 * corpus.num_rows
-        disk = int(rows * (stored + 30)) + (1 << 20)
-        stages.append(StagePlan("mix", limits.out, seconds, memory, disk))
+        stages.append(_mix_plan(corpus, rows, d if vectors else 0, limits.out))
     largest = np.argsort(-groups.rows, kind="stable")[:LARGEST].tolist()
     return Plan(
         rows=corpus.num_rows,
@@ -218,9 +218,23 @@ def plan_of(
     )
 
 
-def _embed_plan(
-    corpus: Corpus, vectors: Vectors, d: int, row_bytes: int, limits: Limits
-) -> StagePlan:
+def _mix_plan(corpus: Corpus, rows: int, d: int, out: Path) -> StagePlan:
+    """d: values of the vectors that the weight law may look at, 0 if it looks at none."""
+    row_bytes, stored = _row_bytes(corpus)
+    tasks = len(corpus.groups.tasks())
+    memory = BASE_BYTES + min(rows, MIXTURE_PART_ROWS) * (4 * row_bytes + 100) + 60 * rows
+    memory += tasks * (TASK_BYTES + 20 * d)  # what the manifest says of it, and its mean
+    memory += TASK_PAIR_BYTES * tasks**2 if d and tasks <= DENSE_TASKS else 0
+    seconds = 0.2 + 2e-5 * rows + 2e-7 * corpus.num_rows + 1e-4 * tasks
+    disk = int(rows * (stored + 30)) + (1 << 20) + 400 * tasks
+    if rows > MIXTURE_PART_ROWS:
+        disk += rows * row_bytes  # strewn beside the result while it is made,
+        memory += STREWN_BYTES  # in bundles
+    return StagePlan("mix", out, seconds, memory, disk)
+
+
+def _embed_plan(corpus: Corpus, vectors: Vectors, d: int, limits: Limits) -> StagePlan:
+    row_bytes, _ = _row_bytes(corpus)
     shard = min(PART_ROWS, corpus.num_rows)
     memory = BASE_BYTES + shard * (2 * d + (3 * row_bytes if vectors.encoder else 0))
     memory += TORCH_BYTES if vectors.encoder else 40 << 20

@@ -13,6 +13,7 @@ from smartx.engine.fixed_point import MAX_NORM2, SCALE, as_rows, is_q12, quantiz
 from smartx.engine.graph import SimilarityGraph, knn_graph
 from smartx.engine.memory import (
     DENSE_BYTES,
+    DENSE_TASKS,
     GRAPH_NEIGHBOURS,
     available_bytes,
     default_memory,
@@ -25,6 +26,7 @@ from smartx.engine.threads import default_threads, resolve_threads
 
 __all__ = [
     "DENSE_BYTES",
+    "DENSE_TASKS",
     "GRAPH_NEIGHBOURS",
     "MAX_NORM2",
     "SCALE",
