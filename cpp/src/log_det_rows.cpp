@@ -47,7 +47,8 @@ RowsLogDet::RowsLogDet(RowsView rows, double ridge)
       diagonal_(ridge * kScale * kScale),
       width_(up_to_8(rows.d)),
       epoch_length_(std::max<Item>(rows.d, 16)),
-      notes_(static_cast<std::size_t>(rows.n)) {
+      notes_(static_cast<std::size_t>(rows.n)),
+      bounds_(rows, diagonal_) {
 }
 
 double RowsLogDet::slack() const {
@@ -59,104 +60,90 @@ void RowsLogDet::widen(Item v, double* out) const noexcept {
   std::fill(out + rows_.d, out + width_, 0.0);
 }
 
-void RowsLogDet::update(const Item* items, Item count) const noexcept {
-  double* const rows = scratch(count * (width_ + std::max<Offset>(epoch_length_, width_)));
-  double* const products = rows + count * width_;
-  for (Item k = 0; k < count; ++k) widen(items[k], rows + k * width_);
-  Item old = 0;
-  while (old < count && notes_[items[old]].epoch != epoch_) ++old;
-  base_forms(items, old, rows, products);
-  // The first `missing` items miss the directions from..until, the others have seen them.
-  for (Item missing = 1; missing <= count; ++missing) {
-    const Item from = notes_[items[missing - 1]].seen;
-    const Item until = missing < count ? notes_[items[missing]].seen : pending();
-    if (from == until) continue;
-    const Item some = until - from;
-    vector_ops().real_dots(directions_.data() + from * width_, some, width_, width_, rows, missing,
-                           width_, products);
-    for (Item k = 0; k < missing; ++k) {
-      Note& note = notes_[items[k]];
-      const double* product = products + Offset{k} * some;
-      for (Item r = 0; r < some; ++r) note.form -= product[r] * product[r];
-      note.seen = until;
-    }
-  }
-}
-
 double RowsLogDet::gain(Item v) const noexcept {
-  if (!is_fresh(v)) update(&v, 1);
-  return std::max(notes_[v].form, 0.0);
+  Note& note = notes_[v];
+  if (!is_fresh(v)) {
+    double* const row = scratch(width_ + std::max<Offset>(epoch_length_, width_));
+    double* const products = row + width_;
+    widen(v, row);
+    if (note.epoch != epoch_) {
+      base_products(row, products);
+      note = {base_form(v, products), epoch_, 0};
+    }
+    const Item some = pending() - note.seen;
+    vector_ops().real_dots(directions_.data() + note.seen * width_, some, width_, width_, row, 1, 0,
+                           products);
+    for (Item r = 0; r < some; ++r) note.form -= products[r] * products[r];
+    note.seen = pending();
+  }
+  return std::max(note.form, 0.0);
 }
 
-void RowsLogDet::gains(const Item* items, Item count, Gain* out) const noexcept {
-  Item stale[kTogether];
-  Item some = 0;
-  for (Item i = 0; i < count; ++i) {
-    if (!is_fresh(items[i])) stale[some++] = items[i];
-    if (some == kTogether || (some > 0 && i + 1 == count)) {
-      std::sort(stale, stale + some, [&](Item a, Item b) {  // those that miss as much side by side
-        const Note &x = notes_[a], &y = notes_[b];
-        return x.epoch != y.epoch ? x.epoch < y.epoch : x.seen < y.seen;
-      });
-      for (Item first = 0; first < some; first += kGroup)
-        update(stale + first, std::min(some - first, kGroup));
-      some = 0;
-    }
-  }
-  for (Item i = 0; i < count; ++i) out[i] = std::max(notes_[items[i]].form, 0.0);
+double RowsLogDet::weigh(Item v) {
+  return std::max(weighed(v).form, 0.0);
+}
+
+const RowsLogDet::Weighed& RowsLogDet::weighed(Item v) {
+  for (std::size_t i = 0; i < weighed_count_; ++i)
+    if (weighed_[i].item == v) return weighed_[i];
+  if (weighed_count_ == weighed_.size()) weighed_.emplace_back();
+  Weighed& found = weighed_[weighed_count_++];
+  found.item = v;
+  found.base.resize(static_cast<std::size_t>(width_));
+  found.products.resize(static_cast<std::size_t>(pending()));
+  double* const row = scratch(width_);
+  widen(v, row);
+  base_products(row, found.base.data());
+  vector_ops().real_dots(directions_.data(), pending(), width_, width_, row, 1, 0,
+                         found.products.data());
+  found.form = base_form(v, found.base.data());
+  for (const double product : found.products) found.form -= product * product;
+  return found;
 }
 
 void RowsLogDet::add(Item v) {
-  const double form = gain(v);
-  double* const row = scratch(2 * width_ + epoch_length_);
-  double* const products = row + width_;
-  widen(v, row);
-  std::vector<double> direction(static_cast<std::size_t>(width_));
-  base_solve(row, direction.data());
-  vector_ops().real_dots(directions_.data(), pending(), width_, width_, row, 1, 0, products);
+  const Weighed& row = weighed(v);
+  const std::size_t start = directions_.size();
+  directions_.resize(start + static_cast<std::size_t>(width_));
+  double* const direction = directions_.data() + start;
+  base_solve(row, direction);
   for (Item r = 0; r < pending(); ++r)
-    vector_ops().add_scaled(-products[r], directions_.data() + r * width_, width_,
-                            direction.data());
-  const double length = std::sqrt(1.0 + form);
-  for (double& value : direction) value /= length;
-  directions_.insert(directions_.end(), direction.begin(), direction.end());
+    vector_ops().add_scaled(-row.products[r], directions_.data() + r * width_, width_, direction);
+  const double length = std::sqrt(1.0 + std::max(row.form, 0.0));
+  for (Offset c = 0; c < width_; ++c) direction[c] /= length;
   epoch_rows_.push_back(v);
+  bounds_.add(direction);
+  weighed_count_ = 0;
   ++chosen_;
   if (pending() == epoch_length_ && chosen_ < rows_.n) begin_epoch();
 }
 
-void RowsLogDet::base_products(const double* rows, Item count, double* y) const noexcept {
-  double block[8 * kGroup];
-  for (Offset b = 0; b < width_ / 8; ++b) {
-    const Offset width = 8 * (b + 1);
-    vector_ops().real_dots(factor_.data() + block_start(b), 8, width, width, rows, count, width_,
-                           block);
-    for (Item k = 0; k < count; ++k) std::copy_n(block + 8 * k, 8, y + k * width_ + 8 * b);
-  }
-}
-
-void RowsLogDet::base_forms(const Item* items, Item count, const double* rows,
-                            double* y) const noexcept {
-  if (epoch_ > 0 && count > 0) base_products(rows, count, y);
-  for (Item k = 0; k < count; ++k, y += width_) {
-    const double form = epoch_ == 0
-                            ? static_cast<double>(norm2(rows_.row(items[k]), rows_.d)) / diagonal_
-                            : fixed_order_sum(width_, [&](Offset i) { return y[i] * y[i]; });
-    notes_[items[k]] = {form, epoch_, 0};
-  }
-}
-
-/// A^-1 q at the start of the epoch.
-void RowsLogDet::base_solve(const double* row, double* solved) const {
+/// In the first epoch W is the unit matrix over sqrt(diagonal).
+void RowsLogDet::base_products(const double* row, double* y) const noexcept {
   if (epoch_ == 0) {
-    for (Offset c = 0; c < width_; ++c) solved[c] = row[c] / diagonal_;
+    std::copy_n(row, width_, y);
     return;
   }
-  std::vector<double> y(static_cast<std::size_t>(width_));
-  base_products(row, 1, y.data());
+  for (Offset b = 0; b < width_ / 8; ++b) {
+    const Offset width = 8 * (b + 1);
+    vector_ops().real_dots(factor_.data() + block_start(b), 8, width, width, row, 1, 0, y + 8 * b);
+  }
+}
+
+double RowsLogDet::base_form(Item v, const double* y) const noexcept {
+  if (epoch_ == 0) return static_cast<double>(norm2(rows_.row(v), rows_.d)) / diagonal_;
+  return fixed_order_sum(width_, [&](Offset i) { return y[i] * y[i]; });
+}
+
+/// A^-1 q at the start of the epoch, into zeros.
+void RowsLogDet::base_solve(const Weighed& row, double* solved) const {
+  if (epoch_ == 0) {
+    for (Offset c = 0; c < width_; ++c) solved[c] = row.base[c] / diagonal_;
+    return;
+  }
   for (Offset i = 0; i < rows_.d; ++i) {
     const Offset width = 8 * (i / 8 + 1);
-    vector_ops().add_scaled(y[i], factor_.data() + block_start(i / 8) + i % 8 * width, width,
+    vector_ops().add_scaled(row.base[i], factor_.data() + block_start(i / 8) + i % 8 * width, width,
                             solved);
   }
 }
@@ -215,6 +202,7 @@ void RowsLogDet::begin_epoch() {
   directions_.clear();
   epoch_rows_.clear();
   ++epoch_;
+  bounds_.begin_epoch(row_of);
 }
 
 }  // namespace smartx

@@ -71,64 +71,109 @@ void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
   for (; u < n; ++u) best[u] = row[u] > best[u] ? row[u] : best[u];
 }
 
-/// ((p0 + p4) + (p2 + p6)) + ((p1 + p5) + (p3 + p7)) of p0..p3 and p4..p7.
-double combined(__m256d first, __m256d second) {
-  const __m256d four = _mm256_add_pd(first, second);
-  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
-}
+/// Two registers of lanes, as wide as one of AVX-512. Sums are halved until one is left.
+struct Doubles {
+  using Real = double;
+  using Lanes = __m256d;
+  static constexpr int kLanes = 4;
+  static Lanes zero() { return _mm256_setzero_pd(); }
+  static Lanes at(const Real* place) { return _mm256_loadu_pd(place); }
+  static Lanes more(Lanes sum, Lanes a, Lanes b) { return _mm256_add_pd(sum, _mm256_mul_pd(a, b)); }
+  static Real combined(Lanes first, Lanes second) {
+    const __m256d four = _mm256_add_pd(first, second);
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
+  }
+};
+
+struct Floats {
+  using Real = float;
+  using Lanes = __m256;
+  static constexpr int kLanes = 8;
+  static Lanes zero() { return _mm256_setzero_ps(); }
+  static Lanes at(const Real* place) { return _mm256_loadu_ps(place); }
+  static Lanes more(Lanes sum, Lanes a, Lanes b) { return _mm256_add_ps(sum, _mm256_mul_ps(a, b)); }
+  static Real combined(Lanes first, Lanes second) {
+    const __m256 eight = _mm256_add_ps(first, second);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+};
 
 /// X by R products at once, so that every value loaded is used more than once.
-template <int X, int R>
-void tile(const double* rows, std::int64_t stride, std::int64_t width, const double* x,
-          std::int64_t x_stride, double* out, std::int64_t out_stride) {
-  __m256d first[X][R], second[X][R];
+template <class V, int X, int R>
+void tile(const typename V::Real* rows, std::int64_t stride, std::int64_t width,
+          const typename V::Real* x, std::int64_t x_stride, typename V::Real* out,
+          std::int64_t out_stride) {
+  typename V::Lanes first[X][R], second[X][R];
 #pragma GCC unroll 4
   for (int k = 0; k < X; ++k)
 #pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) first[k][r] = second[k][r] = _mm256_setzero_pd();
-  for (std::int64_t c = 0; c < width; c += 8) {
+    for (int r = 0; r < R; ++r) first[k][r] = second[k][r] = V::zero();
+  for (std::int64_t c = 0; c < width; c += 2 * V::kLanes) {
 #pragma GCC unroll 4
     for (int k = 0; k < X; ++k) {
-      const __m256d x0 = _mm256_loadu_pd(x + k * x_stride + c);
-      const __m256d x1 = _mm256_loadu_pd(x + k * x_stride + c + 4);
+      const typename V::Lanes x0 = V::at(x + k * x_stride + c);
+      const typename V::Lanes x1 = V::at(x + k * x_stride + c + V::kLanes);
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r) {
-        const double* row = rows + r * stride + c;
-        first[k][r] = _mm256_add_pd(first[k][r], _mm256_mul_pd(_mm256_loadu_pd(row), x0));
-        second[k][r] = _mm256_add_pd(second[k][r], _mm256_mul_pd(_mm256_loadu_pd(row + 4), x1));
+        const typename V::Real* row = rows + r * stride + c;
+        first[k][r] = V::more(first[k][r], V::at(row), x0);
+        second[k][r] = V::more(second[k][r], V::at(row + V::kLanes), x1);
       }
     }
   }
 #pragma GCC unroll 4
   for (int k = 0; k < X; ++k)
 #pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) out[k * out_stride + r] = combined(first[k][r], second[k][r]);
+    for (int r = 0; r < R; ++r) out[k * out_stride + r] = V::combined(first[k][r], second[k][r]);
 }
 
-void real_dots(const double* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
-               const double* x, std::int64_t x_count, std::int64_t x_stride, double* out) {
+template <class V>
+void dots(const typename V::Real* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
+          const typename V::Real* x, std::int64_t x_count, std::int64_t x_stride,
+          typename V::Real* out) {
   std::int64_t k = 0;
   for (; k + 2 <= x_count; k += 2) {
-    const double* some = x + k * x_stride;
+    const typename V::Real* some = x + k * x_stride;
     std::int64_t i = 0;
     for (; i + 2 <= count; i += 2)
-      tile<2, 2>(rows + i * stride, stride, width, some, x_stride, out + k * count + i, count);
+      tile<V, 2, 2>(rows + i * stride, stride, width, some, x_stride, out + k * count + i, count);
     for (; i < count; ++i)
-      tile<2, 1>(rows + i * stride, stride, width, some, x_stride, out + k * count + i, count);
+      tile<V, 2, 1>(rows + i * stride, stride, width, some, x_stride, out + k * count + i, count);
   }
   for (; k < x_count; ++k) {
-    const double* one = x + k * x_stride;
+    const typename V::Real* one = x + k * x_stride;
     std::int64_t i = 0;
     for (; i + 4 <= count; i += 4)
-      tile<1, 4>(rows + i * stride, stride, width, one, x_stride, out + k * count + i, count);
+      tile<V, 1, 4>(rows + i * stride, stride, width, one, x_stride, out + k * count + i, count);
     for (; i < count; ++i)
-      tile<1, 1>(rows + i * stride, stride, width, one, x_stride, out + k * count + i, count);
+      tile<V, 1, 1>(rows + i * stride, stride, width, one, x_stride, out + k * count + i, count);
   }
 }
 
 void widen(const std::int16_t* row, std::int64_t d, double* out) {
   for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
+}
+
+void widen_to_float(const std::int16_t* row, std::int64_t d, float* out) {
+  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
+}
+
+double squares(const float* values, std::int64_t count, double more) {
+  double part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+  std::int64_t i = 0;
+  const auto add = [&](int lane) {
+    const double value =
+        values[i + lane] < 0.0F ? more - values[i + lane] : more + values[i + lane];
+    const double kept = value > 0.0 ? value : 0.0;
+    part[lane] += kept * kept;
+  };
+  for (; i + 8 <= count; i += 8)
+    for (int lane = 0; lane < 8; ++lane) add(lane);
+  for (int lane = 0; i + lane < count; ++lane) add(lane);
+  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
 }
 
 void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
@@ -137,7 +182,7 @@ void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
 
 }  // namespace
 
-const VectorOpLevel kVectorAvx2 = {"avx2",    digit_dots, gain16,    cover16,
-                                   real_dots, widen,      add_scaled};
+const VectorOpLevel kVectorAvx2 = {"avx2",       digit_dots, gain16,         cover16, dots<Doubles>,
+                                   dots<Floats>, widen,      widen_to_float, squares, add_scaled};
 
 }  // namespace smartx

@@ -73,75 +73,125 @@ void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
   for (; u < n; ++u) best[u] = row[u] > best[u] ? row[u] : best[u];
 }
 
-/// ((p0 + p4) + (p2 + p6)) + ((p1 + p5) + (p3 + p7)).
-double combined(__m512d parts) {
-  const __m256d four =
-      _mm256_add_pd(_mm512_castpd512_pd256(parts), _mm512_extractf64x4_pd(parts, 1));
-  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
+/// Sums halved until one is left.
+float halved(__m128 four) {
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+struct Doubles {
+  using Real = double;
+  using Lanes = __m512d;
+  static constexpr int kLanes = 8;
+  static Lanes zero() { return _mm512_setzero_pd(); }
+  static Lanes at(const Real* place) { return _mm512_loadu_pd(place); }
+  static Lanes more(Lanes sum, Lanes a, Lanes b) { return _mm512_add_pd(sum, _mm512_mul_pd(a, b)); }
+  static Real combined(Lanes parts) {
+    const __m256d four =
+        _mm256_add_pd(_mm512_castpd512_pd256(parts), _mm512_extractf64x4_pd(parts, 1));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
+  }
+};
+
+struct Floats {
+  using Real = float;
+  using Lanes = __m512;
+  static constexpr int kLanes = 16;
+  static Lanes zero() { return _mm512_setzero_ps(); }
+  static Lanes at(const Real* place) { return _mm512_loadu_ps(place); }
+  static Lanes more(Lanes sum, Lanes a, Lanes b) { return _mm512_add_ps(sum, _mm512_mul_ps(a, b)); }
+  static Real combined(Lanes parts) {
+    const __m256 eight =
+        _mm256_add_ps(_mm512_castps512_ps256(parts),
+                      _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(parts), 1)));
+    return halved(_mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1)));
+  }
+};
+
 /// X by R products at once, so that every value loaded is used more than once.
-template <int X, int R>
-void tile(const double* rows, std::int64_t stride, std::int64_t width, const double* x,
-          std::int64_t x_stride, double* out, std::int64_t out_stride) {
-  __m512d parts[X][R];
+template <class V, int X, int R>
+void tile(const typename V::Real* rows, std::int64_t stride, std::int64_t width,
+          const typename V::Real* x, std::int64_t x_stride, typename V::Real* out,
+          std::int64_t out_stride) {
+  typename V::Lanes parts[X][R];
 #pragma GCC unroll 8
   for (int k = 0; k < X; ++k)
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) parts[k][r] = _mm512_setzero_pd();
-  for (std::int64_t c = 0; c < width; c += 8) {
-    __m512d value[X];
+    for (int r = 0; r < R; ++r) parts[k][r] = V::zero();
+  for (std::int64_t c = 0; c < width; c += V::kLanes) {
+    typename V::Lanes value[X];
 #pragma GCC unroll 8
-    for (int k = 0; k < X; ++k) value[k] = _mm512_loadu_pd(x + k * x_stride + c);
+    for (int k = 0; k < X; ++k) value[k] = V::at(x + k * x_stride + c);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const __m512d row = _mm512_loadu_pd(rows + r * stride + c);
+      const typename V::Lanes row = V::at(rows + r * stride + c);
 #pragma GCC unroll 8
-      for (int k = 0; k < X; ++k)
-        parts[k][r] = _mm512_add_pd(parts[k][r], _mm512_mul_pd(row, value[k]));
+      for (int k = 0; k < X; ++k) parts[k][r] = V::more(parts[k][r], row, value[k]);
     }
   }
 #pragma GCC unroll 8
   for (int k = 0; k < X; ++k)
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) out[k * out_stride + r] = combined(parts[k][r]);
+    for (int r = 0; r < R; ++r) out[k * out_stride + r] = V::combined(parts[k][r]);
 }
 
 /// R rows by all x: the rows stay in the first-level cache.
-template <int R>
-void across(const double* rows, std::int64_t stride, std::int64_t width, const double* x,
-            std::int64_t x_count, std::int64_t x_stride, double* out, std::int64_t out_stride) {
+template <class V, int R>
+void across(const typename V::Real* rows, std::int64_t stride, std::int64_t width,
+            const typename V::Real* x, std::int64_t x_count, std::int64_t x_stride,
+            typename V::Real* out, std::int64_t out_stride) {
   std::int64_t k = 0;
   for (; k + 4 <= x_count; k += 4, x += 4 * x_stride, out += 4 * out_stride)
-    tile<4, R>(rows, stride, width, x, x_stride, out, out_stride);
+    tile<V, 4, R>(rows, stride, width, x, x_stride, out, out_stride);
   switch (x_count - k) {
     case 1:
-      return tile<1, R>(rows, stride, width, x, x_stride, out, out_stride);
+      return tile<V, 1, R>(rows, stride, width, x, x_stride, out, out_stride);
     case 2:
-      return tile<2, R>(rows, stride, width, x, x_stride, out, out_stride);
+      return tile<V, 2, R>(rows, stride, width, x, x_stride, out, out_stride);
     case 3:
-      return tile<3, R>(rows, stride, width, x, x_stride, out, out_stride);
+      return tile<V, 3, R>(rows, stride, width, x, x_stride, out, out_stride);
     default:
       return;
   }
 }
 
-void real_dots(const double* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
-               const double* x, std::int64_t x_count, std::int64_t x_stride, double* out) {
+template <class V>
+void dots(const typename V::Real* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
+          const typename V::Real* x, std::int64_t x_count, std::int64_t x_stride,
+          typename V::Real* out) {
   std::int64_t i = 0;
   if (x_count == 1) {
     for (; i + 8 <= count; i += 8)
-      tile<1, 8>(rows + i * stride, stride, width, x, x_stride, out + i, count);
+      tile<V, 1, 8>(rows + i * stride, stride, width, x, x_stride, out + i, count);
   }
   for (; i + 4 <= count; i += 4)
-    across<4>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, count);
+    across<V, 4>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, count);
   for (; i < count; ++i)
-    across<1>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, count);
+    across<V, 1>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, count);
 }
 
 void widen(const std::int16_t* row, std::int64_t d, double* out) {
   for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
+}
+
+void widen_to_float(const std::int16_t* row, std::int64_t d, float* out) {
+  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
+}
+
+double squares(const float* values, std::int64_t count, double more) {
+  double part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+  std::int64_t i = 0;
+  const auto add = [&](int lane) {
+    const double value =
+        values[i + lane] < 0.0F ? more - values[i + lane] : more + values[i + lane];
+    const double kept = value > 0.0 ? value : 0.0;
+    part[lane] += kept * kept;
+  };
+  for (; i + 8 <= count; i += 8)
+    for (int lane = 0; lane < 8; ++lane) add(lane);
+  for (int lane = 0; i + lane < count; ++lane) add(lane);
+  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
 }
 
 void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
@@ -150,7 +200,8 @@ void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
 
 }  // namespace
 
-const VectorOpLevel kVectorAvx512 = {"avx512",  digit_dots, gain16,    cover16,
-                                     real_dots, widen,      add_scaled};
+const VectorOpLevel kVectorAvx512 = {"avx512",      digit_dots,   gain16, cover16,
+                                     dots<Doubles>, dots<Floats>, widen,  widen_to_float,
+                                     squares,       add_scaled};
 
 }  // namespace smartx

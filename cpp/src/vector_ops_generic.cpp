@@ -43,16 +43,19 @@ void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
   for (std::int64_t u = 0; u < n; ++u) best[u] = row[u] > best[u] ? row[u] : best[u];
 }
 
-void real_dots(const double* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
-               const double* x, std::int64_t x_count, std::int64_t x_stride, double* out) {
+/// Products in the order of Lanes interleaved sums, halved until one is left.
+template <int Lanes, class Real>
+void dots(const Real* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
+          const Real* x, std::int64_t x_count, std::int64_t x_stride, Real* out) {
   for (std::int64_t k = 0; k < x_count; ++k, x += x_stride, out += count) {
     for (std::int64_t i = 0; i < count; ++i) {
-      const double* row = rows + i * stride;
-      double part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-      for (std::int64_t c = 0; c < width; c += 8)
-        for (int lane = 0; lane < 8; ++lane) part[lane] += row[c + lane] * x[c + lane];
-      out[i] =
-          ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+      const Real* row = rows + i * stride;
+      Real part[Lanes] = {};
+      for (std::int64_t c = 0; c < width; c += Lanes)
+        for (int lane = 0; lane < Lanes; ++lane) part[lane] += row[c + lane] * x[c + lane];
+      for (int half = Lanes / 2; half > 0; half /= 2)
+        for (int lane = 0; lane < half; ++lane) part[lane] += part[lane + half];
+      out[i] = part[0];
     }
   }
 }
@@ -61,13 +64,32 @@ void widen(const std::int16_t* row, std::int64_t d, double* out) {
   for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
 }
 
+void widen_to_float(const std::int16_t* row, std::int64_t d, float* out) {
+  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
+}
+
+double squares(const float* values, std::int64_t count, double more) {
+  double part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+  std::int64_t i = 0;
+  const auto add = [&](int lane) {
+    const double value =
+        values[i + lane] < 0.0F ? more - values[i + lane] : more + values[i + lane];
+    const double kept = value > 0.0 ? value : 0.0;
+    part[lane] += kept * kept;
+  };
+  for (; i + 8 <= count; i += 8)
+    for (int lane = 0; lane < 8; ++lane) add(lane);
+  for (int lane = 0; i + lane < count; ++lane) add(lane);
+  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+}
+
 void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
   for (std::int64_t c = 0; c < count; ++c) y[c] += scale * x[c];
 }
 
 }  // namespace
 
-const VectorOpLevel kVectorGeneric = {"generic", digit_dots, gain16,    cover16,
-                                      real_dots, widen,      add_scaled};
+const VectorOpLevel kVectorGeneric = {"generic", digit_dots, gain16,         cover16, dots<8>,
+                                      dots<16>,  widen,      widen_to_float, squares, add_scaled};
 
 }  // namespace smartx

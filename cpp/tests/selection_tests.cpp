@@ -8,6 +8,7 @@
 #include "check.hpp"
 #include "smartx/greedy.hpp"
 #include "smartx/log_det.hpp"
+#include "smartx/log_det_rows.hpp"
 #include "smartx/rng.hpp"
 #include "smartx/select.hpp"
 
@@ -121,6 +122,30 @@ TEST(a_cancelled_run_throws) {
     threw = true;
   }
   CHECK(threw);
+}
+
+TEST(bounds_of_log_det_are_never_below_the_gain_and_close_to_it) {
+  for (const Item d : {1, 5, 16, 33, 70}) {
+    for (const double ridge : {1e-4, 1e-2, 1.0, 1e6}) {
+      const Item n = 3 * d + 40;
+      const auto values = rows_around(n, d, 9, 11 * d);
+      const RowsView rows{values.data(), n, d};
+      RowsLogDet f(rows, ridge);
+      std::vector<double> bound(static_cast<std::size_t>(n));
+      for (Item round = 0; round < n; ++round) {
+        std::vector<Item> asked;  // some never, some now and then, so that notes differ in age
+        for (Item v = round; v < n; v += 1 + round % 4) asked.push_back(v);
+        f.bounds(asked.data(), static_cast<Item>(asked.size()), bound.data());
+        for (std::size_t i = 0; i < asked.size(); ++i) {
+          const double gain = f.gain(asked[i]);
+          CHECK(bound[i] >= gain);
+          CHECK(bound[i] <= gain + 1e-3 * 1.01 / ridge);
+          if (round % 16 == 0) CHECK(f.weigh(asked[i]) == gain);
+        }
+        f.add(round);
+      }
+    }
+  }
 }
 
 TEST(a_kernel_without_positive_variance_is_refused_with_its_row) {

@@ -51,10 +51,13 @@ struct Bound {
   Item item;
 };
 
-template <class Gain>
-bool loses_to(const Bound<Gain>& a, const Bound<Gain>& b) {
-  return beats(b.key, b.item, a.key, a.item);
-}
+/// The order of heaps of bounds.
+struct LosesTo {
+  template <class Gain>
+  bool operator()(const Bound<Gain>& a, const Bound<Gain>& b) const {
+    return beats(b.key, b.item, a.key, a.item);
+  }
+};
 
 /// The gain that a bound allows now. Where gains can rise, a few units in the last place are added,
 /// since the key was rounded.
@@ -108,14 +111,22 @@ class Greedy {
  private:
   /// The gains of many rows at once: gains[i] is that of items[i].
   void evaluate(const std::vector<Item>& items, std::vector<Gain>& gains) {
+    ask(items, gains, [this](const Item* some, Offset count, Gain* out) noexcept {
+      for (Offset i = 0; i < count; ++i) out[i] = f_.gain(some[i]);
+    });
+  }
+
+  /// What `answer(some items, count, out)` says of many rows.
+  template <class Answer>
+  void ask(const std::vector<Item>& items, std::vector<Gain>& out, const Answer& answer) {
     constexpr Offset kTogether = 32;
     const auto count = static_cast<Offset>(items.size());
-    gains.resize(items.size());
+    out.resize(items.size());
     chosen_.evaluations += count;
     const Offset together = count < kTogether * options_.threads ? kShared : kTogether;
     const auto some = [&](Offset i) noexcept {
       const Offset first = i * together;
-      ask(items.data() + first, std::min(together, count - first), gains.data() + first);
+      answer(items.data() + first, std::min(together, count - first), out.data() + first);
     };
     const Offset parts = (count + together - 1) / together;
     if (options_.threads > 1 && parts > 1 && count * work() >= kWorthThreads) {
@@ -125,14 +136,6 @@ class Greedy {
     for (Offset i = 0; i < parts; ++i) {
       some(i);
       cancel_.check();
-    }
-  }
-
-  void ask(const Item* items, Offset count, Gain* gains) const noexcept {
-    if constexpr (has_gains<F>::value) {
-      f_.gains(items, static_cast<Item>(count), gains);
-    } else {
-      for (Offset i = 0; i < count; ++i) gains[i] = f_.gain(items[i]);
     }
   }
 
@@ -179,19 +182,19 @@ class Greedy {
     evaluate(items, gains);
     std::vector<Bound<Gain>> heap, parked;
     for (std::size_t i = 0; i < items.size(); ++i) heap.push_back({gains[i], items[i]});
-    std::make_heap(heap.begin(), heap.end(), loses_to<Gain>);
+    std::make_heap(heap.begin(), heap.end(), LosesTo{});
     for (Item round = 0; round < budget; ++round) {
       const Candidate<Gain> best = round == 0 ? pop_fresh(heap) : settle(heap, parked);
       for (const Bound<Gain>& bound : parked) {
         heap.push_back(bound);
-        std::push_heap(heap.begin(), heap.end(), loses_to<Gain>);
+        std::push_heap(heap.begin(), heap.end(), LosesTo{});
       }
       add(best);
     }
   }
 
   Candidate<Gain> pop_fresh(std::vector<Bound<Gain>>& heap) {
-    std::pop_heap(heap.begin(), heap.end(), loses_to<Gain>);
+    std::pop_heap(heap.begin(), heap.end(), LosesTo{});
     const Candidate<Gain> best{heap.back().key, heap.back().item};
     heap.pop_back();
     return best;
@@ -199,30 +202,28 @@ class Greedy {
 
   /// Takes bounds off the heap and asks for their gains until no bound left can beat the best gain.
   /// Those asked for that did not win are left in `parked`, as bounds of this round. The winner is
-  /// the best of all rows of the heap, whatever the order of asking, so several are asked at once:
-  /// about half as many as the round before needed, then a quarter.
+  /// the best of all rows of the heap, whatever the order of asking, so several are asked at once.
   Candidate<Gain> settle(std::vector<Bound<Gain>>& heap, std::vector<Bound<Gain>>& parked) {
     const Gain risen = f_.risen();
     Candidate<Gain> best{};
     parked.clear();
     Offset asked = 0;
-    while (!heap.empty()) {
-      const Offset wanted = std::max(kFewest, asked_before_ / (asked == 0 ? 2 : 4));
-      together_.clear();
-      while (!heap.empty() && static_cast<Offset>(together_.size()) < wanted) {
-        const Bound<Gain> top = heap.front();
-        if (best.item >= 0 && !beats(allowed(top.key, risen), top.item, best.gain, best.item))
-          break;
-        std::pop_heap(heap.begin(), heap.end(), loses_to<Gain>);
-        heap.pop_back();
-        together_.push_back(top.item);
-      }
-      if (together_.empty()) break;
-      evaluate(together_, fresh_);
-      asked += static_cast<Offset>(together_.size());
-      for (std::size_t i = 0; i < together_.size(); ++i) {
-        best.challenge(fresh_[i], together_[i]);
-        parked.push_back({fresh_[i] - risen, together_[i]});
+    if constexpr (has_bounds<F>::value) {
+      std::vector<Bound<Gain>>& tight = tight_;
+      tight.clear();
+      do {
+        while (take(heap, risen, tight.empty() ? best : strongest(best, tight.front()), asked)) {
+          bound(together_, tight);
+        }
+      } while (weigh_first(tight, risen, best, parked));
+      for (const Bound<Gain>& other : tight) parked.push_back({other.key - risen, other.item});
+    } else {
+      while (take(heap, risen, best, asked)) {
+        evaluate(together_, fresh_);
+        for (std::size_t i = 0; i < together_.size(); ++i) {
+          best.challenge(fresh_[i], together_[i]);
+          parked.push_back({fresh_[i] - risen, together_[i]});
+        }
       }
     }
     for (std::size_t i = 0; i < parked.size(); ++i) {
@@ -234,6 +235,53 @@ class Greedy {
     }
     asked_before_ = asked;
     return best;
+  }
+
+  /// Moves the rows on top of the heap that can beat `best` to together_: about half as many as the
+  /// round before needed, then a quarter at a time. False if there is none.
+  bool take(std::vector<Bound<Gain>>& heap, Gain risen, const Candidate<Gain>& best,
+            Offset& asked) {
+    const Offset wanted = std::max(kFewest, asked_before_ / (asked == 0 ? 2 : 4));
+    together_.clear();
+    while (!heap.empty() && static_cast<Offset>(together_.size()) < wanted) {
+      const Bound<Gain> top = heap.front();
+      if (best.item >= 0 && !beats(allowed(top.key, risen), top.item, best.gain, best.item)) break;
+      std::pop_heap(heap.begin(), heap.end(), LosesTo{});
+      heap.pop_back();
+      together_.push_back(top.item);
+    }
+    asked += static_cast<Offset>(together_.size());
+    return !together_.empty();
+  }
+
+  static Candidate<Gain> strongest(Candidate<Gain> best, const Bound<Gain>& bound) {
+    best.challenge(bound.key, bound.item);
+    return best;
+  }
+
+  /// Adds the upper bounds of f on the gains of `items` to the heap `tight`.
+  void bound(const std::vector<Item>& items, std::vector<Bound<Gain>>& tight) {
+    ask(items, fresh_, [this](const Item* some, Offset count, Gain* out) noexcept {
+      f_.bounds(some, static_cast<Item>(count), out);
+    });
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      tight.push_back({fresh_[i], items[i]});
+      std::push_heap(tight.begin(), tight.end(), LosesTo{});
+    }
+  }
+
+  /// Asks for the gain of the row on top of `tight`, if it can beat the best.
+  bool weigh_first(std::vector<Bound<Gain>>& tight, Gain risen, Candidate<Gain>& best,
+                   std::vector<Bound<Gain>>& parked) {
+    if (tight.empty()) return false;
+    const Bound<Gain> top = tight.front();
+    if (best.item >= 0 && !beats(top.key, top.item, best.gain, best.item)) return false;
+    std::pop_heap(tight.begin(), tight.end(), LosesTo{});
+    tight.pop_back();
+    const Gain gain = f_.weigh(top.item);
+    best.challenge(gain, top.item);
+    parked.push_back({gain - risen, top.item});
+    return true;
   }
 
   /// Rows a round: ceil(n / budget * log(1 / epsilon)), at least 1.
@@ -306,7 +354,7 @@ class Greedy {
       keys[unknown[i]] = gains[i] - risen;
       asked[unknown[i]] = 1;
     }
-    std::make_heap(heap.begin(), heap.end(), loses_to<Gain>);
+    std::make_heap(heap.begin(), heap.end(), LosesTo{});
     const Bound<Gain>* top = heap.empty() ? nullptr : &heap.front();
     if (top &&
         (best.item < 0 || beats(allowed(top->key, risen), top->item, best.gain, best.item))) {
@@ -332,6 +380,7 @@ class Greedy {
   std::vector<char> in_already_;  // (n,)
   std::vector<Item> together_;
   std::vector<Gain> fresh_;
+  std::vector<Bound<Gain>> tight_;  // heap of the bounds that f gave in this round
 };
 
 /// No set T of as many rows as were chosen has f(T) above f(S) plus this: the sum of the |S|

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "smartx/fixed_point.hpp"
+#include "smartx/log_det_bounds.hpp"
 #include "smartx/real.hpp"
 #include "smartx/types.hpp"
 
@@ -25,8 +26,12 @@ class RowsLogDet {
 
   Item size() const { return rows_.n; }
   Gain gain(Item v) const noexcept;
-  /// Many gains at once; the same bits, in less time.
-  void gains(const Item* items, Item count, Gain* out) const noexcept;
+  /// Upper bounds on gains, in a small part of their time.
+  void bounds(const Item* items, Item count, Gain* out) const noexcept {
+    bounds_.bounds(items, count, out);
+  }
+  /// gain(v), keeping what add(v) needs; by the calling thread only.
+  Gain weigh(Item v);
   void add(Item v);
   /// Inside an epoch a form never rises; see begin_epoch.
   Gain risen() const { return risen_; }
@@ -43,24 +48,27 @@ class RowsLogDet {
     Item seen = 0;  // directions of this epoch that form accounts for
   };
 
+  /// What an addition needs of a row at this S.
+  struct Weighed {
+    Item item;
+    double form;
+    std::vector<double> base;      // y = W q, (width,)
+    std::vector<double> products;  // with each v of the epoch
+  };
+
   Item pending() const { return static_cast<Item>(epoch_rows_.size()); }
   /// Where rows 8 b .. 8 b + 7 of W begin: each has 8 (b + 1) values.
   static Offset block_start(Offset b) { return 32 * b * (b + 1); }
 
   bool is_fresh(Item v) const { return notes_[v].epoch == epoch_ && notes_[v].seen == pending(); }
-  /// Brings the forms of up to kGroup items up to date: those of an earlier epoch first, then the
-  /// one that has seen least.
-  void update(const Item* items, Item count) const noexcept;
   void widen(Item v, double* out) const noexcept;
-  /// y_k = W q_k of up to kGroup widened rows.
-  void base_products(const double* rows, Item count, double* y) const noexcept;
-  /// Starts the notes of up to kGroup items anew.
-  void base_forms(const Item* items, Item count, const double* rows, double* y) const noexcept;
-  void base_solve(const double* row, double* solved) const;
+  /// y = W q of a widened row.
+  void base_products(const double* row, double* y) const noexcept;
+  double base_form(Item v, const double* y) const noexcept;
+  const Weighed& weighed(Item v);
+  void base_solve(const Weighed& row, double* solved) const;
   void add_to_gram();
   void begin_epoch();
-
-  static constexpr Item kGroup = 8, kTogether = 32;
 
   RowsView rows_;
   double ridge_, diagonal_;
@@ -73,6 +81,9 @@ class RowsLogDet {
   std::vector<double> directions_;  // their v, width_ values each
   std::vector<std::int64_t> gram_;  // (d, d) sum of q q^T before this epoch, lower triangle
   std::vector<double> factor_;      // W, W A W^T = I at the start of the epoch, lower triangle
+  std::vector<Weighed> weighed_;    // since the last addition: the first weighed_count_
+  std::size_t weighed_count_ = 0;
+  LogDetBounds bounds_;
 };
 
 }  // namespace smartx

@@ -21,7 +21,10 @@ namespace smartx {
 ///                                    Never falls. 0 where f is submodular and gains never rise,
 ///                                    not even by rounding
 /// It may have
-///   void gains(const Item* items, Item count, Gain* out) const noexcept;  gain() of each, faster
+///   void bounds(const Item* items, Item count, Gain* out) const noexcept;  upper bounds on gains,
+///                                    much cheaper than they are, the same however they are split;
+///                                    and with it
+///   Gain weigh(Item v);              gain(v) of a row that may well be added next
 ///   Offset work() const;             about how many operations a gain takes (some 0.25 ns each),
 ///   for the choice of
 ///                                    threads (greedy.hpp)
@@ -41,10 +44,10 @@ struct is_set_function<F, std::void_t<typename F::Gain, decltype(std::declval<co
     : std::bool_constant<noexcept(std::declval<const F&>().gain(Item{}))> {};
 
 template <class F, class = void>
-struct has_gains : std::false_type {};
+struct has_bounds : std::false_type {};
 template <class F>
-struct has_gains<F, std::void_t<decltype(std::declval<const F&>().gains(
-                        nullptr, Item{}, static_cast<typename F::Gain*>(nullptr)))>>
+struct has_bounds<F, std::void_t<decltype(std::declval<const F&>().bounds(
+                         nullptr, Item{}, static_cast<typename F::Gain*>(nullptr)))>>
     : std::true_type {};
 
 template <class F, class = void>

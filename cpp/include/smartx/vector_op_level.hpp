@@ -24,8 +24,15 @@ struct VectorOpLevel {
   /// `count` rows that start `stride` values apart and `x_count` x that start `x_stride` apart.
   void (*real_dots)(const double* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
                     const double* x, std::int64_t x_count, std::int64_t x_stride, double* out);
+  /// The same in float32, in the order of 16 interleaved sums, halved until one is left; `width` a
+  /// multiple of 16.
+  void (*float_dots)(const float* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
+                     const float* x, std::int64_t x_count, std::int64_t x_stride, float* out);
   /// out[c] = row[c].
   void (*widen)(const std::int16_t* row, std::int64_t d, double* out);
+  void (*widen_to_float)(const std::int16_t* row, std::int64_t d, float* out);
+  /// Sum of max(0, |values[i]| + more)^2, in the order of fixed_order_sum.
+  double (*squares)(const float* values, std::int64_t count, double more);
   /// y[c] += scale * x[c], the product rounded first.
   void (*add_scaled)(double scale, const double* x, std::int64_t count, double* y);
 };
