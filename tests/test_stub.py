@@ -1,0 +1,59 @@
+"""`_core.pyi` says what the extension has: every name, every argument, every default."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import smartx
+from smartx import _core
+
+STUB = ast.parse((Path(smartx.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
+
+
+def arguments(function: ast.FunctionDef) -> list[tuple[str, object]]:
+    """Names of a function's arguments, and their defaults as Python writes them."""
+    names = [argument.arg for argument in function.args.args]
+    defaults = [repr(ast.literal_eval(default)) for default in function.args.defaults]
+    return list(zip(names, [None] * (len(names) - len(defaults)) + defaults, strict=True))
+
+
+def functions_of_the_stub() -> dict[str, list[tuple[str, object]]]:
+    found = [node for node in STUB.body if isinstance(node, ast.FunctionDef)]
+    return {node.name: arguments(node) for node in found}
+
+
+def functions_of_the_extension() -> dict[str, list[tuple[str, object]]]:
+    """pybind11 writes the signature of a function into the first line of its docstring."""
+    found = {}
+    for name, value in vars(_core).items():
+        if callable(value) and not isinstance(value, type):
+            line = value.__doc__.splitlines()[0]
+            (node,) = ast.parse(f"def {line}: ...").body
+            assert isinstance(node, ast.FunctionDef)
+            found[name] = arguments(node)
+    return found
+
+
+def test_functions_have_the_arguments_and_defaults_that_the_stub_says():
+    assert functions_of_the_extension() == functions_of_the_stub()
+
+
+def test_enumerations_and_constants_are_those_of_the_stub():
+    classes = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
+    real = {name for name, value in vars(_core).items() if isinstance(value, type)}
+    assert set(classes) == real
+    for name, node in classes.items():
+        assert list(getattr(_core, name).__members__) == [
+            member.target.id
+            for member in node.body
+            if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name)
+        ]
+    constants = {
+        node.target.id: ast.unparse(node.annotation)
+        for node in STUB.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    for name, kind in constants.items():
+        assert type(getattr(_core, name)).__name__ == kind
+    assert set(constants) >= {name for name in vars(_core) if name.isupper()}
