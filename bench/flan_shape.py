@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 from dataclasses import asdict
@@ -25,6 +26,8 @@ from typing import Any
 
 from flan.make import Spec
 from flan.stages import Stage, forget, run, stages, write_spec
+
+ROW_BYTES = 300  # on disk besides its vector, at the most: texts, corpus, rankings, mixtures
 
 
 def main() -> int:
@@ -42,6 +45,7 @@ def main() -> int:
     shape = _described(spec)
     print(", ".join(f"{name} {count:,}" for name, count in shape.items()), flush=True)
     write_spec(spec, options.folder)
+    _check_disk(options.folder, shape["rows"] * (2 * spec.dimensions + ROW_BYTES))
     kept = _kept(options.out, spec)
     kept["shape"], kept["commands"] = shape, [*kept["commands"], shlex.join(sys.argv)]
     kept["machine"] = _machine()
@@ -77,6 +81,16 @@ def _done(stage: Stage, options: argparse.Namespace, kept: dict[str, Any]) -> bo
         flush=True,
     )
     return True
+
+
+def _check_disk(folder: Path, needed: int) -> None:
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    free = shutil.disk_usage(folder).free
+    if needed - there > free:
+        raise SystemExit(
+            f"{folder}: about {(needed - there) / 1e9:.0f} GB more are needed, and "
+            f"{free / 1e9:.0f} GB are free"
+        )
 
 
 def _options() -> argparse.Namespace:

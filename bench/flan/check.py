@@ -18,7 +18,7 @@ def faults(shape: Shape, geometry: Geometry, folder: Path) -> list[str]:
     return [
         *_corpus(shape, folder / "run" / "corpus"),
         *_vectors(shape, geometry, folder / "run"),
-        *_rankings(shape, folder / "run" / "rankings"),
+        *(fault for each in _rankings_of(folder) for fault in _ranking(shape, each)),
         *(fault for out in sorted(folder.glob("mix-*")) for fault in _mixture(shape, out)),
     ]
 
@@ -55,13 +55,17 @@ def _vectors(shape: Shape, geometry: Geometry, run: Path) -> Iterator[str]:
             yield f"the vectors in {shards[file].name} are not those of their rows"
 
 
-def _rankings(shape: Shape, folder: Path) -> Iterator[str]:
+def _rankings_of(folder: Path) -> list[Path]:
+    return sorted((folder / "run" / "rankings").iterdir())
+
+
+def _ranking(shape: Shape, folder: Path) -> Iterator[str]:
     """Every row is ranked once, inside its group."""
     sizes = _sorted_sizes(shape)
     starts = np.cumsum(sizes) - sizes
     seen = np.zeros(shape.rows, dtype=np.bool_)
     at = 0
-    for path in sorted(folder.glob("*/ranks-*.parquet")):
+    for path in sorted(folder.glob("ranks-*.parquet")):
         table = pq.read_table(path)
         row, group, rank = (table[name].to_numpy() for name in ("row_id", "group_id", "rank"))
         seen[row] = True
@@ -70,7 +74,7 @@ def _rankings(shape: Shape, folder: Path) -> Iterator[str]:
             yield f"{path.name}: rows stand in the wrong group, or at the wrong rank"
         at += len(row)
     if at != shape.rows or not seen.all():
-        yield f"{int(seen.sum()):,} of {shape.rows:,} rows are ranked, in {at:,} lines"
+        yield f"{folder.name}: {int(seen.sum()):,} of {shape.rows:,} rows in {at:,} lines"
 
 
 def _mixture(shape: Shape, out: Path) -> Iterator[str]:
