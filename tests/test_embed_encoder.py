@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -156,6 +160,32 @@ def test_a_folder_with_pickled_weights_only_is_refused(tmp_path: Path):
         loaded(EncoderSpec(str(folder)), Silent()),
     ):
         pass
+
+
+def test_an_encoder_of_the_hub_is_recorded_with_its_commit_and_its_files(tmp_path):
+    """The hub is off; what it would have given lies in its cache."""
+    source, commit = local_folder(MINILM.name), "0123456789abcdef0123456789abcdef01234567"
+    assert source is not None
+    cached = tmp_path / "models--some--encoder"
+    (cached / "snapshots").mkdir(parents=True)
+    (cached / "snapshots" / commit).symlink_to(source)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    code = (
+        "from smartx.embed import EncoderSpec; from smartx.progress import Silent;"
+        "from smartx.embed.sentence_transformer import loaded;"
+        "import json;"
+        "encoder = loaded(EncoderSpec('some/encoder', threads=1), Silent()).__enter__();"
+        "print(json.dumps(dict(encoder.made_by)))"
+    )
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    made_by = json.loads(done.stdout.splitlines()[-1])
+    assert made_by["revision"] == commit
+    assert made_by["encoder_files"] == folder_digest(source)
 
 
 def test_a_name_that_nobody_has_says_what_was_tried(monkeypatch, tmp_path):

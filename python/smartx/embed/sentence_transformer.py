@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import queue
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.embed.encoders import PACKAGED, EncoderSpec, local_folder
+from smartx.embed.encoders import PACKAGED, EncoderSpec, folder_digest, local_folder
 from smartx.errors import EncoderError, MissingPackageError
 from smartx.progress import Progress
 
@@ -53,6 +54,7 @@ class SentenceEncoder:
                 name: metadata.version(name)
                 for name in ("torch", "sentence-transformers", "transformers")
             },
+            **_snapshot(spec),
         }
         self.batch_rows = spec.batch_size or _ROWS
         self.batch_tokens = _CPU_TOKENS if on_cpu else _GPU_TOKENS
@@ -164,6 +166,22 @@ def _load(library: Any, spec: EncoderSpec, device: str, dtype: Any) -> Any:
         raise
     except Exception as problem:
         raise _load_error(spec, folder, problem) from problem
+
+
+def _snapshot(spec: EncoderSpec) -> dict[str, str]:
+    """Of an encoder from the hub: the commit that was loaded, and a digest of its files."""
+    if local_folder(spec.name) is not None:
+        return {}
+    from huggingface_hub import snapshot_download
+
+    found = snapshot_download(
+        spec.name,
+        revision=spec.revision,
+        cache_dir=os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
+        local_files_only=True,
+    )
+    folder = Path(found)
+    return {"revision": folder.name, "encoder_files": folder_digest(folder)}
 
 
 def _checked_length(asked: int, model: Any) -> int:
