@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import q12_reference as reference
 from smartx.engine import SimilarityGraph, knn_graph
 from smartx.engine import graph as graph_module
+from smartx.engine.cost import exact_search_is_cheaper
 from smartx.errors import InputError, MissingPackageError
 
 SCALE2 = reference.SCALE**2
@@ -201,14 +202,20 @@ def test_hnsw_without_its_package_says_what_to_install(monkeypatch: pytest.Monke
         knn_graph(np.ones((3, 2)), 1, "hnsw")
 
 
-def test_auto_is_exact_up_to_the_limit_and_hnsw_above(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_exact_while_cheaper_and_hnsw_above(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = reference.random_rows(300, 16, seed=8)
     assert knn_graph(rows, 5).recall is None
-    monkeypatch.setattr(graph_module, "EXACT_LIMIT", 299)
+    monkeypatch.setattr(graph_module, "exact_search_is_cheaper", lambda n, d: n * d < 300 * 16)
     assert knn_graph(rows, 5).recall is not None
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     with pytest.raises(MissingPackageError):  # never another graph because a package is missing
         knn_graph(rows, 5)
+
+
+def test_auto_takes_what_the_cost_model_finds_cheaper() -> None:
+    for dimensions in (64, 384, 1024, 4096):
+        cheaper = [exact_search_is_cheaper(n, dimensions) for n in (2, 200_000, 10_000_000)]
+        assert cheaper == [True, True, False]
 
 
 def test_two_hnsw_builds_are_equal() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from smartx import _core
 from smartx.draws import RECALL_SAMPLE, draws
+from smartx.engine.cost import exact_search_is_cheaper
 from smartx.engine.fixed_point import SCALE, as_rows
 from smartx.engine.threads import resolve_threads, whole_number
 from smartx.errors import InputError, MissingPackageError, SmartxError
@@ -143,8 +144,8 @@ def knn_graph(
     """The graph that joins every row with its k most similar rows; ties go to the lower row.
 
     X: (n, d) float or Q12 rows.  k: neighbours of a row, itself not counted; n - 1 where k >= n.
-    method: "exact"; "hnsw" (package hnswlib, approximate: `recall` says how good); "auto" is exact
-    up to 200,000 rows and hnsw above.
+    method: "exact"; "hnsw" (package hnswlib, approximate: `recall` says how good); "auto" takes
+    what costs less, by engine/cost.py: exact up to about a million rows.
     symmetric: an edge stands where either end lists the other, else row i lists only its own k.
     include_self: row i lists itself too, with its own similarity, as facility location needs.
     seed, M, ef_construction: of HNSW; the index is built by one thread, so it is reproducible.
@@ -161,7 +162,7 @@ def knn_graph(
     rows = as_rows(X, threads=workers)
     k = min(k, len(rows) - 1)
     recall = None
-    if k > 0 and _uses_hnsw(method, len(rows)):
+    if k > 0 and _uses_hnsw(method, rows):
         items, weights = _hnsw_neighbours(rows, k, workers, seed, M, ef_construction)
         recall = _measured_recall(rows, weights, seed, workers)
     else:
@@ -170,23 +171,15 @@ def knn_graph(
     return SimilarityGraph(*arrays, recall=recall)
 
 
-# "auto" searches exactly up to this many rows. One number for every processor, since the graph must
-# not depend on the machine. From one thread at n = 50,000, d = 384, k = 64 on AMD Zen 5: exact (it
-# grows with n * n) 2.7 s with avx512, 6.5 s with avx2, about 15 s generic; hnswlib (M 16,
-# ef_construction 100; it grows a little faster than n) 13 s. So the two meet near 600,000, 200,000
-# and 60,000 rows.
-EXACT_LIMIT = 200_000
-
-
-def _uses_hnsw(method: str, n: int) -> bool:
-    return method == "hnsw" or (method == "auto" and n > EXACT_LIMIT)
+def _uses_hnsw(method: str, rows: NDArray[np.int16]) -> bool:
+    return method == "hnsw" or (method == "auto" and not exact_search_is_cheaper(*rows.shape))
 
 
 def _hnswlib() -> Any:
     try:
         import hnswlib
     except ImportError:
-        needed_for = f'knn_graph with method="hnsw" ("auto" above {EXACT_LIMIT:,} rows)'
+        needed_for = 'knn_graph with method="hnsw" ("auto" for about a million rows and more)'
         raise MissingPackageError("hnswlib", needed_for=needed_for, extra="hnsw") from None
     return hnswlib
 
