@@ -89,7 +89,7 @@ def run(config: RunConfig, progress: Progress) -> None:
     _show_mixture(pipeline.run(config, progress=progress))
 
 
-@command(["run_dir", "threads", *COLUMNS], sources=True)
+@command(["run_dir", "threads", "memory", *COLUMNS], sources=True)
 def ingest(config: RunConfig, progress: Progress) -> None:
     """Read SOURCES into RUN/corpus: rows sorted by (source, task, template), unusable rows counted.
 

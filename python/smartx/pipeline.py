@@ -193,6 +193,7 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
             other_columns=not config.drop_other_columns,
             duplicates=config.duplicates,
             tokenizer=config.tokenizer,
+            memory=config.memory or default_memory(),
             progress=progress,
         )
     tasks, groups = len(corpus.groups.tasks().task), len(corpus.groups)

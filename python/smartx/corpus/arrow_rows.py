@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smartx.corpus.blocks import BLOCK_BYTES, BLOCK_ROWS, NEITHER, SAMPLE_ROWS, Block, Sample
+from smartx.corpus.room import UNLIMITED, Room
 from smartx.corpus.sources import SourceFile
 from smartx.corpus.streams import READ_BYTES
 from smartx.errors import CorpusError
@@ -20,8 +22,8 @@ from smartx.errors import CorpusError
 class ParquetRows:
     """Parquet, read by columns in batches of bounded size."""
 
-    def __init__(self, source: SourceFile) -> None:
-        self._source = source
+    def __init__(self, source: SourceFile, room: Room = UNLIMITED) -> None:
+        self._source, self._room = source, room
 
     def sample(self) -> Sample:
         """The first rows; a column of no use as text, name or turns has a cell that is neither."""
@@ -40,14 +42,13 @@ class ParquetRows:
             size, start, done = self._source.path.stat().st_size, 0, 0
             present = [name for name in columns if name in schema.names]
             for batch in file.iter_batches(_batch_rows(file, present), columns=present):
-                places = np.arange(start, start + batch.num_rows, dtype=np.int64)
-                start += batch.num_rows
-                behind = size * start // rows
-                cells = {name: _cells(batch, name) for name in columns}
-                yield Block(
-                    places, places + 1, cells, labels=_class_labels(schema), read=behind - done
-                )
-                done = behind
+                self._room.check_batch(self._source.path, start + 1, batch.num_rows, batch.nbytes)
+                for part in _parts(batch) if batch.nbytes > 4 * BLOCK_BYTES else [batch]:
+                    block = _block(self._source, self._room, schema, part, start, columns)
+                    start += part.num_rows
+                    behind = size * start // rows
+                    yield replace(block, read=behind - done)
+                    done = behind
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
@@ -71,8 +72,8 @@ class ParquetRows:
 class ArrowRows:
     """Arrow IPC, as a file or as a stream: one batch in memory at a time, each checked in full."""
 
-    def __init__(self, source: SourceFile) -> None:
-        self._source = source
+    def __init__(self, source: SourceFile, room: Room = UNLIMITED) -> None:
+        self._source, self._room = source, room
 
     def sample(self) -> Sample:
         """The first rows, as for Parquet."""
@@ -88,14 +89,11 @@ class ArrowRows:
             _once(self._source, schema, columns)
             if batch is None:
                 continue
-            step = min(BLOCK_ROWS * 2, max(1, BLOCK_BYTES * batch.num_rows // max(batch.nbytes, 1)))
-            for at in range(0, batch.num_rows or 1, step):
-                part = batch.slice(at, step)
-                places = np.arange(start, start + part.num_rows, dtype=np.int64)
+            self._room.check_batch(self._source.path, start + 1, batch.num_rows, batch.nbytes)
+            for part in _parts(batch):
+                block = _block(self._source, self._room, schema, part, start, columns)
                 start += part.num_rows
-                cells = {name: _cells(part, name) for name in columns}
-                labels = _class_labels(schema)
-                yield Block(places, places + 1, cells, labels=labels, read=behind - done)
+                yield replace(block, read=behind - done)
                 done = behind
 
     def _batches(self) -> Iterator[tuple[pa.Schema, pa.RecordBatch | None, int]]:
@@ -117,6 +115,29 @@ class ArrowRows:
         except (OSError, pa.ArrowException) as problem:
             fault = f"it cannot be read as Arrow ({_first_line(problem)})"
             raise CorpusError(path, row + 1, fault, fix="fetch or write the file again") from None
+
+
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch in pieces of about BLOCK_BYTES; an empty one is one piece."""
+    step = min(BLOCK_ROWS * 2, max(1, BLOCK_BYTES * batch.num_rows // max(batch.nbytes, 1)))
+    for at in range(0, batch.num_rows or 1, step):
+        yield batch.slice(at, step)
+
+
+def _block(
+    source: SourceFile,
+    room: Room,
+    schema: pa.Schema,
+    part: pa.RecordBatch,
+    start: int,
+    columns: Sequence[str],
+) -> Block:
+    """The columns of some rows, the first of them row `start` of its file."""
+    if part.nbytes > BLOCK_BYTES and part.num_rows == 1:
+        room.check_row(source.path, start + 1, part.nbytes)
+    places = np.arange(start, start + part.num_rows, dtype=np.int64)
+    cells = {name: _cells(part, name) for name in columns}
+    return Block(places, places + 1, cells, labels=_class_labels(schema))
 
 
 def _each(reader: pa.ipc.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:

@@ -47,12 +47,19 @@ class RowCells(Mapping[str, list[Any]]):
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self.rows = rows
+        self._columns: dict[str, list[Any]] = {}
 
     def __getitem__(self, name: str) -> list[Any]:
-        return [row.get(name) for row in self.rows]
+        if name not in self._columns:
+            self._columns[name] = [row.get(name) for row in self.rows]
+        return self._columns[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(name for row in self.rows for name in row))
+        names: dict[str, Any] = {}
+        for row in self.rows:
+            if not row.keys() <= names.keys():
+                names.update(row)
+        return iter(names)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

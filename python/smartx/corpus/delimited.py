@@ -19,8 +19,9 @@ from smartx.corpus.blocks import (
     Drop,
     Sample,
 )
+from smartx.corpus.room import UNLIMITED, Room
 from smartx.corpus.sources import SourceFile
-from smartx.corpus.streams import Read, opened, read_lines
+from smartx.corpus.streams import READ_BYTES, Read, opened, read_lines
 from smartx.errors import CorpusError
 
 
@@ -39,8 +40,8 @@ class DelimitedRows:
     A header without a comma but with semicolons is taken at its word.
     """
 
-    def __init__(self, source: SourceFile) -> None:
-        self._source = source
+    def __init__(self, source: SourceFile, room: Room = UNLIMITED) -> None:
+        self._source, self._room = source, room
 
     def sample(self) -> Sample:
         """The first rows."""
@@ -71,7 +72,7 @@ class DelimitedRows:
             yield _block(names, columns, part, raw.tell() - done)
 
     def _open(self, read: Read) -> tuple[list[str], Iterator[_Record]]:
-        records = _Records(self._source, read)
+        records = _Records(self._source, self._room, read)
         header = next(records.read(), None)
         if header is None:
             return [], iter(())
@@ -101,6 +102,7 @@ class _Records:
     """The records of a file, each judged by the lines that it took."""
 
     source: SourceFile
+    room: Room
     text: Read
     wrong: Drop | None = None
     lines: int = 0
@@ -146,6 +148,8 @@ class _Records:
                 self.wrong = Drop("line too long", f"more than {LINE_LIMIT:,} bytes")
                 line = b""
             self.size += len(line)
+            if self.size > READ_BYTES:
+                self.room.check_row(self.source.path, self.lines, self.size)
             self.quotes += line.count(b'"')
             try:
                 text = line.decode()

@@ -1,7 +1,7 @@
 """Rows that say word for word what an earlier row says.
 
-A row is known by 128 bits of BLAKE2b: 16 bytes of memory, and nobody can make two texts that share
-them, so equal digests are equal texts.
+A row is known by 128 bits of BLAKE2b: nobody can make two texts that share them, so equal digests
+are equal texts.
 """
 
 from __future__ import annotations
@@ -13,9 +13,15 @@ from itertools import pairwise
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from smartx.corpus.records import Records
+
 _SIZE = 16
+_BYTES = pa.large_binary()
+_NO_ROWS = np.empty(0, dtype=np.int64)
+_NO_DIGESTS = np.empty((0, 2), dtype=np.uint64)
 
 
 def row_digests(prompt: pa.Array, response: pa.Array, messages: pa.Array) -> NDArray[np.uint64]:
@@ -23,19 +29,35 @@ def row_digests(prompt: pa.Array, response: pa.Array, messages: pa.Array) -> NDA
 
     The same words as two texts and as turns are different rows.
     """
-    digests = []
-    pairs = zip(_bytes_of(prompt), _bytes_of(response), strict=True)
-    talks = messages.null_count < len(messages)
-    turns = messages.to_pylist() if talks else [None] * len(messages)
-    for (asked, answered), talk in zip(pairs, turns, strict=True):
-        if talk is None:
-            state = blake2b(len(asked).to_bytes(8, "little"), digest_size=_SIZE)
-            state.update(asked)
-            state.update(answered)
-        else:
-            state = blake2b(orjson.dumps(talk), digest_size=_SIZE, person=b"turns")
-        digests.append(state.digest())
+    view, bounds = _bytes_of(_with_length_ahead(prompt, response))
+    digests = [blake2b(view[a:b], digest_size=_SIZE).digest() for a, b in pairwise(bounds)]
+    if messages.null_count < len(messages):
+        for place, talk in enumerate(messages.to_pylist()):
+            if talk is not None:
+                state = blake2b(orjson.dumps(talk), digest_size=_SIZE, person=b"turns")
+                digests[place] = state.digest()
     return np.frombuffer(b"".join(digests), dtype="<u8").reshape(-1, 2)
+
+
+def repeats_in(
+    records: Records, most: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """`repeats` of all rows, in parts that each rise: about `most` rows are held at a time."""
+    pieces = np.uint64(max(1, -(-records.count // most)))
+    for piece in range(int(pieces)):
+        places, digests, held = [_NO_ROWS], [_NO_DIGESTS], 0
+        for start, chunk in records.chunks():
+            own = np.flatnonzero(chunk["digest"][:, 0] % pieces == piece)
+            places.append(own + start)
+            digests.append(chunk["digest"][own])
+            held += len(own)
+            if held < most and start + len(chunk) < records.count:
+                continue
+            place, digest = np.concatenate(places), np.concatenate(digests)
+            again, first = repeats(digest)
+            yield place[again], place[first]
+            places, digests = [np.delete(place, again)], [np.delete(digest, again, axis=0)]
+            held = len(places[0])
 
 
 def repeats(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -57,10 +79,18 @@ def repeats(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.
     return found[rising].astype(np.int64), origin[rising].astype(np.int64)
 
 
-def _bytes_of(texts: pa.Array) -> Iterator[memoryview]:
-    """The bytes of each text, not copied."""
+def _with_length_ahead(prompt: pa.Array, response: pa.Array) -> pa.Array:
+    """Both texts as one, the prompt's length (8 bytes) ahead: so "ab", "c" is not "a", "bc"."""
+    rows = len(prompt)
+    lengths = np.asarray(pc.binary_length(prompt), dtype="<i8")
+    ends = np.arange(rows + 1, dtype=np.int64) * 8
+    ahead = pa.Array.from_buffers(_BYTES, rows, [None, pa.py_buffer(ends), pa.py_buffer(lengths)])
+    texts = (ahead, prompt.cast(_BYTES), response.cast(_BYTES), pa.scalar(b"", _BYTES))
+    return pc.binary_join_element_wise(*texts)
+
+
+def _bytes_of(texts: pa.Array) -> tuple[memoryview, list[int]]:
+    """The bytes of all texts, not copied, and where each starts and the last one ends."""
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    view = memoryview(data if data is not None else b"")
-    bounds = ends.tolist()
-    return (view[a:b] for a, b in pairwise(bounds))
+    return memoryview(data if data is not None else b""), ends.tolist()

@@ -74,9 +74,13 @@ class Taken:
     usual: frozenset[str]
     special: Mapping[int, frozenset[str]]
 
-    def of(self, index: int) -> frozenset[str]:
-        """The columns that one row uses."""
-        return self.special.get(index, self.usual)
+    def without(self, name: str, rows: int) -> Sequence[int]:
+        """Which of so many rows do not use a column, rising."""
+        if name in self.usual:
+            return sorted(index for index, names in self.special.items() if name not in names)
+        if not self.special:
+            return range(rows)
+        return [index for index in range(rows) if name not in self.special.get(index, ())]
 
 
 class TooDeepError(Exception):
@@ -91,19 +95,22 @@ def other_columns(block: Block, taken: Taken, kinds: Kinds) -> list[bytes | Drop
     kinds: learns what is in them.
     """
     if isinstance(block.cells, RowCells):
-        rows = [_rest(row, taken.of(index)) for index, row in enumerate(block.cells.rows)]
+        usual = taken.usual
+        rows = [_rest(row, usual) for row in block.cells.rows]
+        for index, special in taken.special.items():
+            rows[index] = _rest(block.cells.rows[index], special)
         kinds.see_all(rows)
     else:
         rows = [{} for _ in block.places]
         for name in block.cells:
-            where = [index for index in range(len(rows)) if name not in taken.of(index)]
+            where = taken.without(name, len(rows))
             if where:
                 values, kind = _column(block, name)
                 kinds.see(name, kind)
                 for index in where:
                     if values[index] is not None:
                         rows[index][name] = values[index]
-    return [_text_or_drop(row) for row in rows]
+    return [_text_or_drop(row) if row else None for row in rows]
 
 
 def _text_or_drop(row: Mapping[str, Any]) -> bytes | Drop | None:
@@ -122,6 +129,8 @@ def json_text(value: Mapping[str, Any]) -> bytes | None:
 
 
 def _rest(row: Mapping[str, Any], taken: frozenset[str]) -> dict[str, Any]:
+    if row.keys() <= taken:
+        return {}
     return {name: value for name, value in row.items() if value is not None and name not in taken}
 
 

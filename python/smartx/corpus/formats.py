@@ -13,9 +13,10 @@ from smartx.corpus.arrow_rows import ArrowRows, ParquetRows
 from smartx.corpus.blocks import SourceReader
 from smartx.corpus.delimited import DelimitedRows
 from smartx.corpus.json_rows import JsonLines, json_reader
+from smartx.corpus.room import UNLIMITED, Room
 from smartx.corpus.sources import SourceFile
 
-READERS: dict[str, Callable[[SourceFile], SourceReader]] = {
+READERS: dict[str, Callable[[SourceFile, Room], SourceReader]] = {
     "parquet": ParquetRows,
     "arrow": ArrowRows,
     "jsonl": JsonLines,
@@ -25,6 +26,6 @@ READERS: dict[str, Callable[[SourceFile], SourceReader]] = {
 }
 
 
-def open_source(source: SourceFile) -> SourceReader:
-    """The reader for a source file's format."""
-    return READERS[source.format](source)
+def open_source(source: SourceFile, room: Room = UNLIMITED) -> SourceReader:
+    """The reader for a source file's format. room: what its rows may take."""
+    return READERS[source.format](source, room)

@@ -1,8 +1,8 @@
 """Brings rows into group order without holding all of their text in memory.
 
-Rows arrive in source order and go to a file beside the corpus; only a few numbers per row stay in
-memory. When all have arrived, the place of every row is known, and the text follows in buckets of
-bounded size.
+Rows arrive in source order and go to files beside the corpus: their text to one, a few numbers of
+each to another. When all have arrived, the place of every row follows from the numbers, and the
+text is put there in buckets of bounded size.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from smartx.corpus.duplicates import repeats, row_digests
+from smartx.corpus.duplicates import repeats_in, row_digests
 from smartx.corpus.extra import EXTRA
-from smartx.corpus.normalise import TEXT, TURNS
+from smartx.corpus.normalise import TEXT, TURN, TURNS
+from smartx.corpus.records import Found, Records
+from smartx.corpus.room import Room
 
 ARRIVAL = pa.schema(
     [
@@ -33,10 +35,10 @@ ARRIVAL = pa.schema(
         ("source_position", pa.int64()),
     ]
 )
-ORIGIN = ["origin_file", "origin_row", "source_position"]
 PLACED = pa.schema([("row_id", pa.int64()), ("group_id", pa.int32()), *ARRIVAL])
-BUCKET_BYTES = 128 << 20
-_BUCKETS = 256  # open files at most
+_OPEN_BUCKETS = 128  # files that are written at the same time
+_SPLIT_BYTES = 16 << 20  # rows that are spread over them at a time
+_UNKNOWN = np.int32(-1)
 Name = tuple[str, str, str]  # source, task, template
 
 
@@ -45,166 +47,276 @@ class Order:
     """Where every row goes.
 
     names: of the groups, in codepoint order.  sizes: (g,) int64 rows.
-    group_id: (n,) int32 and row_id: (n,) int64, both by arrival; -1 for a row that is left out.
+    group_id: (m,) int32 by number of the group as it arrived; -1 for one without rows.
+    kept: (n,) by arrival, whether the row has a place; None: all have.
     bounds: rising row ids at which a new bucket starts, the number of rows last.
-    again, first: (k,) int64, arrivals that say what an earlier one says, and the first of those.
+    largest: bytes of the largest piece of the corpus.
+    repeats: how many rows say what an earlier one says, kept or not.
+    again, first: (k,) int64, rising: arrivals that are left out, and what each of them repeats.
     """
 
     names: list[Name]
     sizes: NDArray[np.int64]
     group_id: NDArray[np.int32]
-    row_id: NDArray[np.int64]
+    kept: NDArray[np.bool_] | None
     bounds: list[int]
+    largest: int
+    repeats: int
     again: NDArray[np.int64]
     first: NDArray[np.int64]
 
     @property
     def rows(self) -> int:
         """How many rows have a place."""
-        return self.bounds[-1]
+        return int(self.sizes.sum())
 
 
 class Arrivals:
-    """The rows as they arrive, kept in a file of the folder until they are placed; then `close`."""
+    """The rows as they arrive, kept in files of the folder until they are placed; then `close`.
 
-    def __init__(
-        self, folder: Path, *, rows_per_file: int, bucket_bytes: int = BUCKET_BYTES
-    ) -> None:
-        self._folder, self._rows_per_file, self._bucket_bytes = folder, rows_per_file, bucket_bytes
+    piece_rows: rows of the corpus that are written together.
+    """
+
+    def __init__(self, folder: Path, piece_rows: int, room: Room) -> None:
+        self._folder, self._piece_rows, self._room = folder, piece_rows, room
         self._ids: dict[Name, int] = {}
-        self._groups: list[NDArray[np.int32]] = []
-        self._sizes: list[NDArray[np.int64]] = []
-        self._digests: list[NDArray[np.uint64]] = [np.empty((0, 2), dtype=np.uint64)]
         self._files: list[Path] = []
-        self._path, self._writer = self._new_file(ARRIVAL)
+        self.name_bytes = 0
+        self.records = Records(self._new_path())
+        self._path = self._new_path()
+        self._writer = _stream(self._path, ARRIVAL)
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are so far."""
+        return len(self._ids)
 
     def add(self, rows: pa.RecordBatch, names: tuple[pa.Array, pa.Array, pa.Array]) -> None:
         """More rows (schema ARRIVAL) with their source, task and template."""
-        self._groups.append(self._group_ids(names))
-        size = np.asarray(pc.binary_length(rows.column("prompt")), dtype=np.int64)
-        size = size + np.asarray(pc.binary_length(rows.column("response")), dtype=np.int64)
-        talk = rows.column("messages").is_valid().to_numpy(zero_copy_only=False)
-        more = pc.fill_null(pc.binary_length(rows.column("extra")), 0)
-        self._sizes.append(np.where(talk, 2 * size, size) + np.asarray(more, dtype=np.int64) + 64)
         texts = (rows.column(name) for name in ("prompt", "response", "messages"))
-        self._digests.append(row_digests(*texts))
+        self.records.add(
+            rows.num_rows,
+            {
+                "group": self._group_numbers(names),
+                "file": rows.column("origin_file").to_numpy(),
+                "row": rows.column("origin_row").to_numpy(),
+                "position": rows.column("source_position").to_numpy(),
+                "bytes": _text_bytes(rows),
+                "digest": row_digests(*texts),
+            },
+        )
         self._writer.write_batch(rows)
 
     def order(self, *, drop_repeats: bool = False) -> Order:
         """Rows by group, groups by codepoint order of their names, arrival order inside a group.
 
         drop_repeats: of rows with the same words only the first has a place.
+        Raises ConfigError where the room is too small for it.
         """
         self._writer.close()
-        again, first = repeats(np.concatenate(self._digests))
-        self._digests.clear()
-        arrived = np.concatenate(self._groups) if self._groups else np.empty(0, np.int32)
-        kept = np.ones(len(arrived), dtype=np.bool_)
-        kept[again if drop_repeats else again[:0]] = False
-        counts = np.bincount(arrived[kept], minlength=len(self._ids))
+        self.records.close()
+        kept, again, first, repeats = self._repeats(drop_repeats)
+        counts = np.zeros(len(self._ids), dtype=np.int64)
+        for start, chunk in self.records.chunks():
+            here = slice(None) if kept is None else kept[start : start + len(chunk)]
+            counts += np.bincount(chunk["group"][here], minlength=len(counts))
         names = sorted(name for name, number in self._ids.items() if counts[number])
-        rank = np.full(len(self._ids), -1, dtype=np.int32)
-        rank[[self._ids[name] for name in names]] = np.arange(len(names), dtype=np.int32)
-        group_id = np.where(kept, rank[arrived], np.int32(-1)) if len(arrived) else arrived
-        arrivals = np.flatnonzero(kept)
-        arrivals = arrivals[np.argsort(group_id[arrivals], kind="stable")]
-        row_id = np.full(len(arrived), -1, dtype=np.int64)
-        row_id[arrivals] = np.arange(len(arrivals), dtype=np.int64)
-        sizes = np.bincount(group_id[arrivals], minlength=len(names)).astype(np.int64)
-        bounds = self._bucket_bounds(arrivals)
-        return Order(names, sizes, group_id, row_id, bounds, again, first)
-
-    def origins(self, arrivals: NDArray[np.int64]) -> pa.Table:
-        """Where some arrivals came from. arrivals: rising.  Columns ORIGIN."""
-        options = pa.ipc.IpcReadOptions(
-            included_fields=[ARRIVAL.get_field_index(name) for name in ORIGIN]
-        )
-        found, done = [], 0
-        with (
-            pa.OSFile(str(self._path)) as file,
-            pa.ipc.open_stream(file, options=options) as stream,
-        ):
-            for batch in stream:
-                start, stop = np.searchsorted(arrivals, [done, done + batch.num_rows])
-                found.append(batch.take(pa.array(arrivals[start:stop] - done)))
-                done += batch.num_rows
-        return pa.Table.from_batches(found).select(ORIGIN)
+        numbers = [self._ids[name] for name in names]
+        group_id = np.full(len(self._ids), _UNKNOWN, dtype=np.int32)
+        group_id[numbers] = np.arange(len(names), dtype=np.int32)
+        sizes = counts[numbers]
+        weights = self._piece_bytes(_Places(group_id, sizes, kept))
+        largest = int(weights.max(initial=0))
+        self._room.check_piece(largest)
+        bounds = [*self._bucket_bounds(weights), int(sizes.sum())]
+        return Order(names, sizes, group_id, kept, bounds, largest, repeats, again, first)
 
     def placed(self, order: Order) -> Iterator[pa.Table]:
-        """All rows (schema PLACED) in row_id order: one table of whole output files per bucket."""
-        buckets = len(order.bounds) - 1
-        if buckets == 1:
-            yield _sorted(pa.Table.from_batches(self._with_ids(order), PLACED))
+        """All rows (schema PLACED) in row_id order, in pieces of `piece_rows` rows."""
+        runs = list(zip(order.bounds, order.bounds[1:], strict=False))
+        if len(runs) == 1:
+            yield from self._pieces(pa.Table.from_batches(self._with_ids(order), PLACED))
             return
-        with ExitStack() as closing:
-            files = [self._new_file(PLACED) for _ in range(buckets)]
-            for _, writer in files:
-                closing.enter_context(writer)
-            for batch in self._with_ids(order):
-                row_id = batch.column("row_id").to_numpy()
-                bucket = np.searchsorted(order.bounds, row_id, side="right") - 1
-                for place in np.unique(bucket):
-                    files[place][1].write_batch(
-                        batch.take(pa.array(np.flatnonzero(bucket == place)))
-                    )
-        for path, _ in files:
-            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
-                yield _sorted(stream.read_all())
-            path.unlink()
+        for first in range(0, len(runs), _OPEN_BUCKETS):
+            some = runs[first : first + _OPEN_BUCKETS]
+            for path in self._spread(order, [some[0][0], *(stop for _, stop in some)]):
+                with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+                    table = stream.read_all()
+                path.unlink()
+                yield from self._pieces(table)
+                del table
 
     def close(self) -> None:
         """Delete the files, also where the disk takes no more."""
         with suppress(OSError, pa.ArrowException):
             self._writer.close()
+        with suppress(OSError):
+            self.records.close()
         for path in self._files:
             path.unlink(missing_ok=True)
 
-    def _new_file(self, schema: pa.Schema) -> tuple[Path, pa.RecordBatchStreamWriter]:
+    def _new_path(self) -> Path:
         path = self._folder / f".arrivals.tmp.{uuid.uuid4().hex}.arrow"
         self._files.append(path)
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        return path, pa.ipc.new_stream(str(path), schema, options=options)
+        return path
 
-    def _group_ids(self, names: tuple[pa.Array, pa.Array, pa.Array]) -> NDArray[np.int32]:
+    def _group_numbers(self, names: tuple[pa.Array, pa.Array, pa.Array]) -> NDArray[np.int32]:
         """The number of each row's group, in order of first arrival."""
         encoded = [column.dictionary_encode() for column in names]
         words = [column.dictionary.to_pylist() for column in encoded]
         codes = [column.indices.to_numpy().astype(np.int64) for column in encoded]
         mixed = (codes[0] * len(words[1]) + codes[1]) * len(words[2]) + codes[2]
-        values, first, inverse = np.unique(mixed, return_index=True, return_inverse=True)
-        ids = np.empty(len(values), dtype=np.int32)
-        for value in np.argsort(first):
-            row = first[value]
-            name = (words[0][codes[0][row]], words[1][codes[1][row]], words[2][codes[2][row]])
-            ids[value] = self._ids.setdefault(name, len(self._ids))
-        return ids[inverse]
+        found = pa.array(mixed).dictionary_encode()
+        numbers = [self._group_number(words, code) for code in found.dictionary.to_pylist()]
+        return np.take(np.array(numbers, dtype=np.int32), found.indices.to_numpy())
 
-    def _bucket_bounds(self, arrivals: NDArray[np.int64]) -> list[int]:
-        """Cut the rows into at most _BUCKETS runs of whole output files, of bounded bytes each."""
-        rows = len(arrivals)
-        starts = np.arange(0, rows, self._rows_per_file)
-        sizes = np.concatenate(self._sizes)[arrivals] if rows else np.empty(0, np.int64)
-        files = np.add.reduceat(sizes, starts) if rows else sizes
-        limit = max(self._bucket_bytes, int(files.sum()) // (_BUCKETS // 2))
-        bounds, held = [0], 0
-        for start, size in zip(starts.tolist(), files.tolist(), strict=True):
-            if held and held + size > limit:
-                bounds.append(start)
+    def _group_number(self, words: list[list[str]], code: int) -> int:
+        rest, template = divmod(code, len(words[2]))
+        source, task = divmod(rest, len(words[1]))
+        name = words[0][source], words[1][task], words[2][template]
+        number = self._ids.get(name)
+        if number is None:
+            number = self._ids[name] = len(self._ids)
+            self.name_bytes += sum(map(len, name))
+        return number
+
+    def _repeats(
+        self, drop: bool
+    ) -> tuple[NDArray[np.bool_] | None, NDArray[np.int64], NDArray[np.int64], int]:
+        """(which rows are kept, which are not, what those repeat, how many repeat another)."""
+        count, pairs = 0, [np.empty((2, 0), dtype=np.int64)]
+        for again, first in repeats_in(self.records, self._room.repeat_rows):
+            count += len(again)
+            if drop:
+                self._room.check_repeats(count)
+                pairs.append(np.stack([again, first]))
+        both = np.concatenate(pairs, axis=1)
+        both = both[:, np.argsort(both[0])]
+        if not drop:
+            return None, both[0], both[1], count
+        kept = np.ones(self.records.count, dtype=np.bool_)
+        kept[both[0]] = False
+        return kept, both[0], both[1], count
+
+    def _piece_bytes(self, places: _Places) -> NDArray[np.int64]:
+        """The bytes of every piece of the corpus."""
+        weights = np.zeros(-(-places.rows // self._piece_rows), dtype=np.int64)
+        for start, chunk in self.records.chunks():
+            _, row_id = places.of(start, chunk)
+            here = row_id >= 0
+            np.add.at(weights, row_id[here] // self._piece_rows, chunk["bytes"][here])
+        return weights
+
+    def _bucket_bounds(self, weights: NDArray[np.int64]) -> Iterator[int]:
+        """Cut the pieces into runs that the room has space for."""
+        yield 0
+        held, limit = 0, self._room.bucket_bytes
+        for piece, weight in enumerate(weights.tolist()):
+            if held and held + weight > limit:
+                yield piece * self._piece_rows
                 held = 0
-            held += size
-        return [*bounds, rows]
+            held += weight
 
-    def _with_ids(self, order: Order) -> Iterator[pa.RecordBatch]:
-        done = 0
+    def _spread(self, order: Order, bounds: list[int]) -> list[Path]:
+        """Files of the rows between each two of the bounds, in no order. bounds: row ids."""
+        paths = [self._new_path() for _ in bounds[1:]]
+        with ExitStack() as stack:
+            writers = [stack.enter_context(_stream(path, PLACED)) for path in paths]
+            for rows in _gathered(self._with_ids(order, bounds[0], bounds[-1])):
+                cuts = np.searchsorted(rows.column("row_id").to_numpy(), bounds)
+                for writer, start, stop in zip(writers, cuts, cuts[1:], strict=False):
+                    if start < stop:
+                        writer.write_table(rows.slice(start, stop - start))
+        return paths
+
+    def _with_ids(
+        self, order: Order, first: int = 0, stop: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows first..stop-1 in order of arrival (schema PLACED)."""
+        places, done = _Places(order.group_id, order.sizes, order.kept), 0
+        stop = order.rows if stop is None else stop
         with pa.OSFile(str(self._path)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
-                part = slice(done, done + batch.num_rows)
-                ids = [pa.array(order.row_id[part]), pa.array(order.group_id[part])]
-                placed = pa.RecordBatch.from_arrays([*ids, *batch.columns], schema=PLACED)
-                here = order.row_id[part] >= 0
-                yield placed if here.all() else placed.filter(pa.array(here))
+                group, row_id = places.of(done, self.records.read(done, batch.num_rows))
                 done += batch.num_rows
+                columns = [pa.array(row_id), pa.array(group), *batch.columns]
+                here = (row_id >= first) & (row_id < stop)
+                if here.any():
+                    placed = pa.RecordBatch.from_arrays(columns, schema=PLACED)
+                    yield placed if here.all() else placed.filter(pa.array(here))
+
+    def _pieces(self, table: pa.Table) -> Iterator[pa.Table]:
+        """The rows of a bucket, in order. A take from chunks would join them every time."""
+        table = table.combine_chunks()
+        order = np.argsort(table.column("row_id").to_numpy())
+        for start in range(0, len(order), self._piece_rows):
+            yield table.take(pa.array(order[start : start + self._piece_rows]))
 
 
-def _sorted(table: pa.Table) -> pa.Table:
+class _Places:
+    """Gives rows their places as they come by, in order of arrival and from the first one on."""
+
+    def __init__(
+        self,
+        group_id: NDArray[np.int32],
+        sizes: NDArray[np.int64],
+        kept: NDArray[np.bool_] | None,
+    ) -> None:
+        self._group_id, self._kept, self.rows = group_id, kept, int(sizes.sum())
+        self._next = np.cumsum(sizes) - sizes  # row id of the next row of each group
+
+    def of(self, start: int, records: Found) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """group_id and row_id of the next rows; -1 for those that are left out."""
+        group = self._group_id[records["group"]]
+        if self._kept is not None:
+            group = np.where(self._kept[start : start + len(group)], group, _UNKNOWN)
+        order = np.argsort(group, kind="stable")
+        order = order[np.searchsorted(group[order], 0) :]
+        groups, begins, counts = np.unique(group[order], return_index=True, return_counts=True)
+        row_id = np.full(len(group), -1, dtype=np.int64)
+        row_id[order] = np.repeat(self._next[groups] - begins, counts) + np.arange(len(order))
+        self._next[groups] += counts
+        return group, row_id
+
+
+def _stream(path: Path, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
+    return pa.ipc.new_stream(str(path), schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches (schema PLACED) joined to tables of some size, each in row_id order."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.nbytes
+        if size >= _SPLIT_BYTES:
+            yield _sorted(held)
+            held, size = [], 0
+    if held:
+        yield _sorted(held)
+
+
+def _sorted(batches: list[pa.RecordBatch]) -> pa.Table:
+    table = pa.Table.from_batches(batches).combine_chunks()
     return table.take(pa.array(np.argsort(table.column("row_id").to_numpy())))
+
+
+def _text_bytes(rows: pa.RecordBatch) -> NDArray[np.int64]:
+    """About how many bytes each row takes."""
+    size = np.full(rows.num_rows, 64, dtype=np.int64)
+    for name in ("prompt", "response", "extra"):
+        size += _lengths(rows.column(name))
+    messages = rows.column("messages")
+    if messages.null_count < len(messages):
+        turns = messages.flatten()
+        ends = np.zeros(len(turns) + 1, dtype=np.int64)
+        np.cumsum(24 + sum(_lengths(turns.field(i)) for i in range(len(TURN))), out=ends[1:])
+        counts = pc.fill_null(pc.list_value_length(messages), 0).to_numpy()
+        stop = np.cumsum(counts)
+        size += ends[stop] - ends[stop - counts]
+    return size
+
+
+def _lengths(texts: pa.Array) -> NDArray[np.int64]:
+    return np.asarray(pc.fill_null(pc.binary_length(texts), 0), dtype=np.int64)

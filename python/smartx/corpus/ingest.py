@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from smartx.corpus.ahead import one_ahead
 from smartx.corpus.blocks import Drop
 from smartx.corpus.columns import Columns
 from smartx.corpus.corpus import (
@@ -25,13 +28,15 @@ from smartx.corpus.corpus import (
 from smartx.corpus.dropped import DROPPED, DropLedger
 from smartx.corpus.grouping import Arrivals, Order
 from smartx.corpus.reading import Options, Reading
+from smartx.corpus.room import Room
 from smartx.corpus.sources import SourceFile, find_sources
-from smartx.corpus.tables import table_file, write_table
-from smartx.corpus.tokens import Counting, token_counter
+from smartx.corpus.tables import ROW_GROUP, table_file, write_table
+from smartx.corpus.tokens import Counting, TokenCounter, token_counter
 from smartx.errors import CorpusError, InputError, plain
 from smartx.progress import Progress, Silent, step
 from smartx.store import FileEntry, Stage, file_digest, key_of, storing
 
+_REPEATS = 1 << 17  # duplicates that are accounted for at a time
 _MANY_TASKS = 5_000  # a guessed task column with more values than this is pointed out
 # Parameters that leave texts, groups and order as they are.
 _BESIDES_TEXT = ("other_columns", "tokens")
@@ -49,6 +54,7 @@ def ingest(
     other_columns: bool = True,
     duplicates: Literal["keep", "drop"] = "keep",
     tokenizer: str | None = None,
+    memory: int | None = None,
     progress: Progress = _SILENT,
 ) -> Corpus:
     """Read the sources into a corpus folder, rows by (source, task, template) and source order.
@@ -57,66 +63,98 @@ def ingest(
     task_name: one task for all rows.  other_columns: keep what else the rows carry.
     duplicates: whether a row that says what an earlier one says, in any group, is left out.
     tokenizer: tokenizer.json, its folder or a Hub name; None: tokens are estimated.
+    memory: bytes that the process may take; None: as many as the rows need. It does not change a
+    byte of the corpus.
     A folder that holds just this corpus is used as it is.
-    Raises CorpusError for a file that is missing, damaged or not understood, or if no row is left.
+    Raises CorpusError for a file that is missing, damaged or not understood, or if no row is left;
+    ConfigError or CorpusError, with the number that is needed, where `memory` is too little.
     """
     if task_name is not None and columns.task is not None:
         raise InputError("a task name and a task column exclude each other", fix="pass one of them")
     if duplicates not in ("keep", "drop"):
         raise InputError(f"duplicates cannot be {duplicates!r}", fix='pass "keep" or "drop"')
-    counter = token_counter(tokenizer)
     files = find_sources(sources, progress.note)
-    digests = {file.name: _digest(file) for file in files}
     options = Options(columns, keep_empty_responses, task_name, other_columns)
-    parameters = {
-        **asdict(options),
-        "duplicates": duplicates,
-        "tokens": counter.parameters(),
-        "order": [[file.name, file.default_name] for file in files],
-    }
-    key = key_of(STAGE, SCHEMA, parameters, digests)
-    texts = {name: value for name, value in parameters.items() if name not in _BESIDES_TEXT}
-    stage = Stage(STAGE, Path(folder))
-    if stage.reuse(key):
+    work = _Work(Path(folder), files, options, duplicates, token_counter(tokenizer))
+    if work.is_done():
         progress.note(f"the corpus in {folder} is up to date and is used again")
-        return open_corpus(stage.folder)
-    stage.begin()
-    with storing(stage.folder):
-        facts, entries = _make(
-            stage.folder, files, options, duplicates == "drop", Counting(counter), progress
+    else:
+        room = Room() if memory is None else Room(memory)
+        room.check()
+        work.do(room, progress)
+    return open_corpus(work.folder)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A corpus to be made: all that decides what is in it."""
+
+    folder: Path
+    files: list[SourceFile]
+    options: Options
+    duplicates: str
+    counter: TokenCounter
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the sources, by name."""
+        return {file.name: _digest(file) for file in self.files}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the corpus depends on besides the bytes of its sources."""
+        return {
+            **asdict(self.options),
+            "duplicates": self.duplicates,
+            "tokens": self.counter.parameters(),
+            "order": [[file.name, file.default_name] for file in self.files],
+        }
+
+    def _key(self, parameters: Mapping[str, Any]) -> str:
+        return key_of(STAGE, SCHEMA, parameters, self.digests)
+
+    def is_done(self) -> bool:
+        """Whether the folder holds just this corpus."""
+        return Stage(STAGE, self.folder).reuse(self._key(self.parameters))
+
+    def do(self, room: Room, progress: Progress) -> None:
+        """Make the corpus."""
+        stage, parameters = Stage(STAGE, self.folder), self.parameters
+        stage.begin()
+        with storing(stage.folder):
+            facts, entries = self._make(room, progress)
+        texts = {name: value for name, value in parameters.items() if name not in _BESIDES_TEXT}
+        facts["digest"] = self._key(texts)
+        stage.finish(
+            key=self._key(parameters),
+            schema=SCHEMA,
+            parameters=parameters,
+            inputs=self.digests,
+            files=entries,
+            facts=facts,
         )
-    facts["digest"] = key_of(STAGE, SCHEMA, texts, digests)
-    facts["sources"] = [{**fact, "sha256": digests[fact["name"]]} for fact in facts["sources"]]
-    stage.finish(
-        key=key, schema=SCHEMA, parameters=parameters, inputs=digests, files=entries, facts=facts
-    )
-    return open_corpus(stage.folder)
 
-
-def _make(
-    folder: Path,
-    files: list[SourceFile],
-    options: Options,
-    drop_repeats: bool,
-    counting: Counting,
-    progress: Progress,
-) -> tuple[dict[str, Any], list[FileEntry]]:
-    """Write the files of the corpus. Returns what the manifest says, and the files."""
-    arrivals = Arrivals(folder, rows_per_file=ROWS_PER_FILE)
-    try:
-        with table_file(folder / DROPPED_FILE, DROPPED) as writer:
-            reading = Reading(options, arrivals, DropLedger(writer), progress)
-            _read(reading, files)
-            order = arrivals.order(drop_repeats=drop_repeats)
-            _account_for_repeats(reading, order, files)
-        entries = _write_rows(arrivals, order, folder, counting, progress)
-    finally:
-        arrivals.close()
-    dropped = sum(reading.ledger.reasons.values())
-    entries.append(_write_groups(order, folder))
-    entries.append(FileEntry.of(folder / DROPPED_FILE, dropped))
-    _report(reading, order, progress)
-    return {**_facts(reading, order), "tokens": counting.facts()}, entries
+    def _make(self, room: Room, progress: Progress) -> tuple[dict[str, Any], list[FileEntry]]:
+        """Write the files of the corpus. Returns what the manifest says, and the files."""
+        arrivals, counting = Arrivals(self.folder, ROW_GROUP, room), Counting(self.counter)
+        try:
+            with table_file(self.folder / DROPPED_FILE, DROPPED) as writer:
+                reading = Reading(self.options, room, arrivals, DropLedger(writer), progress)
+                _read(reading, self.files)
+                order = arrivals.order(drop_repeats=self.duplicates == "drop")
+                _account_for_repeats(reading, order, self.files)
+            with step(progress, "group rows", order.rows, "rows") as advance:
+                pieces = one_ahead(arrivals.placed(order))
+                entries = _write_rows(pieces, self.folder, counting, advance)
+        finally:
+            arrivals.close()
+        entries.append(_write_groups(order, self.folder))
+        dropped = sum(reading.ledger.reasons.values())
+        entries.append(FileEntry.of(self.folder / DROPPED_FILE, dropped))
+        _report(reading, order, progress)
+        facts = {**_facts(reading, order), "tokens": counting.facts()}
+        facts["sources"] = [{**f, "sha256": self.digests[f["name"]]} for f in facts["sources"]]
+        return facts, entries
 
 
 def _digest(file: SourceFile) -> str:
@@ -133,7 +171,7 @@ def _facts(reading: Reading, order: Order) -> dict[str, Any]:
         "read": reading.position,
         "kept": order.rows,
         "dropped": dict(reading.ledger.reasons),
-        "duplicates": len(order.again),  # whether they were kept or not
+        "duplicates": order.repeats,  # whether they were kept or not
     }
     return {
         "num_rows": order.rows,
@@ -157,14 +195,17 @@ def _read(reading: Reading, files: list[SourceFile]) -> None:
 
 def _account_for_repeats(reading: Reading, order: Order, files: list[SourceFile]) -> None:
     """What is left out because an earlier row says it, behind what could not be used."""
-    if order.rows < len(order.row_id):
-        asked = np.union1d(order.again, order.first)
-        origin = reading.arrivals.origins(asked)
-        file, line, position = (column.to_numpy() for column in origin.columns)
-        again, first = np.searchsorted(asked, order.again), np.searchsorted(asked, order.first)
-        for row, earlier in zip(again.tolist(), first.tolist(), strict=True):
-            why = Drop("duplicate", f"of {files[file[earlier]].name}:{line[earlier]}")
-            reading.ledger.add(int(position[row]), files[file[row]], int(line[row]), why)
+    for start in range(0, len(order.again), _REPEATS):
+        again, first = order.again[start : start + _REPEATS], order.first[start : start + _REPEATS]
+        asked = np.union1d(again, first)
+        origin = reading.arrivals.records.at(asked)
+        later, earlier = (origin[np.searchsorted(asked, rows)] for rows in (again, first))
+        places = (later[name].tolist() for name in ("position", "file", "row"))
+        for position, file, row, of, line in zip(
+            *places, earlier["file"].tolist(), earlier["row"].tolist(), strict=True
+        ):
+            why = Drop("duplicate", f"of {files[of].name}:{line}")
+            reading.ledger.add(position, files[file], row, why)
     reading.ledger.flush()
 
 
@@ -180,15 +221,20 @@ def _nothing_left_fix(reading: Reading) -> str:
 
 
 def _write_rows(
-    arrivals: Arrivals, order: Order, folder: Path, counting: Counting, progress: Progress
+    pieces: Iterator[pa.Table], folder: Path, counting: Counting, advance: Callable[[int], None]
 ) -> list[FileEntry]:
+    """pieces: of ROW_GROUP rows each, so that files are cut at whole pieces."""
     entries: list[FileEntry] = []
-    with step(progress, "group rows", order.rows, "rows") as advance:
-        for bucket in arrivals.placed(order):
-            for start in range(0, bucket.num_rows, ROWS_PER_FILE):
-                part = counting.counted(bucket.slice(start, ROWS_PER_FILE))
-                entries.append(write_table(folder / rows_file(len(entries)), part))
-                advance(part.num_rows)
+    while part := list(islice(pieces, 1)):
+        path = folder / rows_file(len(entries))
+        first = counting.counted(part[0])
+        with table_file(path, first.schema) as writer:
+            writer.write(first)
+            advance(first.num_rows)
+            for piece in islice(pieces, ROWS_PER_FILE // ROW_GROUP - 1):
+                writer.write(counting.counted(piece))
+                advance(piece.num_rows)
+        entries.append(FileEntry.of(path, writer.rows))
     return entries
 
 
@@ -212,9 +258,9 @@ def _write_groups(order: Order, folder: Path) -> FileEntry:
 def _report(reading: Reading, order: Order, progress: Progress) -> None:
     for line in reading.ledger.summary():
         progress.note(plain(line))
-    if len(order.again) and order.rows == len(order.row_id):
+    if order.repeats and order.kept is None:
         progress.note(
-            f"{len(order.again):,} rows say word for word what an earlier row says; they are kept "
+            f"{order.repeats:,} rows say word for word what an earlier row says; they are kept "
             "(--duplicates drop leaves them out)"
         )
     tasks = len({(source, task) for source, task, _ in order.names})

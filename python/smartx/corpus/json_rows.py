@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from smartx.corpus.blocks import (
     Sample,
     json_kind,
 )
+from smartx.corpus.room import UNLIMITED, Room
 from smartx.corpus.sources import SourceFile
 from smartx.corpus.streams import READ_BYTES, Read, opened, read_lines
 from smartx.errors import CorpusError
@@ -32,8 +34,8 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 class JsonLines:
     """JSON Lines: an object per line, blank lines ignored. Of a repeated key the last counts."""
 
-    def __init__(self, source: SourceFile) -> None:
-        self._source = source
+    def __init__(self, source: SourceFile, room: Room = UNLIMITED) -> None:
+        self._source, self._room = source, room
 
     def sample(self) -> Sample:
         """The first objects, from however far down they are."""
@@ -64,16 +66,26 @@ class JsonLines:
 
     def _parsed(self, block_rows: int) -> Iterator[_Parsed]:
         with self._source.path.open("rb") as raw, opened(self._source, raw) as read:
-            block, size, done = _Parsed(), 0, 0
-            for place, (number, line) in enumerate(self.items(read)):
-                block.add(place, number, line)
-                size += len(line or b"")
-                if len(block.rows) + len(block.drops) >= block_rows or size >= BLOCK_BYTES:
-                    block.read, done, size = raw.tell() - done, raw.tell(), 0
-                    yield block
-                    block = _Parsed()
-            block.read = raw.tell() - done
-            yield block
+            numbers: list[int] = []
+            lines: list[bytes | None] = []
+            place = size = done = 0
+            for number, line in self.items(read):
+                numbers.append(number)
+                lines.append(line)
+                if line is not None:
+                    size += len(line)
+                    if len(line) > READ_BYTES:
+                        self._check(number, line)
+                if len(lines) >= block_rows or size >= BLOCK_BYTES:
+                    yield _parsed(place, numbers, lines, raw.tell() - done)
+                    place, done, size = place + len(lines), raw.tell(), 0
+                    numbers, lines = [], []
+            yield _parsed(place, numbers, lines, raw.tell() - done)
+
+    def _check(self, number: int, text: bytes) -> None:
+        """Raise CorpusError where a row is too large for the memory that may be used."""
+        values = text.count(b",") + text.count(b"[") + text.count(b"{")
+        self._room.check_row(self._source.path, number, len(text), values)
 
 
 class JsonValues(JsonLines):
@@ -117,6 +129,9 @@ class JsonValues(JsonLines):
                 raise self._fault(number, "lists and objects are nested too deeply") from None
             except json.JSONDecodeError as bad:
                 problem = bad.msg
+            if len(window.text) - window.at > READ_BYTES:
+                held = len(window.text) - window.at
+                self._room.check_row(self._source.path, number, held)
             if len(window.text) - window.at > LINE_LIMIT:
                 raise self._fault(number, f"no JSON within {LINE_LIMIT:,} bytes ({problem})")
             if not window.more():
@@ -163,35 +178,41 @@ class _Window:
         return bool(block)
 
 
-def json_reader(source: SourceFile) -> JsonLines:
+def json_reader(source: SourceFile, room: Room = UNLIMITED) -> JsonLines:
     """A file that ends in .json is an array, or JSON Lines after all."""
     with source.path.open("rb") as raw, opened(source, raw) as read:
         if _Window(read).next() == "[":
-            return JsonValues(source)
+            return JsonValues(source, room)
     with source.path.open("rb") as raw, opened(source, raw) as read:
         for _, line in read_lines(read, LINE_LIMIT):
             if line is None or line.strip():
                 is_row = isinstance(parse_object(line), dict)
-                return JsonLines(source) if is_row else JsonValues(source)
-    return JsonLines(source)
+                return JsonLines(source, room) if is_row else JsonValues(source, room)
+    return JsonLines(source, room)
 
 
 @dataclass
 class _Parsed:
-    places: list[int] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    drops: list[tuple[int, int, Drop]] = field(default_factory=list)
-    read: int = 0
+    places: Sequence[int]
+    lines: list[int]
+    rows: list[dict[str, Any]]
+    drops: list[tuple[int, int, Drop]]
+    read: int
 
-    def add(self, place: int, number: int, line: bytes | None) -> None:
-        row = parse_object(line)
-        if isinstance(row, Drop):
-            self.drops.append((place, number, row))
-        else:
-            self.places.append(place)
-            self.lines.append(number)
-            self.rows.append(row)
+
+def _parsed(place: int, numbers: list[int], lines: list[bytes | None], read: int) -> _Parsed:
+    """Lines of JSON, the first of them row `place` of its file: all at once if all are objects."""
+    try:
+        rows = [orjson.loads(line) for line in lines]  # type: ignore[arg-type]
+        if set(map(type, rows)) <= {dict}:
+            return _Parsed(range(place, place + len(rows)), numbers, rows, [], read)
+    except orjson.JSONDecodeError:
+        pass
+    found = list(zip(count(place), numbers, map(parse_object, lines), strict=False))
+    good = [(at, number, row) for at, number, row in found if not isinstance(row, Drop)]
+    drops = [(at, number, row) for at, number, row in found if isinstance(row, Drop)]
+    rows = [row for _, _, row in good]
+    return _Parsed([at for at, _, _ in good], [line for _, line, _ in good], rows, drops, read)
 
 
 def parse_object(line: bytes | None) -> dict[str, Any] | Drop:

@@ -335,5 +335,5 @@ def _value(cell: pa.Scalar) -> Any:
 
 def _blank(texts: pa.Array) -> NDArray[np.bool_]:
     """Where a text is empty or white space (null: neither)."""
-    blank = pc.equal(pc.utf8_trim_whitespace(texts), pa.scalar("", TEXT)).fill_null(False)
+    blank = pc.or_(pc.utf8_is_space(texts), pc.equal(pc.binary_length(texts), 0)).fill_null(False)
     return np.asarray(blank.to_numpy(zero_copy_only=False), dtype=np.bool_)

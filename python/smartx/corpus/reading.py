@@ -16,6 +16,7 @@ from smartx.corpus.formats import open_source
 from smartx.corpus.grouping import ARRIVAL, Arrivals
 from smartx.corpus.mixed import OtherLayouts
 from smartx.corpus.normalise import Naming, Normal, normalise
+from smartx.corpus.room import Room
 from smartx.corpus.sources import SourceFile
 from smartx.errors import CorpusError, plain
 from smartx.progress import Progress
@@ -40,6 +41,7 @@ class Reading:
     """
 
     options: Options
+    room: Room
     arrivals: Arrivals
     ledger: DropLedger
     progress: Progress
@@ -52,7 +54,7 @@ class Reading:
     def read(self, number: int, file: SourceFile) -> None:
         """All rows of a file. Raises CorpusError where it changes under the reader's hands."""
         before, start = file.path.stat(), self.position
-        reader = open_source(file)
+        reader = open_source(file, self.room)
         sample = reader.sample()
         one = _OneFile(self, number, file, self._layout(sample, file), start)
         for block in reader.blocks(one.wanted(sample)):
@@ -128,8 +130,9 @@ class _OneFile:
                 (int(block.places[i]), int(block.lines[i]), why) for i, why in normal.drops.items()
             ]
             if len(kept):
-                columns = {**normal.columns, "extra": extra}
-                taken = {name: column.take(pa.array(kept)) for name, column in columns.items()}
+                taken = {**normal.columns, "extra": extra}
+                if len(kept) < len(block.places):
+                    taken = {name: column.take(pa.array(kept)) for name, column in taken.items()}
                 origin = {
                     "origin_file": pa.repeat(pa.scalar(self._number, pa.int32()), len(kept)),
                     "origin_row": pa.array(block.lines[kept]),
@@ -139,6 +142,10 @@ class _OneFile:
                 reading.arrivals.add(
                     pa.RecordBatch.from_arrays(rows, schema=ARRIVAL),
                     (taken["source"], taken["task"], taken["template"]),
+                )
+                last, groups = int(block.lines[-1]), reading.arrivals.groups
+                reading.room.check_groups(
+                    self._file.path, last, groups, reading.arrivals.name_bytes
                 )
         for place, line, why in sorted(drops, key=lambda drop: drop[0]):
             reading.ledger.add(self._start + place, self._file, line, why)
@@ -170,6 +177,8 @@ class _OneFile:
         for index, text in enumerate(texts):
             if isinstance(text, Drop):
                 normal.drops.setdefault(index, text)
+        if not any(texts):
+            return pa.nulls(len(texts), EXTRA)
         return pa.array([None if isinstance(text, Drop) else text for text in texts], EXTRA)
 
     def _vectors(self, block: Block) -> frozenset[str]:

@@ -73,12 +73,15 @@ def read_lines(read: Read, limit: int) -> Iterator[tuple[int, bytes | None]]:
     held: list[bytes] = []
     size = number = 0
     while block := read(READ_BYTES):
-        *whole, tail = block.split(b"\n")
-        for piece in whole:
-            number, size = number + 1, size + len(piece)
-            line = b"".join((*held, piece)) if size <= limit else None
+        first, *whole, tail = block.split(b"\n") if b"\n" in block else (None, block)
+        if first is not None:
+            number, size = number + 1, size + len(first)
+            line = b"".join((*held, first)) if size <= limit else None
             yield number, _without_bom(line) if number == 1 else line
             held, size = [], 0
+        for line in whole:
+            number += 1
+            yield number, line if len(line) <= limit else None
         size += len(tail)
         held = [*held, tail] if size <= limit else []
     if size:
