@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ingest_files import FLAN, Notes, dropped, ingest_rows, real_corpus, table_of, tree, write_rows
 from smartx.corpus import Columns, ingest
 from smartx.corpus.grouping import ARRIVAL, Arrivals
+from smartx.corpus.room import UNLIMITED, Room
 from smartx.errors import CorpusError
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
@@ -71,9 +72,16 @@ def test_a_corpus_is_its_usable_rows_sorted_by_group_and_then_by_arrival(files, 
     assert corpus.num_source_rows == len(arrived) == len(kept) + len(dropped(folder / "out"))
 
 
-def arrivals_of(folder, count, seed, **limits):
+class Tiny(Room):
+    """Buckets and pieces of work smaller than any run would have."""
+
+    bucket_bytes = 500
+    repeat_rows = 7
+
+
+def arrivals_of(folder, count, seed, room):
     random = np.random.default_rng(seed)
-    arrivals = Arrivals(folder, **limits)
+    arrivals = Arrivals(folder, 6, room)
     for start in range(0, count, 7):
         n = min(7, count - start)
         texts = pa.array(["x" * int(k) for k in random.integers(0, 50, n)], pa.large_string())
@@ -92,18 +100,28 @@ def arrivals_of(folder, count, seed, **limits):
 
 
 @pytest.mark.parametrize("bucket_bytes", [1, 500, 2_000])
-def test_rows_that_are_placed_in_many_buckets_come_as_in_one(tmp_path, bucket_bytes):
+@pytest.mark.parametrize("drop", [False, True])
+def test_rows_that_are_placed_in_many_buckets_come_as_in_one(
+    tmp_path, monkeypatch, bucket_bytes, drop
+):
+    monkeypatch.setattr("smartx.corpus.grouping._OPEN_BUCKETS", 2)
+    monkeypatch.setattr("smartx.corpus.grouping._SPLIT_BYTES", 3_000)
+    monkeypatch.setattr("smartx.corpus.records.CHUNK_ROWS", 9)
+    monkeypatch.setattr(Tiny, "bucket_bytes", bucket_bytes)
     found = []
-    for size in (1 << 30, bucket_bytes):
-        arrivals = arrivals_of(tmp_path, 100, 3, rows_per_file=6, bucket_bytes=size)
-        tables = list(arrivals.placed(arrivals.order()))
+    for room in (UNLIMITED, Tiny()):
+        arrivals = arrivals_of(tmp_path, 100, 3, room)
+        order = arrivals.order(drop_repeats=drop)
+        assert (len(order.bounds) > 4) == (room is not UNLIMITED)
+        pieces = list(arrivals.placed(order))
         arrivals.close()
-        found.append(tables)
-    whole, pieces = found
-    assert len(whole) == 1
-    assert len(pieces) > 2
-    assert all(piece.num_rows % 6 == 0 for piece in pieces[:-1])
-    assert pa.concat_tables(pieces).to_pylist() == whole[0].to_pylist()
+        assert all(piece.num_rows == 6 for piece in pieces[:-1])
+        found.append((pa.concat_tables(pieces).to_pylist(), order.repeats))
+    assert found[0] == found[1]
+    rows, repeats = found[0]
+    assert len(rows) == 100 - drop * repeats
+    assert repeats > 0
+    assert [row["row_id"] for row in rows] == list(range(len(rows)))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -168,7 +168,8 @@ class Arrivals:
         mixed = (codes[0] * len(words[1]) + codes[1]) * len(words[2]) + codes[2]
         found = pa.array(mixed).dictionary_encode()
         numbers = [self._group_number(words, code) for code in found.dictionary.to_pylist()]
-        return np.take(np.array(numbers, dtype=np.int32), found.indices.to_numpy())
+        own: NDArray[np.int32] = np.array(numbers, dtype=np.int32)[found.indices.to_numpy()]
+        return own
 
     def _group_number(self, words: list[list[str]], code: int) -> int:
         rest, template = divmod(code, len(words[2]))
