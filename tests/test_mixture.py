@@ -250,6 +250,23 @@ def test_trainers_are_pointed_at_conversations_where_all_rows_are(tmp_path):
     )
 
 
+@pytest.mark.parametrize("written", ["objects", "text"])
+def test_trl_is_told_of_the_tools_that_conversations_call(tmp_path, written):
+    """TRL 1.16 keeps the listed columns only, and takes tools as a list or as its JSON text."""
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    tools = [{"type": "function", "function": {"name": "look_up", "description": "d"}}]
+    carried = {"tools": {"objects": tools, "text": json.dumps(tools)}[written]}
+    rows = [{"messages": turns, "task_name": "t"} | (carried if i else {}) for i in range(5)]
+    corpus = corpus_of(rows, tmp_path)
+    ranked = rank_corpus(corpus, None, RandomRanker(), tmp_path / "rankings", threads=1)
+    folder = mix(corpus, ranked, tmp_path / "mix", total=5).folder
+    trl = yaml.safe_load((folder / "trl.yaml").read_text())["datasets"][0]
+    assert trl["columns"] == ["messages", "tools"]
+    table = pq.read_table(next((folder / "data").iterdir()), columns=trl["columns"])
+    found = [json.loads(t) if isinstance(t, str) else t for t in table["tools"].to_pylist()]
+    assert sorted(found, key=str) == sorted([None, *[tools] * 4], key=str)
+
+
 def test_trainers_are_pointed_at_prompt_and_completion_otherwise(corpus, ranked, tmp_path):
     folder = mix(corpus, ranked, tmp_path / "mix").folder
     info = json.loads((folder / "dataset_info.json").read_text())["smartx_mixture"]

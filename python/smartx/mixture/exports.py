@@ -11,12 +11,15 @@ from smartx.store import canonical_json
 Files = dict[str, bytes]
 
 
-def trainer_files(*, conversations: bool) -> Files:
-    """The trainers' files by name. conversations: every row of the mixture has `messages`."""
+def trainer_files(*, conversations: bool, tools: bool = False) -> Files:
+    """The trainers' files by name.
+
+    conversations: every row of the mixture has `messages`.  tools: there is a column `tools`.
+    """
     return {
         "dataset_info.json": canonical_json({"smartx_mixture": _llama_factory(conversations)}),
         "axolotl.yaml": _yaml(_AXOLOTL_HEAD, {"datasets": [_axolotl(conversations)]}),
-        "trl.yaml": _yaml(_TRL_HEAD, {"datasets": [_trl(conversations)]}),
+        "trl.yaml": _yaml(_TRL_HEAD, {"datasets": [_trl(conversations, tools)]}),
     }
 
 
@@ -48,8 +51,10 @@ def _axolotl(conversations: bool) -> dict[str, Any]:
     return {**place, "type": fields}
 
 
-def _trl(conversations: bool) -> dict[str, Any]:
+def _trl(conversations: bool, tools: bool) -> dict[str, Any]:
+    """TRL reads the listed columns only; `tools` as lists of JSON schemas or as their JSON text."""
     columns = ["messages"] if conversations else ["prompt", "completion"]
+    columns += ["tools"] if conversations and tools else []
     return {"path": ".", "split": "train", "columns": columns}
 
 

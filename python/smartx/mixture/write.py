@@ -75,9 +75,9 @@ def write_mixture(
     check_out(out)
     with storing(out, out.parent), _folder_beside(out) as building:
         (building / "data").mkdir()
-        conversations = _write_rows(corpus, chosen, building, progress)
+        conversations, tools = _write_rows(corpus, chosen, building, progress)
         (building / "README.md").write_bytes(card(facts))
-        for name, content in trainer_files(conversations=conversations).items():
+        for name, content in trainer_files(conversations=conversations, tools=tools).items():
             (building / name).write_bytes(content)
         if report is not None:
             (building / "report.html").write_text(report(building, facts), encoding="utf-8")
@@ -119,19 +119,22 @@ def check_out(out: Path) -> None:
         )
 
 
-def _write_rows(corpus: Corpus, chosen: Chosen, building: Path, progress: Progress) -> bool:
-    """Write the rows in mixture order. Returns whether every one of them is a conversation."""
+def _write_rows(
+    corpus: Corpus, chosen: Chosen, building: Path, progress: Progress
+) -> tuple[bool, bool]:
+    """Write the rows in mixture order. Returns whether all are conversations, any has tools."""
     parts = max(1, -(-len(chosen) // PART_ROWS))
     others = OtherColumns.of(corpus, [*_own().names, "messages"])
     columns = others.schema(_own()).names
     if _has_messages(corpus):
         columns.insert(2, "messages")
-    conversations = len(chosen) > 0 and "messages" in columns
+    conversations, tools = len(chosen) > 0 and "messages" in columns, False
     with step(progress, "write", len(chosen), "rows") as advance:
         for part, rows in enumerate(pieces(corpus, chosen.row_ids, PART_ROWS, building)):
             piece = slice(part * PART_ROWS, (part + 1) * PART_ROWS)
             table = _rows(corpus, rows, chosen, piece, others).select(columns)
             conversations = conversations and not table["messages"].null_count
+            tools = tools or ("tools" in columns and table["tools"].null_count < len(table))
             pq.write_table(
                 table,
                 building / "data" / f"train-{part:05d}-of-{parts:05d}.parquet",
@@ -140,7 +143,7 @@ def _write_rows(corpus: Corpus, chosen: Chosen, building: Path, progress: Progre
                 write_page_checksum=True,
             )
             advance(table.num_rows)
-    return conversations
+    return conversations, tools
 
 
 def _rows(
