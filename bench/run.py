@@ -25,7 +25,7 @@ from machine import described
 
 TABLES = (
     "limits", "selection", "budgets", "neighbours", "large", "threads", "quality", "identity",
-    "groups",
+    "groups", "ingest",
 )  # fmt: skip
 
 
