@@ -49,12 +49,14 @@ def main() -> int:
     kept = _kept(options.out, spec)
     kept["shape"], kept["commands"] = shape, [*kept["commands"], shlex.join(sys.argv)]
     kept["machine"] = _machine()
-    for stage in stages(options.folder, shape["rows"], options.threads, options.memory):
+    planned = stages(options.folder, shape["rows"], options.threads, options.memory)
+    for stage in planned:
         if stage.name in options.again:
             kept["stages"].pop(stage.name, None)
             forget(stage, options.folder)
         if stage.name not in kept["stages"] and not _done(stage, options, kept):
             return 1
+    kept["stages"] = {stage.name: kept["stages"][stage.name] for stage in planned}
     found = _faults(options.folder)
     kept["faults"] = found
     _save(options.out, kept)
