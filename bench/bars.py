@@ -39,6 +39,8 @@ def lines(rows: list[Row]) -> list[str]:
     body = []
     for bar in bars(rows):
         figures = [bar.verdict(bar.measure(rows, level)) for level in levels]
+        if set(figures) == {"-"}:
+            continue  # a table that was not run
         body.append([bar.work, bar.show(bar.least), bar.show(bar.aim), *figures])
     return markdown(head, body)
 
@@ -136,7 +138,9 @@ def _large(rows: list[Row], function: str, bytes_: float, least: float, aim: flo
         for row in rows
         if row["table"] == "large" and row["arguments"]["function"] == function
     }
-    n, d = max(sizes, default=(0, 0))
+    if not sizes:
+        return []
+    n, d = max(sizes)
     name = f"{FUNCTIONS[function]}, full order, n = {n:,}, d = {d}"
     return [
         Bar(f"{name}, {threads_of} thread(s)", measure("wall"), least, aim, seconds, True),

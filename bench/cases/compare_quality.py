@@ -92,8 +92,9 @@ def main():
     shuffled = rows[np.random.default_rng(0).permutation(n)]
     noise = prefix_values(name, shuffled, greedy(name, shuffled), budgets)
     engines = {"noise": ratios(noise, best)}
-    for engine, memory in {"dense": 1 << 40, "sparse": 0}.items():
-        if engine == "sparse" and name != "fl":
+    kernel = 2 * n * n
+    for engine, memory in {"dense": 2 * kernel, "sparse": kernel // 20, "graph": 0}.items():
+        if engine != "dense" and name != "fl":
             continue  # the others have one engine
         values = []
         for budget in budgets:  # each on its own: an engine may spend its care on the budget
