@@ -33,6 +33,7 @@ from smartx.rankers import run as rank_run
 
 SHARD_ROWS = 96
 VOLATILE = "work/run.json"
+NEAR = {"near_duplicates": 0.9}  # so that rankings have all the columns there are
 
 
 def use_small_files() -> None:
@@ -57,7 +58,7 @@ def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:
     warnings.simplefilter("ignore", RuntimeWarning)  # of the fork, which is on purpose here
     try:
         counted = count_visits(kill_at=visit)
-        config = {"sources": [str(source)], "rows": 150, "threads": 1, **fields}
+        config = {"sources": [str(source)], "rows": 150, "threads": 1, **NEAR, **fields}
         config.update(out=folder / "mix", run_dir=folder / "work")
         pipeline.run(config_from(config))
         (source.parent / "visits").write_text(str(counted()))

@@ -8,6 +8,7 @@
 #include "smartx/graph.hpp"
 #include "smartx/kernel.hpp"
 #include "smartx/knn.hpp"
+#include "smartx/near_duplicates.hpp"
 
 namespace smartx {
 
@@ -173,6 +174,32 @@ py::tuple transposed_graph(const py::array& indptr, const py::array& indices,
   });
 }
 
+/// (origin, cosine), both aligned with the order.
+py::tuple near_duplicates_of(const py::array& rows, const py::array& sizes, const py::array& order,
+                             std::int64_t millionths, const std::string& level, int threads) {
+  const RowsView view = rows_view(rows, "rows");
+  const auto groups = vector_view<Offset>(sizes, "sizes");
+  const auto places = vector_view<Item>(order, "order");
+  if (threads < 1) throw std::invalid_argument("threads must be at least 1");
+  if (millionths < 1 || millionths > kCosineUnit)
+    throw std::invalid_argument("millionths must be 1 to 1000000");
+  if (places.size != view.n) throw std::invalid_argument("order does not fit the rows");
+  Offset start = 0;
+  for (const Offset size : groups) {
+    if (size < 0 || size > view.n - start) throw std::invalid_argument("sizes do not fit the rows");
+    for (Offset i = start; i < start + size; ++i)
+      if (places[i] < 0 || places[i] >= size)
+        throw std::out_of_range("order names a row outside its group");
+    start += size;
+  }
+  if (start != view.n) throw std::invalid_argument("sizes do not fit the rows");
+  const DotLevel& chosen = dot_level(level);
+  NearDuplicates found = without_gil([&](const Cancel& cancel) {
+    return near_duplicates(view, groups, places, millionths, threads, cancel, chosen);
+  });
+  return py::make_tuple(hand_over(std::move(found.origin)), hand_over(std::move(found.cosine)));
+}
+
 std::int32_t min_of(const py::array& rows, const std::string& level, int threads) {
   const RowsView view = rows_view(rows, "rows");
   const DotLevel& chosen = dot_level(level);
@@ -218,6 +245,9 @@ void bind_similarity(py::module_& module) {
              arg("symmetric"), arg("include_self"));
   module.def("graph_fault", &fault_of, arg("indptr"), arg("indices"), arg("weights"));
   module.def("transposed_graph", &transposed_graph, arg("indptr"), arg("indices"), arg("weights"));
+  module.attr("COSINE_UNIT") = kCosineUnit;
+  module.def("near_duplicates", &near_duplicates_of, arg("rows"), arg("sizes"), arg("order"),
+             arg("millionths"), arg("level") = "", arg("threads") = 1);
   module.def("min_similarity", &min_of, arg("rows"), arg("level") = "", arg("threads") = 1);
   module.def("kernel16", &kernel16, arg("rows"), arg("level") = "", arg("threads") = 1);
 }

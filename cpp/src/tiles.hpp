@@ -16,10 +16,12 @@ struct alignas(64) Tile {
 };
 
 /// How many panels make a block that stays in the second-level cache.
-inline Item panels_in_cache(const PackedRows& rows) {
+inline Item panels_in_cache(Offset panel_bytes) {
   constexpr Offset kBytes = 448 * 1024;
-  const Offset panels = kBytes / rows.level().panel_bytes(rows.dimensions());
-  return static_cast<Item>(std::clamp(panels, Offset{1}, Offset{64}));
+  return static_cast<Item>(std::clamp(kBytes / panel_bytes, Offset{1}, Offset{64}));
+}
+inline Item panels_in_cache(const PackedRows& rows) {
+  return panels_in_cache(rows.level().panel_bytes(rows.dimensions()));
 }
 
 /// Calls body(a, b, tile) for every pair of panels a <= b, each once, in no promised order, on

@@ -11,6 +11,7 @@
 #include "smartx/graph.hpp"
 #include "smartx/kernel.hpp"
 #include "smartx/knn.hpp"
+#include "smartx/near_duplicates.hpp"
 
 using namespace smartx;
 
@@ -118,6 +119,41 @@ TEST(the_kernel_and_the_smallest_similarity_are_their_formulas) {
         for (Offset j = n; j < kernel.stride(); ++j) CHECK(kernel.row(i)[j] == 0);
       }
       CHECK(min_similarity(rows.view(), 2, kNoCancel, *level) == (n < 2 ? 0 : low));
+    }
+  }
+}
+
+TEST(near_duplicates_of_every_level_are_those_of_the_definition) {
+  for (const auto& [n, d] : shapes()) {
+    const Rows rows(n, d);
+    std::vector<Item> order;
+    for (Item i = n - 1; i >= 0; --i) order.push_back(i);
+    for (const std::int64_t millionths : {500'000, 1'000'000}) {
+      std::vector<Item> wanted;
+      for (Item i = 0; i < n; ++i) {
+        Item origin = -1;
+        for (Item j = 0; j < i && origin < 0; ++j) {
+          const Item a = order[static_cast<std::size_t>(i)], b = order[static_cast<std::size_t>(j)];
+          const long double bar = static_cast<long double>(millionths) / kCosineUnit;
+          const long double norms = static_cast<long double>(rows.product(a, a)) *
+                                    static_cast<long double>(rows.product(b, b));
+          const auto dot = static_cast<long double>(rows.product(a, b));
+          if (wanted[static_cast<std::size_t>(j)] < 0 && dot > 0 && dot * dot >= bar * bar * norms)
+            origin = j;
+        }
+        wanted.push_back(origin);
+      }
+      const Offset size = n;
+      for (const DotLevel* level : dot_levels()) {
+        for (const int threads : {1, 3}) {
+          const NearDuplicates found = near_duplicates(rows.view(), {&size, 1}, {order.data(), n},
+                                                       millionths, threads, kNoCancel, *level);
+          CHECK(found.origin == wanted);
+          for (Item i = 0; i < n; ++i)
+            CHECK((found.cosine[static_cast<std::size_t>(i)] > 0) ==
+                  (wanted[static_cast<std::size_t>(i)] >= 0));
+        }
+      }
     }
   }
 }

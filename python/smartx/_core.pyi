@@ -15,6 +15,7 @@ _Csr = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
 
 SCALE: float
 MAX_NORM2: int
+COSINE_UNIT: int
 
 def simd_levels() -> list[str]: ...
 def simd_level() -> str: ...
@@ -43,6 +44,14 @@ def graph_fault(
 def transposed_graph(
     indptr: NDArray[np.int64], indices: NDArray[np.int32], weights: _Weights
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], _Weights]: ...
+def near_duplicates(
+    rows: _Rows,
+    sizes: NDArray[np.int64],
+    order: NDArray[np.int32],
+    millionths: int,
+    level: str = "",
+    threads: int = 1,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
 def min_similarity(rows: _Rows, level: str = "", threads: int = 1) -> int: ...
 def kernel16(rows: _Rows, level: str = "", threads: int = 1) -> NDArray[np.uint16]: ...
 

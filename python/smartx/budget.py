@@ -83,10 +83,17 @@ def allot(
     )
 
 
-def check_total(groups: Groups, total: int) -> int:
-    """The total as a whole number. Raises BudgetError if the corpus holds fewer rows."""
+def check_total(groups: Groups, total: int, *, left_out: int = 0) -> int:
+    """The total as a whole number. Raises BudgetError if the groups hold fewer rows.
+
+    left_out: near duplicates that are not counted in the groups, for the message.
+    """
     total = _whole_number("rows", total)
-    _check_room(groups.rows, total, "groups of the corpus", "lower rows")
+    what, fix = "groups of the corpus", "lower rows"
+    if left_out:
+        what += f", without {left_out:,} near duplicates,"
+        fix += " or raise near_duplicates"
+    _check_room(groups.rows, total, what, fix)
     return total
 
 

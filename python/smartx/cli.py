@@ -283,6 +283,7 @@ def _fail(message: str, status: int) -> NoReturn:
 def _show_mixture(mixture: Mixture) -> None:
     """The outcome, for a person: how much of what, where it is, what to do next."""
     from smartx.mixture import shown
+    from smartx.rankers import near_duplicates_line
 
     total, given = mixture.manifest["rows"], [t for t in mixture.manifest["tasks"] if t["rows"]]
     given.sort(key=lambda task: -int(task["rows"]))
@@ -298,6 +299,9 @@ def _show_mixture(mixture: Mixture) -> None:
     out.print(table)
     if len(given) > SHOWN_TASKS:
         out.print(f"... and {len(given) - SHOWN_TASKS:,} more tasks")
+    if near := mixture.manifest["near_duplicates"]:
+        held = sum(task["capacity"] for task in mixture.manifest["tasks"])
+        out.print(near_duplicates_line(held, near), markup=False)
     out.print(f"\n{total:,} rows in {mixture.folder}", style="bold", markup=False)
     out.print(f"  look:  {mixture.folder / 'report.html'}", markup=False)
     out.print(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")', markup=False)

@@ -103,6 +103,13 @@ class RunConfig(BaseModel):
         description="largest kernel of facility location; a group above it is ranked over the "
         "neighbours of its rows",
     )
+    near_duplicates: float | None = Field(
+        None,
+        ge=1e-6,
+        le=1,
+        description="leave out rows whose prompt's vector has at least this cosine with that of a "
+        "better-ranked row of the same task and template, such as 0.95 (default: keep them)",
+    )
     seed: int = Field(0, description="of every random choice")
 
     # How much, and where to

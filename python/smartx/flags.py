@@ -21,7 +21,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "How much, and where to": ("rows", "out", "run_dir", "threads", "memory"),
     "Which strategy": (
         "preset", "num_tasks", "task_function", "weights", "ranker", "penalty", "ridge",
-        "dense_limit", "seed",
+        "near_duplicates", "dense_limit", "seed",
     ),
     "How rows are embedded": (
         "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
@@ -34,7 +34,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
-RANKING = ("preset", "ranker", "penalty", "ridge", "dense_limit", "seed")
+RANKING = ("preset", "ranker", "penalty", "ridge", "near_duplicates", "dense_limit", "seed")
 METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
 
 

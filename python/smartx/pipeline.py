@@ -51,6 +51,7 @@ from smartx.rankers import (
     Rankings,
     SubmodularRanker,
     is_ranked,
+    near_duplicates_line,
     open_rankings,
     rank_corpus,
 )
@@ -136,11 +137,13 @@ def _planned(
         out=config.out,
         rows=config.rows,
     )
-    ranked = is_ranked(corpus, embeddings, ranker, folder / RANKINGS)
-    quick = plan_of(corpus, ranker, vectors, limits, ranked=ranked, measure=False)
+    near = config.near_duplicates
+    ranked = is_ranked(corpus, embeddings, ranker, folder / RANKINGS, near_duplicates=near)
+    known = {"ranked": ranked, "near_duplicates": near is not None}
+    quick = plan_of(corpus, ranker, vectors, limits, measure=False, **known)
     if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):
         return quick
-    return plan_of(corpus, ranker, vectors, limits, ranked=ranked, measure=True)
+    return plan_of(corpus, ranker, vectors, limits, measure=True, **known)
 
 
 @dataclass(frozen=True)
@@ -212,18 +215,23 @@ def embed_step(config: RunConfig, progress: Progress) -> Embeddings:
 def rank_step(config: RunConfig, progress: Progress) -> Rankings:
     """RUN/corpus and RUN/embeddings -> RUN/rankings/ID."""
     corpus, ranker = open_corpus(config.work_folder / CORPUS), ranker_of(config)
-    embeddings = _embeddings(config) if ranker.needs_embeddings else None
+    embeddings = _embeddings(config) if _ranks_vectors(config) else None
     folder = config.work_folder / RANKINGS
     with _doing(config, "rank", progress, folder):
-        return rank_corpus(
+        rankings = rank_corpus(
             corpus,
             embeddings,
             ranker,
             folder,
             threads=resolve_threads(config.threads),
+            near_duplicates=config.near_duplicates,
             memory=config.memory or default_memory(),
             progress=progress,
         )
+    if rankings.near_duplicates:
+        line = near_duplicates_line(rankings.num_rows, rankings.near_duplicates)
+        progress.note(f"rank: {line}")
+    return rankings
 
 
 def means_step(config: RunConfig, progress: Progress) -> NDArray[np.float64]:
@@ -241,7 +249,9 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
     rankings = rank_step(config, progress)
     means = means_step(config, progress) if law.needs_means else None
     with _doing(config, "mix", progress, out):
-        allotment = allot(corpus.groups, law, means=means, total=total, seed=config.seed)
+        groups = corpus.groups.resized(rankings.kept(corpus.groups.rows))
+        check_total(groups, total, left_out=corpus.num_rows - int(groups.rows.sum()))
+        allotment = allot(groups, law, means=means, total=total, seed=config.seed)
         chosen = assemble(corpus, rankings, allotment.groups, seed=config.seed)
         facts = mixture_facts(
             corpus,
@@ -259,7 +269,11 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
 
 
 def _needs_vectors(config: RunConfig) -> bool:
-    return ranker_of(config).needs_embeddings or law_of(config).needs_means
+    return _ranks_vectors(config) or law_of(config).needs_means
+
+
+def _ranks_vectors(config: RunConfig) -> bool:
+    return ranker_of(config).needs_embeddings or config.near_duplicates is not None
 
 
 def law_of(config: RunConfig) -> WeightLaw:
@@ -320,7 +334,7 @@ def _embeddings(config: RunConfig) -> Embeddings:
 
 def _embedding_facts(config: RunConfig, law: WeightLaw) -> dict[str, Any] | None:
     """What made the vectors, where the weight law or the ranker looked at any."""
-    if not (law.needs_means or ranker_of(config).needs_embeddings):
+    if not (law.needs_means or _ranks_vectors(config)):
         return None
     embeddings = _embeddings(config)
     return {**embeddings.manifest["parameters"], "digest": embeddings.digest}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,11 +21,15 @@ from numpy.typing import NDArray
 from smartx.corpus import Corpus
 from smartx.engine import (
     DENSE_TASKS,
+    NOMINAL,
     FacilityLocation,
     Objective,
     Speed,
     engine_of,
+    measured_products,
     measured_speed,
+    near_duplicate_bytes,
+    near_duplicate_seconds,
     ranking_bytes,
     ranking_seconds,
 )
@@ -38,7 +42,8 @@ from smartx.rankers.run import bundle_rows
 BASE_BYTES = 180 << 20  # Python with numpy, pyarrow and smartx
 TORCH_BYTES = 900 << 20  # torch and a small encoder at work
 ASSUMED_DIMENSIONS = 1_024  # of an encoder that is not here yet
-RANK_ROW_BYTES = 20  # on disk
+RANK_ROW_BYTES = 20  # on disk,
+NEAR_ROW_BYTES = 16  # and of a near duplicate beside that
 PART_ROWS = 65_536  # of a shard and of a ranking's file
 MIXTURE_PART_ROWS = 100_000
 STREWN_BYTES = 192 << 20
@@ -186,11 +191,13 @@ def plan_of(
     *,
     ranked: bool,
     measure: bool,
+    near_duplicates: bool = False,
 ) -> Plan:
     """The plan for an ingested corpus.
 
     vectors: None where neither the ranker nor the weight law looks at any.  ranked: the ranking is
     there.  measure: time this machine (about a second) instead of taking nominal speeds.
+    near_duplicates: they are looked for while ranking.
     """
     groups, known = corpus.groups, vectors.dimensions if vectors else None
     d = known or ASSUMED_DIMENSIONS
@@ -198,6 +205,8 @@ def plan_of(
     if vectors:
         stages.append(_embed_plan(corpus, vectors, d, limits))
     classes, rank = _rank_plan(corpus, ranker, d, limits, ranked, measure)
+    if near_duplicates and not ranked:
+        rank = _with_near_duplicates(rank, corpus.groups.rows, d, limits, measure)
     stages.append(rank)
     if limits.rows is not None and limits.out is not None:
         rows = min(limits.rows, corpus.num_rows)
@@ -265,6 +274,28 @@ def _rank_plan(
     memory += read + max(alone, limits.threads * _small(sizes, d, function, dense))
     seconds = 0.0 if ranked else float(costs.sum()) + 2e-7 * corpus.num_rows
     return classes, StagePlan("rank", folder, seconds, memory, disk, ranked)
+
+
+def _with_near_duplicates(
+    rank: StagePlan, sizes: Sizes, d: int, limits: Limits, measure: bool
+) -> StagePlan:
+    """The plan of ranking, near duplicates looked for. A group is not compared while it is ranked,
+    so the larger memory of the two counts.
+    """
+    threads = limits.threads
+    products = measured_products(d, threads) if measure else NOMINAL.products * threads
+    seconds = float(near_duplicate_seconds(sizes, d, products).sum())
+    most, small = int(sizes.max()), int(sizes[sizes <= SIZE_CLASSES[2]].max(initial=1))
+    rows = int(sizes.sum())
+    wide = min(bundle_rows(d, limits.memory), rows)
+    memory = BASE_BYTES + 120 * PART_ROWS + 4 * d * max(most, wide)
+    memory += max(near_duplicate_bytes(most, d), threads * near_duplicate_bytes(small, d))
+    return replace(
+        rank,
+        seconds=(rank.seconds or 0.0) + seconds,
+        memory=max(rank.memory, memory),
+        disk=rank.disk + NEAR_ROW_BYTES * rows,
+    )
 
 
 def _seconds(

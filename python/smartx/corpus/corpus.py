@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,10 @@ class Groups:
 
     def __len__(self) -> int:
         return len(self.task)
+
+    def resized(self, rows: NDArray[np.int64]) -> Groups:
+        """The groups of a corpus with only so many rows of each. rows: (g,) int64."""
+        return replace(self, start=np.cumsum(rows) - rows, rows=rows)
 
     def tasks(self) -> Tasks:
         """The runs of groups that share source and task."""

@@ -2,9 +2,13 @@
 
 from smartx._core import simd_level, simd_levels
 from smartx.engine.cost import (
+    NOMINAL,
     Speed,
     engine_of,
+    measured_products,
     measured_speed,
+    near_duplicate_bytes,
+    near_duplicate_seconds,
     ranking_bytes,
     ranking_seconds,
 )
@@ -19,6 +23,7 @@ from smartx.engine.memory import (
     default_memory,
     kernel_bytes,
 )
+from smartx.engine.near_duplicates import NearDuplicates, checked_threshold, near_duplicates
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
 from smartx.engine.select import OptimizerName, Selection, maximize
@@ -29,11 +34,13 @@ __all__ = [
     "DENSE_TASKS",
     "GRAPH_NEIGHBOURS",
     "MAX_NORM2",
+    "NOMINAL",
     "SCALE",
     "DenseKernel",
     "FacilityLocation",
     "GraphCut",
     "LogDet",
+    "NearDuplicates",
     "Objective",
     "OptimizerName",
     "Selection",
@@ -41,6 +48,7 @@ __all__ = [
     "Speed",
     "as_rows",
     "available_bytes",
+    "checked_threshold",
     "default_memory",
     "default_threads",
     "engine_of",
@@ -48,7 +56,11 @@ __all__ = [
     "kernel_bytes",
     "knn_graph",
     "maximize",
+    "measured_products",
     "measured_speed",
+    "near_duplicate_bytes",
+    "near_duplicate_seconds",
+    "near_duplicates",
     "quantize",
     "rank_groups",
     "ranking_bytes",

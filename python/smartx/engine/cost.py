@@ -28,6 +28,8 @@ _EDGE_NS = 120.0  # greedy over a neighbour graph, its head included, per edge
 _FILTER_NS = 0.2  # exact search, per pair of rows, beside the products
 _HNSW_NS = 5.5  # HNSW, built and asked, per rows^1.42 and (values of a row + 290)
 _EDGE_BYTES = 40  # of the lists, the graph, its transpose and what joins them, at their peak
+_FRESH_ROWS = 4_096  # rows that are compared with each other at a time (near_duplicates.cpp),
+_FRESH_BYTES = 2 << 20  # and who is near whom among them
 _SAMPLE_SECONDS = 0.4
 
 
@@ -94,11 +96,33 @@ def hnsw_seconds(rows: float, dimensions: int) -> float:
     return float(_HNSW_NS * 1e-9 * rows**1.42 * (dimensions + 290))
 
 
-def measured_speed(dimensions: int, function: Objective, threads: int) -> Speed:
-    """How fast this machine is, from about a second of work on made-up rows."""
+def near_duplicate_seconds(
+    sizes: NDArray[np.int64], dimensions: int, products: float = NOMINAL.products
+) -> NDArray[np.float64]:
+    """(g,) estimated seconds of looking for near duplicates in each group: at most so many.
+
+    products: multiply-adds of row pairs a second.
+    """
+    pairs = np.asarray(sizes, dtype=np.float64) ** 2 / 2
+    seconds: NDArray[np.float64] = pairs * dimensions / products
+    return seconds
+
+
+def near_duplicate_bytes(rows: int, dimensions: int) -> int:
+    """Peak memory of looking for near duplicates in a group of that many rows, besides the rows."""
+    return 2 * dimensions * (rows + min(rows, _FRESH_ROWS)) + _FRESH_BYTES + 40 * rows
+
+
+def measured_products(dimensions: int, threads: int) -> float:
+    """How many multiply-adds of row pairs this machine does a second, from a short trial."""
     rows = _made_up_rows(min(3_000, 3_000_000 // dimensions), dimensions)
     pairs = len(rows) ** 2 * dimensions / 2
-    products = pairs / min(_seconds(lambda: _core.min_similarity(rows, "", threads)) for _ in "ab")
+    return pairs / min(_seconds(lambda: _core.min_similarity(rows, "", threads)) for _ in "ab")
+
+
+def measured_speed(dimensions: int, function: Objective, threads: int) -> Speed:
+    """How fast this machine is, from about a second of work on made-up rows."""
+    products = measured_products(dimensions, threads)
     size = 256
     while size < SMALL_GROUP and _greedy(size * 2, dimensions, function) < _SAMPLE_SECONDS:
         size *= 2

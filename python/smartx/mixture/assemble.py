@@ -41,7 +41,7 @@ def assemble(
     group_budgets: (g,) int64, rows of each group of the corpus.
     The place of a row depends on the seed and its row id alone, so the rows that two mixtures share
     stand in the same order in both.
-    Raises BudgetError where a group is to give more than it holds.
+    Raises BudgetError where a group is to give more than it holds, near duplicates left out.
     """
     groups = corpus.groups
     if len(group_budgets) != len(groups) or rankings.num_rows != corpus.num_rows:
@@ -50,10 +50,11 @@ def assemble(
             f"{rankings.num_rows:,} rows do not fit a corpus of {len(groups):,} groups "
             f"and {corpus.num_rows:,} rows"
         )
-    over = np.flatnonzero((group_budgets > groups.rows) | (group_budgets < 0))
+    kept = rankings.kept(groups.rows)
+    over = np.flatnonzero((group_budgets > kept) | (group_budgets < 0))
     if len(over):
         group = int(over[0])
-        asked, held = int(group_budgets[group]), int(groups.rows[group])
+        asked, held = int(group_budgets[group]), int(kept[group])
         raise BudgetError(
             f"group {group} holds {held:,} rows and {asked:,} are asked",
             asked=asked,

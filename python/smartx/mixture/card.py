@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from smartx.mixture.names import markdown
+from smartx.rankers import near_duplicates_line
 
 TABLE_TASKS = 100  # tasks in the table; all are in the manifest
 _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")]
@@ -60,6 +61,9 @@ def _recipe(facts: dict[str, Any]) -> str:
             f"{part} | {markdown(facts[part]['name'])}"
             + (f" ({markdown(inside)})" if inside else "")
         )
+    if near := facts["near_duplicates"]:
+        held = sum(task["capacity"] for task in facts["tasks"])
+        lines.append(f"near duplicates | {markdown(near_duplicates_line(held, near), 200)}")
     lines.append(f"seed | {facts['seed']}")
     lines += [f"{name} | `{digest[:16]}`" for name, digest in facts["inputs"].items()]
     return "\n".join(f"| {line} |" for line in lines)

@@ -49,15 +49,21 @@ def mixture_facts(
         "embedding": embedding,
         "sources": corpus.manifest.get("sources", []),
         "corpus_rows": corpus.manifest.get("rows", {"kept": corpus.num_rows}),
-        "tasks": _tasks(corpus, allotment),
+        "near_duplicates": rankings.near_duplicates,
+        "tasks": _tasks(corpus, rankings, allotment),
         "groups": _groups(corpus, allotment),
         "value": _value(rankings, chosen),
     }
 
 
-def _tasks(corpus: Corpus, allotment: Allotment) -> list[dict[str, Any]]:
-    """One entry a task, in corpus order. `order`: its place in the law's, null if not chosen."""
+def _tasks(corpus: Corpus, rankings: Rankings, allotment: Allotment) -> list[dict[str, Any]]:
+    """One entry a task, in corpus order. `order`: its place in the law's, null if not chosen.
+
+    `capacity`: its rows in the corpus, of which `near_duplicates` were not to be had.
+    """
     tasks = corpus.groups.tasks()
+    sizes = corpus.groups.rows
+    near = np.add.reduceat(sizes - rankings.kept(sizes), tasks.first_group[:-1])
     place: dict[int, int] = {task: i for i, task in enumerate(allotment.order.tolist())}
     gains = allotment.gains if allotment.gains is not None else np.full(len(tasks.rows), np.nan)
     return [
@@ -65,6 +71,7 @@ def _tasks(corpus: Corpus, allotment: Allotment) -> list[dict[str, Any]]:
             "source": tasks.source[i],
             "task": tasks.task[i],
             "capacity": int(tasks.rows[i]),
+            "near_duplicates": int(near[i]),
             "order": place.get(i),
             "gain": None if math.isnan(gains[i]) else float(gains[i]),
             "weight": float(allotment.weights[i]),

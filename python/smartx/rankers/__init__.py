@@ -7,6 +7,7 @@ RANKERS; the contract tests run over RANKERS.
 from __future__ import annotations
 
 from smartx.engine import FacilityLocation, GraphCut, LogDet
+from smartx.rankers.near import near_duplicates_line
 from smartx.rankers.random import RandomRanker
 from smartx.rankers.ranker import Ranker
 from smartx.rankers.rankings import Rankings, open_rankings
@@ -27,6 +28,7 @@ __all__ = [
     "Rankings",
     "SubmodularRanker",
     "is_ranked",
+    "near_duplicates_line",
     "open_rankings",
     "rank_corpus",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from smartx.errors import StoreError
+from smartx.rankers.near import COLUMNS
 from smartx.store import Stage
 
 STAGE = "ranking"
@@ -42,6 +43,36 @@ class Rankings:
     def num_rows(self) -> int:
         """Rows in all groups together."""
         return int(self.manifest["rows"])
+
+    @property
+    def near_duplicates(self) -> dict[str, Any] | None:
+        """`threshold`, the least cosine of near duplicates, and how many `rows` are some.
+
+        None: they were not looked for.
+        """
+        found = self.manifest.get("near_duplicates")
+        return {name: found[name] for name in ("threshold", "rows")} if found else None
+
+    def kept(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many of the rows of each group may be taken: all but its near duplicates.
+
+        sizes: (g,) int64, rows of each group. The rows that may be taken are ranked first.
+        """
+        found = self.manifest.get("near_duplicates")
+        return sizes - np.array(found["by_group"], dtype=np.int64) if found else sizes
+
+    def duplicates(self) -> pa.Table:
+        """The near duplicates: row_id, duplicate_of (the row that stays instead) and cosine.
+
+        Empty where they were not looked for. Raises StoreError where a file is damaged.
+        """
+        names = ["row_id", *COLUMNS.names]
+        found = [pa.schema([TABLE.field("row_id"), *COLUMNS]).empty_table()]
+        if self.near_duplicates:
+            for number in range(-(-self.num_rows // BLOCK_ROWS)):
+                block = self._block(number, names)
+                found.append(block.filter(block["duplicate_of"].is_valid()))
+        return pa.concat_tables(found)
 
     def prefix(self, start_row: int, count: int) -> Prefix:
         """The first `count` rows of the group that begins at `start_row`: row ids, ranks, gains."""
@@ -76,12 +107,12 @@ class Rankings:
                 table["gain"].to_numpy().astype(np.float64, copy=False),
             )
 
-    def _block(self, number: int) -> pa.Table:
+    def _block(self, number: int, columns: Sequence[str] = _READ) -> pa.Table:
         per_part = PART_ROWS // BLOCK_ROWS
         path = self.folder / part_name(number // per_part)
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                return file.read_row_group(number % per_part, columns=_READ)
+                return file.read_row_group(number % per_part, columns=list(columns))
         except (OSError, pa.ArrowException) as problem:
             raise StoreError(
                 f"it cannot be read ({problem})",

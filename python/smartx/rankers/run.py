@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from smartx.engine import checked_threshold, near_duplicate_seconds
 from smartx.errors import InputError
 from smartx.progress import Progress, Silent, step
+from smartx.rankers.near import COLUMNS, Order, set_apart
 from smartx.rankers.ranker import Ranker
 from smartx.rankers.rankings import (
     BLOCK_ROWS,
@@ -39,8 +41,6 @@ BUNDLE_ROWS = 65_536  # a bundle ends before it holds more rows than this,
 BUNDLE_SECONDS = 1.0  # or takes longer than this by the cost model, unless it is one group
 CURVE_POINTS = 20  # the curve of gains is taken at 0, 1/20, ... of every group's length
 
-Ranked = tuple[NDArray[np.int32], NDArray[np.float64]]
-
 
 def rank_corpus(
     corpus: Corpus,
@@ -49,20 +49,24 @@ def rank_corpus(
     folder: Path,
     *,
     threads: int,
+    near_duplicates: float | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
 ) -> Rankings:
     """Rank all rows of all groups and write folder/ID, where ID names the parameters and the input.
 
     embeddings: may be None for a ranker that needs none.  folder: the run's `rankings`.
+    near_duplicates: least cosine of rows that are near duplicates; of these only the best-ranked
+    stays in place, the others stand behind all other rows of their group. None: not looked for.
     memory: bytes that bundles keep to; None: 65,536 rows each. It does not change the ranking.
     Finished rankings and finished parts of the same input are reused. Raises InputError where
     embeddings are missing or belong to another corpus, or where the ranker's answer is not an order
     of the rows.
     """
     progress = progress or Silent()
-    used = _checked_embeddings(corpus, embeddings, ranker)
-    parameters, inputs = _depends_on(corpus, used, ranker)
+    near = None if near_duplicates is None else checked_threshold(near_duplicates)
+    used = _checked_embeddings(corpus, embeddings, ranker, near)
+    parameters, inputs = _depends_on(corpus, used, ranker, near)
     key = key_of(STAGE, SCHEMA, parameters, inputs)
     stage = Stage(STAGE, folder / key[:16])
     if stage.reuse(key):
@@ -74,36 +78,48 @@ def rank_corpus(
     if parts.kept:
         progress.note(f"{parts.kept} of {len(parts)} parts of the ranking were there already")
     most = bundle_rows(used.dimensions if used else 0, memory)
-    _rank_missing(corpus.groups, used, ranker, parts, most, threads, progress)
+    _rank_missing(corpus.groups, used, ranker, near, parts, most, threads, progress)
     entries = parts.entries()
-    facts = _facts(stage.folder, entries, corpus.groups.rows)
+    facts = _facts(stage.folder, entries, corpus.groups.rows, near)
     stage.finish(
         key=key, schema=SCHEMA, parameters=parameters, inputs=inputs, files=entries, facts=facts
     )
     return open_rankings(stage.folder)
 
 
-def is_ranked(corpus: Corpus, embeddings: Embeddings | None, ranker: Ranker, folder: Path) -> bool:
+def is_ranked(
+    corpus: Corpus,
+    embeddings: Embeddings | None,
+    ranker: Ranker,
+    folder: Path,
+    *,
+    near_duplicates: float | None = None,
+) -> bool:
     """Whether the run's `rankings` seem to hold this one; `rank_corpus` looks closer."""
-    if ranker.needs_embeddings and embeddings is None:
+    near = None if near_duplicates is None else checked_threshold(near_duplicates)
+    needed = ranker.needs_embeddings or near is not None
+    if needed and embeddings is None:
         return False
-    used = embeddings if ranker.needs_embeddings else None
-    key = key_of(STAGE, SCHEMA, *_depends_on(corpus, used, ranker))
+    key = key_of(STAGE, SCHEMA, *_depends_on(corpus, embeddings if needed else None, ranker, near))
     return Stage(STAGE, folder / key[:16]).is_done(key)
 
 
 def _depends_on(
-    corpus: Corpus, used: Embeddings | None, ranker: Ranker
+    corpus: Corpus, used: Embeddings | None, ranker: Ranker, near: float | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Parameters and inputs of a ranking."""
     inputs = {"corpus": corpus.digest, **({"embeddings": used.digest} if used else {})}
-    return {"ranker": ranker.name, **ranker.parameters()}, inputs
+    parameters = {"ranker": ranker.name, **ranker.parameters()}
+    if near is not None:
+        parameters["near_duplicates"] = near
+    return parameters, inputs
 
 
 def _rank_missing(
     groups: Groups,
     embeddings: Embeddings | None,
     ranker: Ranker,
+    near: float | None,
     parts: _Parts,
     most: int,
     threads: int,
@@ -114,7 +130,10 @@ def _rank_missing(
     Progress moves with the time that groups take by the cost model, not with their rows; what was
     there already is told at once.
     """
-    seconds = ranker.seconds(groups.rows, embeddings.dimensions if embeddings else 0)
+    d = embeddings.dimensions if embeddings else 0
+    seconds = ranker.seconds(groups.rows, d)
+    if near is not None:
+        seconds = seconds + near_duplicate_seconds(groups.rows, d)
     told = _told_rows(groups.rows, seconds)
     ends = np.concatenate([groups.start, [int(groups.rows.sum())]])
     cuts = [
@@ -126,8 +145,12 @@ def _rank_missing(
         for first, last, missing in cuts:
             if missing:
                 start, stop, sizes = int(ends[first]), int(ends[last]), groups.rows[first:last]
-                order, gains = _ranked(ranker, embeddings, sizes, start, stop, threads)
-                parts.add(start, _table(groups, first, last, order, gains))
+                rows = embeddings.rows(start, stop) if embeddings else None
+                ranked = _ranked(ranker, rows, sizes, start, threads)
+                more: list[pa.Array] = []
+                if near is not None and rows is not None:
+                    ranked, more = set_apart(rows, sizes, ranked, near, start, threads)
+                parts.add(start, _table(groups, first, last, *ranked, more))
                 advance(int(told[last] - told[first]))
 
 
@@ -153,13 +176,14 @@ def bundles(
 
 
 def _checked_embeddings(
-    corpus: Corpus, embeddings: Embeddings | None, ranker: Ranker
+    corpus: Corpus, embeddings: Embeddings | None, ranker: Ranker, near: float | None
 ) -> Embeddings | None:
-    if not ranker.needs_embeddings:
+    if not ranker.needs_embeddings and near is None:
         return None
     if embeddings is None:
+        asks = f"the ranker {ranker.name} needs" if near is None else "near duplicates need"
         raise InputError(
-            f"the ranker {ranker.name} needs embeddings",
+            f"{asks} embeddings",
             place="embeddings",
             fix="run `smartx embed` first",
         )
@@ -181,15 +205,14 @@ def _told_rows(sizes: NDArray[np.int64], seconds: NDArray[np.float64]) -> NDArra
 
 def _ranked(
     ranker: Ranker,
-    embeddings: Embeddings | None,
+    rows: NDArray[np.int16] | None,
     sizes: NDArray[np.int64],
     start: int,
-    stop: int,
     threads: int,
-) -> Ranked:
-    """The ranker's answer for rows start..stop-1, checked to be an order of each group."""
-    rows = embeddings.rows(start, stop) if embeddings else None
-    order, gains = ranker.rank(rows, sizes, start, threads=threads, progress=Silent())
+) -> Order:
+    """The ranker's answer for the rows from `start` on, checked to be an order of each group."""
+    needed = rows if ranker.needs_embeddings else None
+    order, gains = ranker.rank(needed, sizes, start, threads=threads, progress=Silent())
     begins = np.repeat(np.cumsum(sizes) - sizes, sizes)
     inside = len(order) == len(begins) == len(gains) and bool(
         ((order >= 0) & (order < np.repeat(sizes, sizes))).all()
@@ -197,14 +220,20 @@ def _ranked(
     if not inside or not (np.bincount(begins + order, minlength=len(begins)) == 1).all():
         raise InputError(
             f"the ranker {ranker.name} did not name every row of its groups exactly once",
-            place=f"rows {start}..{stop - 1}",
+            place=f"rows {start}..{start + len(begins) - 1}",
         )
     return order, gains
 
 
 def _table(
-    groups: Groups, first: int, last: int, order: NDArray[np.int32], gains: NDArray[np.float64]
+    groups: Groups,
+    first: int,
+    last: int,
+    order: NDArray[np.int32],
+    gains: NDArray[np.float64],
+    more: list[pa.Array],
 ) -> pa.Table:
+    """more: the columns of near duplicates, or none."""
     sizes = groups.rows[first:last]
     begins = np.cumsum(sizes) - sizes
     columns: list[NDArray[Any]] = [
@@ -213,10 +242,9 @@ def _table(
         (np.arange(len(order)) - np.repeat(begins, sizes)).astype(np.int32),
         gains,
     ]
-    return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, TABLE, strict=True)],
-        schema=TABLE,
-    )
+    own = [pa.array(column, field.type) for column, field in zip(columns, TABLE, strict=True)]
+    schema = pa.schema([*TABLE, *COLUMNS]) if more else TABLE
+    return pa.Table.from_arrays([*own, *more], schema=schema)
 
 
 def _part_key(key: str) -> str:
@@ -278,23 +306,32 @@ def _write_part(table: pa.Table, path: Path) -> None:
     )
 
 
-def _facts(folder: Path, entries: Sequence[FileEntry], sizes: NDArray[np.int64]) -> dict[str, Any]:
+def _facts(
+    folder: Path, entries: Sequence[FileEntry], sizes: NDArray[np.int64], near: float | None
+) -> dict[str, Any]:
     """What the manifest says of a ranking whose parts are all there.
 
-    digest: of the row ids and gains in order: the same however they were cut into files.
+    digest: of its columns in order: the same however they were cut into files.
     """
-    shas = {"row_id": hashlib.sha256(), "gain": hashlib.sha256()}
-    curve = _Curve(sizes)
+    names = ["row_id", "gain", *(COLUMNS.names if near is not None else [])]
+    shas = {name: hashlib.sha256() for name in names}
+    read = names if near is None else ["group_id", *names]
+    curve, left_out = _Curve(sizes), np.zeros(len(sizes), dtype=np.int64)
     for entry in entries:
-        table = pq.read_table(
-            folder / entry.name, columns=list(shas), page_checksum_verification=True
-        )
+        path = folder / entry.name
+        table = pq.read_table(path, columns=read, page_checksum_verification=True)
         for name, sha in shas.items():
-            sha.update(table[name].to_numpy().tobytes())
+            sha.update(table[name].fill_null(-1).to_numpy().tobytes())
         curve.add(table["gain"].to_numpy())
-    both = b"".join(sha.digest() for sha in shas.values())
-    digest = hashlib.sha256(both).hexdigest()
-    return {"digest": digest, "rows": int(sizes.sum()), "curve": curve.points()}
+        if near is not None:
+            found = table["group_id"].filter(table["duplicate_of"].is_valid()).to_numpy()
+            left_out += np.bincount(found, minlength=len(sizes))
+    digest = hashlib.sha256(b"".join(sha.digest() for sha in shas.values())).hexdigest()
+    facts = {"digest": digest, "rows": int(sizes.sum()), "curve": curve.points()}
+    if near is not None:
+        by_group = {"rows": int(left_out.sum()), "by_group": left_out.tolist()}
+        facts["near_duplicates"] = {"threshold": near, **by_group}
+    return facts
 
 
 class _Curve:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from smartx.mixture.names import shown
+from smartx.rankers import near_duplicates_line
 
 FIRST_TASKS = 40  # tasks that are seen at once
 ALL_TASKS = 4_000  # tasks that are in the page at all
@@ -74,6 +75,8 @@ class Numbers:
     ticks: list[tuple[float, str]]
     templates: list[tuple[str, int, int]]
     dropped: list[tuple[str, int]]
+    near: str
+    near_tasks: list[tuple[str, int, int]]
     sources: list[tuple[str, int, str]]
     samples: list[Sample]
 
@@ -104,6 +107,8 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
         ],
         templates=_templates(facts),
         dropped=_dropped(facts),
+        near=near_duplicates_line(held, near) if (near := facts["near_duplicates"]) else "",
+        near_tasks=_near_tasks(tasks),
         sources=_sources(facts),
         samples=_samples(folder, ordered),
     )
@@ -160,6 +165,16 @@ def _dropped(facts: dict[str, Any]) -> list[tuple[str, int]]:
     return sorted(
         ((shown(name), int(count)) for name, count in reasons.items()), key=lambda pair: -pair[1]
     )
+
+
+def _near_tasks(tasks: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    """Near duplicates and rows in the corpus of the tasks with most of the former."""
+    most = sorted(tasks, key=lambda task: -int(task["near_duplicates"]))[:12]
+    return [
+        (shown(task["task"], 120), task["near_duplicates"], task["capacity"])
+        for task in most
+        if task["near_duplicates"]
+    ]
 
 
 def _sources(facts: dict[str, Any]) -> list[tuple[str, int, str]]:

@@ -1,0 +1,287 @@
+#include "smartx/near_duplicates.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "blocks.hpp"
+#include "smartx/parallel.hpp"
+#include "tiles.hpp"
+
+namespace smartx {
+
+namespace {
+
+constexpr Offset kSmallGroup = 4096;  // groups of up to this many rows run one on each thread,
+constexpr Item kFewRows = 16;         // and up to this many rows are compared one by one
+constexpr Item kFreshPanels = 64;
+constexpr Offset kFreshBytes = Offset{16} << 20;
+constexpr Item kStays = std::numeric_limits<Item>::max();
+
+/// Whether the cosine of two rows is at least a threshold.
+struct Near {
+  std::int64_t millionths;
+
+  bool operator()(std::int32_t dot, std::int64_t norm_a, std::int64_t norm_b) const noexcept {
+    using Wide = unsigned __int128;  // both sides are below 2^88
+    if (dot <= 0) return false;
+    const Wide dot2 = Wide(std::int64_t{dot} * dot), norms = Wide(norm_a) * Wide(norm_b);
+    return dot2 * Wide(kCosineUnit * kCosineUnit) >= norms * Wide(millionths * millionths);
+  }
+
+  /// Rows of at least this norm (sum of squares) are not near unless their dot product is above.
+  std::int32_t floor(std::int64_t least_norm) const noexcept {
+    const std::int64_t bar = (millionths * least_norm + kCosineUnit - 1) / kCosineUnit;
+    return static_cast<std::int32_t>(std::max(bar, std::int64_t{1}) - 1);
+  }
+};
+
+/// The rows of one group, in its order.
+struct Ordered {
+  RowsView rows;
+  const Item* order;
+
+  const std::int16_t* row(Item place) const { return rows.row(order[place]); }
+};
+
+/// Goes through one group after another. Blocks of rows come in order; each is compared with the
+/// rows that stayed so far, which lie packed, and then within itself.
+class Sweep {
+ public:
+  /// For groups of up to `most` rows of d values.
+  Sweep(Item most, Item d, Near near, int threads, const DotLevel& level)
+      : level_(level),
+        d_(d),
+        near_(near),
+        threads_(threads),
+        panel_(level.panel),
+        bytes_(level.panel_bytes(d)),
+        fresh_panels_(static_cast<Item>(std::clamp(
+            kFreshBytes / bytes_, Offset{1}, Offset{std::min(kFreshPanels, panels_of(most))}))),
+        kept_(static_cast<unsigned char*>(new_block(bytes_ * panels_of(most)))),
+        fresh_(static_cast<unsigned char*>(new_block(bytes_ * fresh_panels_))),
+        gathered_(static_cast<std::size_t>(Offset{threads} * panel_ * d)),
+        norms_(static_cast<std::size_t>(most)),
+        kept_places_(static_cast<std::size_t>(most)),
+        origins_(static_cast<std::size_t>(fresh_panels_ * panel_)),
+        hits_(static_cast<std::size_t>(fresh_panels_ * panel_ * fresh_panels_)) {}
+
+  /// origin[i]: as NearDuplicates has it. Throws nothing but Cancelled.
+  void run(const Ordered& group, Item* origin, const Cancel& cancel) {
+    group_ = group;
+    kept_count_ = 0;
+    const Item n = group.rows.n;
+    for (Item i = 0; i < n; ++i) norms_[at(i)] = norm2(group.row(i), d_);
+    const std::int64_t least = *std::min_element(norms_.begin(), norms_.begin() + n);
+    std::fill(std::begin(floors_), std::end(floors_), near_.floor(least));
+    for (first_ = 0; first_ < n; first_ += count_) {
+      count_ = std::min(fresh_panels_ * panel_, n - first_);
+      for (Item r = 0; r < count_; ++r) origins_[at(r)].store(kStays, std::memory_order_relaxed);
+      pack(fresh_.get(), 0, count_, cancel, [&](Item r) { return first_ + r; });
+      meet_kept(cancel);
+      meet_each_other(cancel);
+      const Item before = kept_count_;
+      decide(origin + first_);
+      pack(kept_.get(), before / panel_, kept_count_, cancel,
+           [&](Item k) { return kept_places_[at(k)]; });
+    }
+  }
+
+ private:
+  static std::size_t at(Offset i) { return static_cast<std::size_t>(i); }
+  Item panels_of(Item rows) const { return (rows + panel_ - 1) / panel_; }
+  Item origin_of(Item r) const { return origins_[at(r)].load(std::memory_order_relaxed); }
+
+  /// Packs panels `first`, first + 1, ... of `count` rows; place(i) is that of row i in the order.
+  template <class Place>
+  void pack(unsigned char* out, Item first, Item count, const Cancel& cancel, const Place& place) {
+    parallel_for(panels_of(count) - first, threads_, cancel, [&](Offset p) noexcept {
+      const Item panel = first + static_cast<Item>(p), begin = panel * panel_;
+      const Item some = std::min(panel_, count - begin);
+      std::int16_t* const rows = gathered_.data() + Offset{thread_index()} * panel_ * d_;
+      for (Item i = 0; i < some; ++i)
+        std::copy_n(group_.row(place(begin + i)), d_, rows + Offset{i} * d_);
+      level_.pack(rows, some, d_, out + panel * bytes_);
+    });
+  }
+
+  /// Every fresh row with all rows that stayed before the block.
+  void meet_kept(const Cancel& cancel) {
+    const Item block = panels_in_cache(bytes_);
+    const Item fresh = panels_of(count_), kept = panels_of(kept_count_);
+    const Item down = (fresh + block - 1) / block, across = (kept + block - 1) / block;
+    parallel_for(Offset{down} * across, threads_, cancel, [&](Offset p) noexcept {
+      const Item i = static_cast<Item>(p % down) * block, j = static_cast<Item>(p / down) * block;
+      for (Item b = j; b < std::min(j + block, kept); ++b)
+        for (Item a = i; a < std::min(i + block, fresh); ++a) meet_kept_panel(a, b);
+    });
+  }
+
+  void meet_kept_panel(Item a, Item b) noexcept {
+    std::uint64_t hits[64];
+    Tile tile;
+    multiply(fresh_.get() + a * bytes_, kept_.get() + b * bytes_, tile, hits);
+    for (Item r = 0; r < panel_; ++r) {
+      for (std::uint64_t left = hits[r]; left != 0; left &= left - 1) {
+        const int c = __builtin_ctzll(left);
+        const Item row = a * panel_ + r, place = kept_places_[at(b * panel_ + c)];
+        if (!near_(tile.values[r * panel_ + c], norms_[at(first_ + row)], norms_[at(place)]))
+          continue;
+        lower(origins_[at(row)], place);
+        break;  // later columns have later places
+      }
+    }
+  }
+
+  /// hits_[r * fresh_panels_ + a], bit c: fresh row r is near the fresh row c of panel a.
+  void meet_each_other(const Cancel& cancel) {
+    const Offset fresh = panels_of(count_);
+    parallel_for(fresh * fresh, threads_, cancel, [&](Offset p) noexcept {
+      if (p % fresh <= p / fresh)
+        meet_fresh_panel(static_cast<Item>(p / fresh), static_cast<Item>(p % fresh));
+    });
+  }
+
+  /// Panel a is not after panel b.
+  void meet_fresh_panel(Item b, Item a) noexcept {
+    std::uint64_t hits[64];
+    Tile tile;
+    multiply(fresh_.get() + b * bytes_, fresh_.get() + a * bytes_, tile, hits);
+    for (Item r = 0; r < std::min(panel_, count_ - b * panel_); ++r) {
+      const Item row = b * panel_ + r;
+      std::uint64_t found = 0, left = origin_of(row) == kStays ? hits[r] : 0;
+      for (; left != 0; left &= left - 1) {
+        const int c = __builtin_ctzll(left);
+        const Item other = a * panel_ + c;
+        if (origin_of(other) == kStays &&
+            near_(tile.values[r * panel_ + c], norms_[at(first_ + row)],
+                  norms_[at(first_ + other)]))
+          found |= std::uint64_t{1} << c;
+      }
+      hits_[at(Offset{row} * fresh_panels_ + a)] = found;
+    }
+  }
+
+  /// hits[r], bit c: row r of panel a may be near row c of panel b. Places without a row never are.
+  void multiply(const unsigned char* a, const unsigned char* b, Tile& tile,
+                std::uint64_t* hits) const noexcept {
+    std::uint64_t unused[64];
+    level_.multiply(a, b, d_, tile.values);
+    level_.above(tile.values, floors_, floors_, hits, unused);
+  }
+
+  /// In order: a fresh row that is near none that stays, stays.
+  void decide(Item* origin) {
+    std::uint64_t stay[kFreshPanels] = {};
+    for (Item r = 0; r < count_; ++r) {
+      const Item own = r / panel_;
+      Item found = origin_of(r);
+      for (Item a = 0; a <= own && found == kStays; ++a) {
+        const std::uint64_t near = hits_[at(Offset{r} * fresh_panels_ + a)] & stay[a];
+        if (near != 0) found = first_ + a * panel_ + __builtin_ctzll(near);
+      }
+      origin[r] = found == kStays ? -1 : found;
+      if (found != kStays) continue;
+      stay[own] |= std::uint64_t{1} << (r % panel_);
+      kept_places_[at(kept_count_++)] = first_ + r;
+    }
+  }
+
+  static void lower(std::atomic<Item>& value, Item other) noexcept {
+    Item now = value.load(std::memory_order_relaxed);
+    while (other < now && !value.compare_exchange_weak(now, other, std::memory_order_relaxed)) {
+    }
+  }
+
+  const DotLevel& level_;
+  Item d_;
+  Near near_;
+  int threads_;
+  Item panel_;
+  Offset bytes_;       // of one panel
+  Item fresh_panels_;  // of a block
+  std::unique_ptr<unsigned char[], FreeBlock> kept_, fresh_;
+  std::vector<std::int16_t> gathered_;  // a panel for each thread
+  std::vector<std::int64_t> norms_;     // by place
+  std::vector<Item> kept_places_;       // places of the rows that stay, rising
+  std::vector<std::atomic<Item>> origins_;
+  std::vector<std::uint64_t> hits_;
+  std::int32_t floors_[64];
+  Ordered group_{};
+  Item kept_count_ = 0, first_ = 0, count_ = 0;
+};
+
+void compare_few(const Ordered& group, Near near, Item* origin) noexcept {
+  std::int64_t norms[kFewRows];
+  for (Item i = 0; i < group.rows.n; ++i) {
+    norms[i] = norm2(group.row(i), group.rows.d);
+    origin[i] = -1;
+    for (Item j = 0; j < i && origin[i] < 0; ++j) {
+      if (origin[j] >= 0) continue;
+      const std::int32_t dot = similarity(group.row(i), group.row(j), group.rows.d);
+      if (near(dot, norms[i], norms[j])) origin[i] = j;
+    }
+  }
+}
+
+void set_cosines(const Ordered& group, const Item* origin, double* cosine) noexcept {
+  const Item d = group.rows.d;
+  for (Item i = 0; i < group.rows.n; ++i) {
+    if (origin[i] < 0) continue;
+    const std::int16_t *a = group.row(i), *b = group.row(origin[i]);
+    const auto norms = static_cast<double>(norm2(a, d) * norm2(b, d));  // at most 2^48
+    cosine[i] = static_cast<double>(similarity(a, b, d)) / std::sqrt(norms);
+  }
+}
+
+}  // namespace
+
+NearDuplicates near_duplicates(RowsView rows, Span<const Offset> sizes, Span<const Item> order,
+                               std::int64_t millionths, int threads, const Cancel& cancel,
+                               const DotLevel& level) {
+  const Near near{millionths};
+  NearDuplicates out;
+  out.origin.resize(static_cast<std::size_t>(rows.n));
+  out.cosine.resize(static_cast<std::size_t>(rows.n));
+  std::vector<Offset> starts;
+  Offset start = 0, largest = 0, small = 0;
+  for (const Offset size : sizes) {
+    starts.push_back(start);
+    start += size;
+    largest = std::max(largest, size);
+    if (size <= kSmallGroup) small = std::max(small, size);
+  }
+  const auto group_at = [&](Offset g) -> Ordered {
+    const Offset first = starts[static_cast<std::size_t>(g)];
+    return {{rows.data + first * rows.d, static_cast<Item>(sizes[g]), rows.d}, order.data + first};
+  };
+  if (largest > kSmallGroup) {
+    Sweep sweep(static_cast<Item>(largest), rows.d, near, threads, level);
+    for (Offset g = 0; g < sizes.size; ++g) {
+      if (sizes[g] <= kSmallGroup) continue;
+      const Offset first = starts[static_cast<std::size_t>(g)];
+      sweep.run(group_at(g), out.origin.data() + first, cancel);
+      set_cosines(group_at(g), out.origin.data() + first, out.cosine.data() + first);
+    }
+  }
+  std::vector<std::unique_ptr<Sweep>> own;
+  for (int t = 0; t < threads && small > kFewRows; ++t)
+    own.push_back(std::make_unique<Sweep>(static_cast<Item>(small), rows.d, near, 1, level));
+  parallel_for(sizes.size, threads, cancel, [&](Offset g) noexcept {
+    if (sizes[g] > kSmallGroup) return;
+    const Offset first = starts[static_cast<std::size_t>(g)];
+    const Ordered group = group_at(g);
+    Item* const origin = out.origin.data() + first;
+    if (group.rows.n <= kFewRows) {
+      compare_few(group, near, origin);
+    } else {
+      own[static_cast<std::size_t>(thread_index())]->run(group, origin, Cancel{});
+    }
+    set_cosines(group, origin, out.cosine.data() + first);
+  });
+  return out;
+}
+
+}  // namespace smartx
