@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 import smartx
 from small import flan_like
-from smartx import planning
+from smartx import pipeline, planning
 from smartx.cli import app
-from smartx.config import RunConfig, size_in_bytes
+from smartx.config import RunConfig, config_from, size_in_bytes
 from smartx.embed import EncoderSpec, rate
 from smartx.engine import (
     DENSE_BYTES,
@@ -216,6 +216,23 @@ def test_run_refuses_before_the_costly_stages(small_corpus, tmp_path):
     with pytest.raises(ConfigError, match=r"embed needs about .* may be used"):
         smartx.run({**fields(small_corpus, tmp_path), "memory": "64M"})
     assert not (tmp_path / "work" / "embeddings").exists()
+
+
+def test_ranking_alone_refuses_what_a_run_refuses(small_corpus, tmp_path):
+    smartx.run({**fields(small_corpus, tmp_path), "ranker": "random"})
+    alone = {"run_dir": tmp_path / "work", "memory": "64M"}
+    with pytest.raises(ConfigError, match=r"rank needs about .* may be used"):
+        pipeline.rank_step(config_from(alone), Silent())
+    (random,) = smartx.open_run(tmp_path / "work").rankings()
+    pipeline.rank_step(config_from({**alone, "ranker": "random"}), Silent())  # it is there
+    assert random.manifest["parameters"]["ranker"] == "random"
+
+
+def test_the_plan_of_a_run_folder_is_for_the_vectors_that_are_in_it(small_corpus, tmp_path):
+    smartx.run(fields(small_corpus, tmp_path))
+    plan = smartx.plan({"run_dir": tmp_path / "work", "rows": 30, "out": tmp_path / "other"})
+    assert (plan.dimensions, plan.dimensions_known) == (16, True)
+    assert [stage.done for stage in plan.stages] == [True, True, False]
 
 
 def test_memory_does_not_change_the_ranking_and_the_dense_limit_does(small_corpus, tmp_path):

@@ -117,11 +117,10 @@ def _planned(
     config: RunConfig, corpus: Corpus, progress: Progress, *, encoder: bool, speed: bool
 ) -> Plan:
     """encoder: time it, if it is here.  speed: measure that of ranking even where it is quick."""
-    ranker, folder = ranker_of(config), config.work_folder
     embeddings, vectors = None, None
     if _needs_vectors(config):
         asked = vectors_of(config)
-        embeddings = embeddings_there(corpus, asked, folder / EMBEDDINGS)
+        embeddings = _embeddings_there(config, corpus, asked)
         encodes = isinstance(asked, EncoderSpec)
         if embeddings is None:
             rate = embedding_rate(corpus, asked, progress, measure=encoder)
@@ -130,20 +129,49 @@ def _planned(
             )
         else:
             vectors = Vectors(embeddings.dimensions, 0.0, encodes, done=True)
-    limits = Limits(
-        threads=resolve_threads(config.threads),
-        memory=config.memory or default_memory(),
-        work=folder,
-        out=config.out,
-        rows=config.rows,
-    )
-    near = config.near_duplicates
-    ranked = is_ranked(corpus, embeddings, ranker, folder / RANKINGS, near_duplicates=near)
-    known = {"ranked": ranked, "near_duplicates": near is not None}
-    quick = plan_of(corpus, ranker, vectors, limits, measure=False, **known)
+    limits = _limits(config, rows=config.rows, out=config.out)
+    quick = _plan_with(config, corpus, embeddings, vectors, limits, measure=False)
     if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):
         return quick
-    return plan_of(corpus, ranker, vectors, limits, measure=True, **known)
+    return _plan_with(config, corpus, embeddings, vectors, limits, measure=True)
+
+
+def _embeddings_there(
+    config: RunConfig, corpus: Corpus, asked: EncoderSpec | VectorsSpec
+) -> Embeddings | None:
+    """The vectors that are asked for, if they are there; any of a run that exists, if none are."""
+    folder = config.work_folder / EMBEDDINGS
+    if config.sources or config.encoder is not None or config.vectors is not None:
+        return embeddings_there(corpus, asked, folder)
+    return open_embeddings(folder) if (folder / MANIFEST).exists() else None
+
+
+def _limits(config: RunConfig, *, rows: int | None, out: Path | None) -> Limits:
+    return Limits(
+        threads=resolve_threads(config.threads),
+        memory=config.memory or default_memory(),
+        work=config.work_folder,
+        out=out,
+        rows=rows,
+    )
+
+
+def _plan_with(
+    config: RunConfig,
+    corpus: Corpus,
+    embeddings: Embeddings | None,
+    vectors: Vectors | None,
+    limits: Limits,
+    *,
+    measure: bool,
+) -> Plan:
+    ranker, near = ranker_of(config), config.near_duplicates
+    folder = config.work_folder / RANKINGS
+    ranked = is_ranked(corpus, embeddings, ranker, folder, near_duplicates=near)
+    looked_for = near is not None
+    return plan_of(
+        corpus, ranker, vectors, limits, ranked=ranked, measure=measure, near_duplicates=looked_for
+    )
 
 
 @dataclass(frozen=True)
@@ -217,6 +245,9 @@ def rank_step(config: RunConfig, progress: Progress) -> Rankings:
     corpus, ranker = open_corpus(config.work_folder / CORPUS), ranker_of(config)
     embeddings = _embeddings(config) if _ranks_vectors(config) else None
     folder = config.work_folder / RANKINGS
+    made = Vectors(embeddings.dimensions, 0.0, False, done=True) if embeddings else None
+    limits = _limits(config, rows=None, out=None)
+    _plan_with(config, corpus, embeddings, made, limits, measure=False).check()
     with _doing(config, "rank", progress, folder):
         rankings = rank_corpus(
             corpus,
