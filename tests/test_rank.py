@@ -59,7 +59,7 @@ def test_threads_and_calls_change_no_byte(function: Any, monkeypatch: pytest.Mon
 
 
 def test_a_large_group_beside_small_ones_changes_no_byte() -> None:
-    """Above 4,096 rows the threads work inside the group."""
+    """One group that outweighs all others has all threads."""
     sizes = np.array([3, 4200, 50, 1])
     rows = some_rows(int(sizes.sum()), d=4)
     one = rank_groups(rows, sizes, FacilityLocation(), threads=1)

@@ -161,7 +161,7 @@ py::tuple maximize_kernel(const py::array& kernel, ObjectiveKind kind, double pa
 }
 
 py::tuple rank_many(const py::array& rows, const py::array& sizes, ObjectiveKind kind,
-                    double parameter, int threads) {
+                    double parameter, int threads, Offset memory) {
   const RowsView view = rows_view(rows);
   const auto groups = vector_view<Offset>(sizes, "sizes");
   if (threads < 1) throw std::invalid_argument("threads must be at least 1");
@@ -172,7 +172,7 @@ py::tuple rank_many(const py::array& rows, const py::array& sizes, ObjectiveKind
   }
   if (total != view.n) throw std::invalid_argument("sizes do not fit the rows");
   GroupOrders orders = without_gil([&](const Cancel& cancel) {
-    return rank_groups(view, groups, {kind, parameter}, threads, cancel);
+    return rank_groups(view, groups, {kind, parameter}, threads, cancel, memory);
   });
   return py::make_tuple(hand_over(std::move(orders.order)), hand_over(std::move(orders.gains)));
 }
@@ -213,7 +213,7 @@ void bind_selection(py::module_& module) {
              py::arg("epsilon"), py::arg("threads"), py::arg("certificate"),
              py::arg("costs") = py::none(), py::arg("total") = 0.0);
   module.def("rank_groups", &rank_many, py::arg("rows").noconvert(), py::arg("sizes").noconvert(),
-             py::arg("kind"), py::arg("parameter"), py::arg("threads"));
+             py::arg("kind"), py::arg("parameter"), py::arg("threads"), py::arg("memory"));
   module.def("maximize_with_head", &maximize_head, py::arg("rows").noconvert(),
              py::arg("indptr").noconvert(), py::arg("indices").noconvert(),
              py::arg("weights").noconvert(), py::arg("candidates"), py::arg("head"),

@@ -18,19 +18,42 @@ namespace smartx {
 namespace {
 
 constexpr Offset kRowsAtOnce = 512;
-constexpr Offset kWorthThreads = 32;  // blocks of so many rows: about half a millisecond
-constexpr double kLongest = 4096.0;   // of a row
+constexpr double kLongest = 4096.0;  // of a row
+constexpr double kNone = -std::numeric_limits<double>::infinity();
+
+/// Calls body(block, first, last) for blocks of kRowsAtOnce of `count` places.
+template <class Body>
+void for_each_block(std::size_t count, int threads, const Cancel& cancel, const Body& body) {
+  const auto all = static_cast<Offset>(count);
+  const Offset blocks = (all + kRowsAtOnce - 1) / kRowsAtOnce;
+  parallel_for(blocks, threads, cancel, [&](Offset b) noexcept {
+    body(b, b * kRowsAtOnce, std::min((b + 1) * kRowsAtOnce, all));
+  });
+}
 
 /// out[i] = rows[items[i]] . sum, exact.
 void dots_with(RowsView rows, const std::vector<std::int64_t>& sum, const std::vector<Item>& items,
                std::int64_t* out, int threads, const Cancel& cancel) {
   const Digits digits(sum);
-  const auto count = static_cast<Offset>(items.size());
-  const Offset blocks = (count + kRowsAtOnce - 1) / kRowsAtOnce;
-  parallel_for(blocks, blocks >= kWorthThreads ? threads : 1, cancel, [&](Offset b) noexcept {
-    const Offset first = b * kRowsAtOnce;
-    digits.dots(rows.data, items.data() + first, std::min(kRowsAtOnce, count - first), out + first);
+  for_each_block(items.size(), threads, cancel, [&](Offset, Offset first, Offset last) noexcept {
+    digits.dots(rows.data, items.data() + first, last - first, out + first);
   });
+}
+
+/// sum_rows, block after block.
+std::vector<std::int64_t> sum_all(RowsView rows, int threads, const Cancel& cancel) {
+  constexpr Offset kBlock = 4096;
+  const Offset blocks = (rows.n + kBlock - 1) / kBlock;
+  std::vector<std::vector<std::int64_t>> sums(static_cast<std::size_t>(blocks));
+  parallel_for(blocks, threads, cancel, [&](Offset b) noexcept {
+    const auto first = static_cast<Item>(b * kBlock);
+    const auto count = static_cast<Item>(std::min<Offset>(kBlock, rows.n - first));
+    sums[static_cast<std::size_t>(b)] = sum_rows({rows.row(first), count, rows.d});
+  });
+  std::vector<std::int64_t> total(static_cast<std::size_t>(rows.d));
+  for (const auto& sum : sums)
+    for (Item c = 0; c < rows.d; ++c) total[c] += sum[c];
+  return total;
 }
 
 double length(const std::vector<std::int64_t>& sum) {
@@ -57,13 +80,12 @@ class SmallGram {
         dot_level().row_dots(rows.row(i), rows.data, rows.n, rows.d, values_.get() + i * stride_);
       return;
     }
-    const PackedRows packed(rows, dot_level(), 1, cancel);
+    const PackedRows packed(rows, dot_level(), threads, cancel);
     const Item panel = packed.level().panel;
     stride_ = Offset{packed.panels()} * panel;
     make_room();
     std::int32_t* const values = values_.get();
-    const int team = rows.n > 256 ? threads : 1;
-    for_each_tile(packed, team, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
+    for_each_tile(packed, threads, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
       std::int32_t* const upper = values + Offset{a} * panel * stride_ + Offset{b} * panel;
       for (Item r = 0; r < panel; ++r) std::copy_n(tile + r * panel, panel, upper + r * stride_);
       if (a == b) return;
@@ -121,12 +143,17 @@ class CutEpochs {
         row_sum_(static_cast<std::size_t>(rows.n)),
         self_(static_cast<std::size_t>(rows.n)),
         taken_(static_cast<std::size_t>(rows.n)) {
-    const std::vector<std::int64_t> all = sum_rows(rows);
+    const std::vector<std::int64_t> all = sum_all(rows, threads, cancel);
     dots_with(rows, all, remaining_, row_sum_.data(), threads, cancel);
+    parallel_for(
+        rows.n, threads, cancel,
+        [&](Offset v) noexcept {
+          self_[v] = static_cast<std::int32_t>(norm2(rows.row(static_cast<Item>(v)), rows.d));
+        },
+        kRowsAtOnce);
     all_length_ = length(all);
     double across2 = 0.0;  // largest |q'|^2
     for (Item v = 0; v < rows.n; ++v) {
-      self_[v] = static_cast<std::int32_t>(norm2(rows.row(v), rows.d));
       const auto sum = static_cast<double>(row_sum_[v]);
       const double along = all_length_ > 0.0 ? sum / all_length_ : 0.0;
       across2 = std::max(across2, static_cast<double>(self_[v]) - along * along);
@@ -160,74 +187,126 @@ class CutEpochs {
 
   void start_epoch() {
     const std::size_t rest = remaining_.size();
-    dots_with(rows_, chosen_, remaining_, products_.data(), threads_, cancel_);
-    out_.evaluations += static_cast<Offset>(rest);
-    gains_.resize(rest);
-    Candidate<double> best{};
-    std::size_t best_place = 0;
-    for (std::size_t i = 0; i < rest; ++i) {
-      const Item v = remaining_[i];
-      const std::int64_t inside = products_[i] + products_[i] + self_[v];
-      gains_[i] = gain_of(static_cast<double>(row_sum_[v]), static_cast<double>(inside));
-      if (best.item < 0 || gains_[i] > best.gain) {  // ascending: the first of equals stays
-        best = {gains_[i], v};
-        best_place = i;
-      }
-    }
     const Offset count = candidate_count();
     // What an epoch is likely to reach: some 0.4 of its candidates, rows like the mean.
     step_ = 0.4 * 2.0 * penalty_ * static_cast<double>(count) / rows_.n;
-    choose_candidates(count, best_place);
+    const Digits digits(chosen_);
+    gains_.resize(rest);
+    scores_.resize(rest);
+    is_candidate_.assign(rest, 0);
+    best_of_block_.resize((rest + kRowsAtOnce - 1) / kRowsAtOnce);
+    for_each_block(rest, threads_, cancel_, [&](Offset block, Offset first, Offset last) noexcept {
+      digits.dots(rows_.data, remaining_.data() + first, last - first, products_.data() + first);
+      best_of_block_[block] = value_places(first, last);
+    });
+    out_.evaluations += static_cast<Offset>(rest);
+    Offset best = 0;
+    for (const Offset place : best_of_block_) {
+      if (gains_[place] > gains_[best]) best = place;  // ascending: the first of equals stays
+    }
+    choose_candidates(count, best);
     survey_outsiders();
     reach_ = largest_sum_ + penalty_ * (2.0 * kLongest * length(chosen_) + kMaxSimilarity);
   }
 
-  /// Sets candidates_ to places in remaining_, ascending, the best row among them.
-  void choose_candidates(Offset count, std::size_t best_place) {
-    const std::size_t rest = remaining_.size();
-    candidates_.clear();
-    is_candidate_.assign(rest, 0);
-    if (static_cast<std::size_t>(count) >= rest) {
-      std::fill(is_candidate_.begin(), is_candidate_.end(), char{1});
-    } else {
-      scores_.resize(rest);
-      for (std::size_t i = 0; i < rest; ++i)
-        scores_[i] = gains_[i] - 0.5 * step_ * static_cast<double>(row_sum_[remaining_[i]]);
-      ordered_ = scores_;
-      const auto cut = ordered_.begin() + (count - 1);
-      std::nth_element(ordered_.begin(), cut, ordered_.end(), std::greater<double>());
-      const double bar = *cut;
-      Offset above = 0;
-      for (std::size_t i = 0; i < rest; ++i) {
-        is_candidate_[i] = scores_[i] > bar;
-        above += is_candidate_[i];
-      }
-      for (std::size_t i = 0; i < rest && above < count; ++i) {
-        if (scores_[i] == bar) is_candidate_[i] = 1, ++above;
-      }
-      is_candidate_[best_place] = 1;
+  /// Sets gains_ and scores_ of some places; returns the first of largest gain.
+  Offset value_places(Offset first, Offset last) noexcept {
+    Offset best = first;
+    for (Offset i = first; i < last; ++i) {
+      const Item v = remaining_[i];
+      const std::int64_t inside = products_[i] + products_[i] + self_[v];
+      const auto sum = static_cast<double>(row_sum_[v]);
+      gains_[i] = gain_of(sum, static_cast<double>(inside));
+      scores_[i] = gains_[i] - 0.5 * step_ * sum;
+      if (gains_[i] > gains_[best]) best = i;
     }
-    for (std::size_t i = 0; i < rest; ++i) {
-      if (is_candidate_[i]) candidates_.push_back(static_cast<Item>(i));
-    }
+    return best;
   }
 
-  void survey_outsiders() {
-    constexpr double kNone = -std::numeric_limits<double>::infinity();
-    highest_.assign(kPlaces, kNone);
-    least_sum_ = std::numeric_limits<double>::infinity();
-    most_sum_ = kNone;
-    outsiders_ = candidates_.size() < remaining_.size();
-    if (!outsiders_) return;
-    double high[kPlaces] = {kNone, kNone, kNone, kNone};
-    for (std::size_t i = 0; i < remaining_.size(); ++i) {
-      if (is_candidate_[i]) continue;
-      const auto sum = static_cast<double>(row_sum_[remaining_[i]]);
-      for (int k = 0; k < kPlaces; ++k) high[k] = std::max(high[k], gains_[i] - place(k) * sum);
-      least_sum_ = std::min(least_sum_, sum);
-      most_sum_ = std::max(most_sum_, sum);
+  /// Sets candidates_ to places in remaining_, ascending: those of largest score, ties to the lower
+  /// row, and the best row.
+  void choose_candidates(Offset count, Offset best_place) {
+    const std::size_t rest = remaining_.size();
+    if (static_cast<std::size_t>(count) >= rest) {
+      candidates_ = all_items(static_cast<Item>(rest));
+      std::fill(is_candidate_.begin(), is_candidate_.end(), char{1});
+      return;
     }
-    highest_.assign(high, high + kPlaces);
+    const double bar = score_of_place(count);
+    Offset equal = count;  // candidates among those at the bar
+    for (const Item i : promising_) equal -= scores_[i] > bar;
+    candidates_.clear();
+    for (const Item i : promising_) {
+      if (scores_[i] > bar || (scores_[i] == bar && equal-- > 0)) candidates_.push_back(i);
+    }
+    const auto after = std::lower_bound(candidates_.begin(), candidates_.end(), best_place);
+    if (after == candidates_.end() || *after != best_place)
+      candidates_.insert(after, static_cast<Item>(best_place));
+    for (const Item i : candidates_) is_candidate_[i] = 1;
+  }
+
+  /// The count-th largest score; promising_ becomes the places, ascending, of all that reach it,
+  /// and of some more. A sample of the scores says where to look first.
+  double score_of_place(Offset count) {
+    constexpr std::size_t kStep = 16;
+    const auto rank = static_cast<std::size_t>(count);
+    double floor = kNone;
+    ordered_.clear();
+    for (std::size_t i = 0; i < scores_.size(); i += kStep) ordered_.push_back(scores_[i]);
+    const std::size_t likely = rank / kStep + rank / (2 * kStep) + 8;
+    if (likely < ordered_.size()) floor = nth_largest(likely);
+    if (gather_promising(floor) < rank) gather_promising(kNone);
+    ordered_.clear();
+    for (const Item i : promising_) ordered_.push_back(scores_[i]);
+    return nth_largest(rank);
+  }
+
+  double nth_largest(std::size_t rank) {
+    const auto place = ordered_.begin() + static_cast<Offset>(rank - 1);
+    std::nth_element(ordered_.begin(), place, ordered_.end(), std::greater<double>());
+    return *place;
+  }
+
+  std::size_t gather_promising(double floor) {
+    promising_.clear();
+    for (std::size_t i = 0; i < scores_.size(); ++i) {
+      if (scores_[i] >= floor) promising_.push_back(static_cast<Item>(i));
+    }
+    return promising_.size();
+  }
+
+  static constexpr int kPlaces = 4;
+  /// What some outsiders say: the highest g - t r at the places of t, and their range of r.
+  struct Survey {
+    double high[kPlaces] = {kNone, kNone, kNone, kNone};
+    double least_sum = -kNone, most_sum = kNone;
+
+    void join(const Survey& other) noexcept {
+      for (int k = 0; k < kPlaces; ++k) high[k] = std::max(high[k], other.high[k]);
+      least_sum = std::min(least_sum, other.least_sum);
+      most_sum = std::max(most_sum, other.most_sum);
+    }
+  };
+
+  void survey_outsiders() {
+    outsiders_ = candidates_.size() < remaining_.size();
+    survey_ = {};
+    if (!outsiders_) return;
+    surveys_.assign(best_of_block_.size(), {});
+    for_each_block(remaining_.size(), threads_, cancel_,
+                   [&](Offset block, Offset first, Offset last) noexcept {
+                     Survey own;
+                     for (Offset i = first; i < last; ++i) {
+                       if (is_candidate_[i]) continue;
+                       const auto sum = static_cast<double>(row_sum_[remaining_[i]]);
+                       for (int k = 0; k < kPlaces; ++k)
+                         own.high[k] = std::max(own.high[k], gains_[i] - place(k) * sum);
+                       own.least_sum = std::min(own.least_sum, sum);
+                       own.most_sum = std::max(own.most_sum, sum);
+                     }
+                     surveys_[block] = own;
+                   });
+    for (const Survey& one : surveys_) survey_.join(one);
   }
 
   /// Where F is known: 0, 1/2, 1 and 2 steps.
@@ -235,13 +314,14 @@ class CutEpochs {
 
   /// At least F(t), up to rounding.
   double highest(double t) const {
+    const double* const high = survey_.high;
     if (t <= 0.0 || step_ == 0.0)
-      return highest_[0] - std::min(t, 0.0) * most_sum_ - std::max(t, 0.0) * least_sum_;
+      return high[0] - std::min(t, 0.0) * survey_.most_sum - std::max(t, 0.0) * survey_.least_sum;
     int k = kPlaces - 1;
     while (k > 0 && place(k) > t) --k;
-    if (k == kPlaces - 1) return highest_[k] - (t - place(k)) * least_sum_;
+    if (k == kPlaces - 1) return high[k] - (t - place(k)) * survey_.least_sum;
     const double part = (t - place(k)) / (place(k + 1) - place(k));
-    return highest_[k] + part * (highest_[k + 1] - highest_[k]);
+    return high[k] + part * (high[k + 1] - high[k]);
   }
 
   /// No outsider's gain is above this.
@@ -260,8 +340,8 @@ class CutEpochs {
     const std::size_t count = candidates_.size();
     const std::size_t padded = (count + 7) / 8 * 8;
     inside_.assign(padded, 0.0);
-    sums_.assign(padded, -std::numeric_limits<double>::infinity());
-    current_.assign(padded, -std::numeric_limits<double>::infinity());
+    sums_.assign(padded, kNone);
+    current_.assign(padded, kNone);
     for (std::size_t c = 0; c < count; ++c) {
       const Item place = candidates_[c], v = remaining_[place];
       inside_[c] = static_cast<double>(products_[place] + products_[place] + self_[v]);
@@ -271,43 +351,64 @@ class CutEpochs {
     moved_.assign(static_cast<std::size_t>(rows_.d), 0);
     moved2_ = moved_with_all_ = 0;
     bool first = true;
+    std::size_t best = best_candidate(nullptr);
     while (left() > 0) {
-      const std::size_t best = best_candidate();
       const double gain = current_[best];
-      if (gain == -std::numeric_limits<double>::infinity()) break;  // all candidates are chosen
+      if (gain == kNone) break;  // all candidates are chosen
       if (!first && outsiders_ && !(gain > limit())) break;
       take(best, gain);
       if (first && left() > 0 && count > 1) gather();
       if (count == 1) break;
       first = false;
-      if (left() > 0) follow(gram_.row(static_cast<Offset>(best)), count);
+      if (left() > 0) best = best_candidate(gram_.row(static_cast<Offset>(best)));
     }
   }
 
-  /// The first of the candidates of largest gain: candidates ascend, so it is the lowest row.
-  std::size_t best_candidate() const {
-    double high[8];
-    std::copy_n(current_.begin(), 8, high);
-    for (std::size_t c = 8; c < current_.size(); c += 8)
-      for (std::size_t lane = 0; lane < 8; ++lane)
-        high[lane] = current_[c + lane] > high[lane] ? current_[c + lane] : high[lane];
-    const double best = *std::max_element(high, high + 8);
-    return static_cast<std::size_t>(std::find(current_.begin(), current_.end(), best) -
-                                    current_.begin());
+  /// The first of the candidates of largest gain: candidates ascend, so it is the lowest row. Their
+  /// gains are brought up to date before, if they have `similarity` to a row that was taken.
+  std::size_t best_candidate(const std::int32_t* similarity) {
+    const auto count = static_cast<Offset>(current_.size());
+    const Offset parts = std::max<Offset>(1, count / kPart);
+    high_of_part_.resize(static_cast<std::size_t>(parts));
+    parallel_for(parts, threads_, cancel_, [&](Offset part) noexcept {
+      const Offset last = part + 1 < parts ? (part + 1) * kPart : count;
+      high_of_part_[part] = follow(similarity, part * kPart, last);
+    });
+    const auto part = std::max_element(high_of_part_.begin(), high_of_part_.end());
+    const auto from = current_.begin() + (part - high_of_part_.begin()) * kPart;
+    return static_cast<std::size_t>(std::find(from, current_.end(), *part) - current_.begin());
+  }
+
+  /// Of the candidates from first (a multiple of 8) to last: brings gains up to date and returns
+  /// the largest. Twice a similarity and every sum stay below 2^53, so `inside` is the exact
+  /// integer that the definition converts.
+  double follow(const std::int32_t* similarity, Offset first, Offset last) noexcept {
+    double* const inside = inside_.data();
+    double* const current = current_.data();
+    const double* const sums = sums_.data();
+    const double penalty = penalty_;
+    double high[8] = {kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone};
+    for (Offset c = first; c < last; c += 8) {
+      for (Offset k = 0; similarity != nullptr && k < 8; ++k) {
+        inside[c + k] += 2.0 * static_cast<double>(similarity[c + k]);
+        current[c + k] = sums[c + k] - penalty * inside[c + k];
+      }
+      for (Offset k = 0; k < 8; ++k) high[k] = current[c + k] > high[k] ? current[c + k] : high[k];
+    }
+    return *std::max_element(high, high + 8);
   }
 
   void take(std::size_t candidate, double gain) {
     const Item v = remaining_[candidates_[candidate]];
-    const std::int16_t* row = rows_.row(v);
-    std::int64_t product = 0;
-    for (Item c = 0; c < rows_.d; ++c) {
-      product += std::int64_t{moved_[c]} * row[c];
-      moved_[c] += row[c];
-    }
-    moved2_ += 2 * product + self_[v];
+    const std::int16_t* const row = rows_.row(v);
+    std::int32_t* const moved = moved_.data();
+    for (Item c = 0; c < rows_.d; ++c) moved[c] += row[c];
+    // 2 D . q_v is what this epoch added to the products that its gain counts.
+    const std::int64_t before = 2 * products_[candidates_[candidate]] + self_[v];
+    moved2_ += static_cast<std::int64_t>(inside_[candidate]) - before + self_[v];
     moved_with_all_ += row_sum_[v];
     taken_[v] = 1;
-    sums_[candidate] = current_[candidate] = -std::numeric_limits<double>::infinity();
+    sums_[candidate] = current_[candidate] = kNone;
     out_.items.push_back(v);
     out_.gains.push_back(gain);
     cancel_.check();
@@ -317,22 +418,13 @@ class CutEpochs {
     const std::size_t count = candidates_.size();
     const auto d = static_cast<std::size_t>(rows_.d);
     gathered_.resize(count * d);
-    for (std::size_t c = 0; c < count; ++c)
-      std::copy_n(rows_.row(remaining_[candidates_[c]]), d, gathered_.data() + c * d);
+    parallel_for(
+        static_cast<Offset>(count), threads_, cancel_,
+        [&](Offset c) noexcept {
+          std::copy_n(rows_.row(remaining_[candidates_[c]]), d, gathered_.data() + c * d);
+        },
+        64);
     gram_.build({gathered_.data(), static_cast<Item>(count), rows_.d}, threads_, cancel_);
-  }
-
-  /// Brings the candidates' gains up to date. Twice a similarity and every sum stay below 2^53, so
-  /// `inside` is the exact integer that the definition converts.
-  void follow(const std::int32_t* similarity, std::size_t count) {
-    double* const inside = inside_.data();
-    double* const current = current_.data();
-    const double* const sums = sums_.data();
-    const double penalty = penalty_;
-    for (std::size_t c = 0; c < count; ++c) {
-      inside[c] += 2.0 * static_cast<double>(similarity[c]);
-      current[c] = sums[c] - penalty * inside[c];
-    }
   }
 
   void finish_epoch() {
@@ -342,8 +434,8 @@ class CutEpochs {
                      remaining_.end());
   }
 
-  static constexpr int kPlaces = 4;
   static constexpr double kBalance = 24.0;
+  static constexpr Offset kPart = 1024;  // candidates that a thread brings up to date together
   static constexpr Offset kFewest = 192, kMost = 4096;
 
   RowsView rows_;
@@ -362,15 +454,19 @@ class CutEpochs {
   double all_length_ = 0.0, across_ = 0.0;  // |R|, largest |q'|
   double largest_sum_ = 0.0, reach_ = 0.0;  // what rounding is relative to
 
-  std::vector<double> gains_, scores_, ordered_;  // of remaining_
-  std::vector<char> is_candidate_;                // of remaining_
+  std::vector<double> gains_, scores_;  // of remaining_
+  std::vector<char> is_candidate_;      // of remaining_
+  std::vector<Offset> best_of_block_;
+  std::vector<double> ordered_;
+  std::vector<Item> promising_;  // places in remaining_
   bool outsiders_ = false;
   double step_ = 0.0;
-  std::vector<double> highest_;  // F where it is known
-  double least_sum_ = 0.0, most_sum_ = 0.0;
+  Survey survey_;  // F where it is known
+  std::vector<Survey> surveys_;
 
   std::vector<Item> candidates_;                 // places in remaining_
-  std::vector<double> inside_, sums_, current_;  // of candidates_
+  std::vector<double> inside_, sums_, current_;  // of candidates_, padded to a multiple of 8
+  std::vector<double> high_of_part_;
   std::vector<std::int16_t> gathered_;
   SmallGram gram_;
   std::vector<std::int32_t> moved_;  // (d,) D
@@ -381,7 +477,10 @@ class CutEpochs {
 
 Selection<double> greedy_cut(RowsView rows, double penalty, Item budget, Offset candidates,
                              int threads, const Cancel& cancel) {
-  return CutEpochs(rows, penalty, budget, candidates, threads, cancel).run();
+  Selection<double> chosen;
+  with_team(threads,
+            [&] { chosen = CutEpochs(rows, penalty, budget, candidates, threads, cancel).run(); });
+  return chosen;
 }
 
 double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen, int threads,
@@ -394,7 +493,7 @@ double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen, i
     for (Item c = 0; c < rows.d; ++c) inside[c] += rows.row(v)[c];
   }
   std::vector<std::int64_t> row_sum(items.size()), with_chosen(items.size());
-  dots_with(rows, sum_rows(rows), items, row_sum.data(), threads, cancel);
+  dots_with(rows, sum_all(rows, threads, cancel), items, row_sum.data(), threads, cancel);
   dots_with(rows, inside, items, with_chosen.data(), threads, cancel);
   std::vector<double> ours, others;
   for (const Item v : items) {

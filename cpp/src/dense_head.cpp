@@ -46,51 +46,32 @@ void for_each_16_bit_tile(const PackedRows& down, const PackedRows& across, int 
   }
 }
 
-/// Dense facility location in which only some rows can be chosen, though all count.
-class DenseHead {
- public:
-  using Gain = std::int64_t;
-
-  /// `items`: the rows that can be chosen, ascending; item v of this set function is items[v].
-  DenseHead(RowsView rows, const std::vector<Item>& items, int threads, const Cancel& cancel)
-      : size_(static_cast<Item>(items.size())),
-        stride_((Offset{rows.n} + 31) / 32 * 32),
-        best_(static_cast<std::size_t>(stride_)) {
-    const Offset bytes = size_ * stride_ * 2;
-    kernel_.reset(static_cast<std::uint16_t*>(new_block(bytes)));
-    const std::vector<std::int16_t> some = gathered(rows, items.data(), size_);
-    const PackedRows down({some.data(), size_, rows.d}, dot_level(), threads, cancel);
+/// The 16-bit kernel of some rows with all: (items, n), rows `stride` values apart.
+struct HeadKernel {
+  /// `items`: the rows that can be chosen, ascending; row v of the kernel is items[v].
+  HeadKernel(RowsView rows, const std::vector<Item>& items, int threads, const Cancel& cancel)
+      : stride((Offset{rows.n} + 31) / 32 * 32) {
+    const auto size = static_cast<Item>(items.size());
+    values.reset(static_cast<std::uint16_t*>(new_block(size * stride * 2)));
+    const std::vector<std::int16_t> some = gathered(rows, items.data(), size);
+    const PackedRows down({some.data(), size, rows.d}, dot_level(), threads, cancel);
     const PackedRows across(rows, dot_level(), threads, cancel);
     const Item panel = down.level().panel;
-    std::uint16_t* const kernel = kernel_.get();
+    std::uint16_t* const kernel = values.get();
     for_each_16_bit_tile(
-        down, across, threads, cancel, [&](Item a, Item b, const std::uint16_t* values) noexcept {
+        down, across, threads, cancel, [&](Item a, Item b, const std::uint16_t* tile) noexcept {
           const Offset left = Offset{b} * panel;
           const Offset width = std::min<Offset>(panel, rows.n - left);
-          for (Item r = 0; r < panel && a * panel + r < size_; ++r)
-            std::copy_n(values + r * panel, width, kernel + (a * panel + r) * stride_ + left);
+          for (Item r = 0; r < panel && a * panel + r < size; ++r)
+            std::copy_n(tile + r * panel, width, kernel + (a * panel + r) * stride + left);
         });
-    for (Offset v = 0; v < size_; ++v)
-      std::fill(kernel + v * stride_ + rows.n, kernel + (v + 1) * stride_, std::uint16_t{0});
   }
 
-  Item size() const { return size_; }
-  Gain gain(Item v) const noexcept { return vector_ops().gain16(row(v), best_.data(), stride_); }
-  void add(Item v) noexcept { vector_ops().cover16(row(v), best_.data(), stride_); }
-  Gain risen() const { return 0; }
-  double shown(Gain gain) const { return static_cast<double>(gain) * kUnit; }
-  double slack() const { return 0.0; }
-  Offset work() const { return stride_ / 8; }
-
- private:
-  const std::uint16_t* row(Item v) const { return kernel_.get() + v * stride_; }
-
-  Item size_;
-  Offset stride_;
-  std::unique_ptr<std::uint16_t[], FreeBlock> kernel_;
-  std::vector<std::uint16_t> best_;
+  Offset stride;
+  std::unique_ptr<std::uint16_t[], FreeBlock> values;
 };
 
+using DenseLocation = FacilityLocation<Kernel16Cover>;
 using GraphLocation = FacilityLocation<GraphCover<std::int32_t>>;
 
 void append(Chosen& all, const std::vector<Item>& items, const std::vector<std::int64_t>& gains,
@@ -149,10 +130,8 @@ std::vector<std::int64_t> all_gains(const PackedRows& all, const std::vector<std
   return sums;
 }
 
-}  // namespace
-
-Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
-                          const Request& request, const Cancel& cancel) {
+Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
+                 const Request& request, const Cancel& cancel) {
   Chosen all;
   if (request.budget == 0) return all;
   GraphLocation first({graph}, 1.0);
@@ -160,9 +139,10 @@ Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item can
   all.evaluations += proposed.evaluations;
   std::sort(proposed.items.begin(), proposed.items.end());  // ties go to the lower row
   {
-    DenseHead dense(rows, proposed.items, request.options.threads, cancel);
+    const HeadKernel kernel(rows, proposed.items, request.options.threads, cancel);
+    DenseLocation dense({kernel.values.get(), candidates, rows.n, kernel.stride}, kUnit);
     auto chosen =
-        Greedy<DenseHead>(dense, request.options, cancel).run(std::min(head, request.budget));
+        Greedy<DenseLocation>(dense, request.options, cancel).run(std::min(head, request.budget));
     for (Item& item : chosen.items) item = proposed.items[item];
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit);
   }
@@ -172,6 +152,16 @@ Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item can
         Greedy<GraphLocation>(rest, request.options, cancel).run(request.budget - head, all.items);
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit / 256.0);
   }
+  return all;
+}
+
+}  // namespace
+
+Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
+                          const Request& request, const Cancel& cancel) {
+  Chosen all;
+  with_team(request.options.threads,
+            [&] { all = with_head(rows, graph, candidates, head, request, cancel); });
   return all;
 }
 

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <exception>
 #include <mutex>
 #include <vector>
 
+#include "smartx/kernel.hpp"
 #include "smartx/parallel.hpp"
 #include "smartx/select.hpp"
 
@@ -11,13 +13,11 @@ namespace smartx {
 
 namespace {
 
-/// Groups of up to this many rows run one on each thread: their kernels together stay small (32 MB
-/// each) and the threads never wait for one another.
-constexpr Offset kSmallGroup = 4096;
-
 struct Group {
   Offset start;
   Item rows;
+
+  double cost() const { return static_cast<double>(rows) * rows; }
 };
 
 /// Lets every thread of a region stop when one has to. The calling thread asks the caller's
@@ -64,10 +64,48 @@ void rank_one(RowsView rows, const Group& group, const Objective& objective, int
   std::copy(chosen.gains.begin(), chosen.gains.end(), out.gains.begin() + group.start);
 }
 
+/// How long the groups from `first` on take one on each thread, costliest first, each on the thread
+/// that is free first; only the first few can leave threads idle at the end.
+double side_by_side(const std::vector<Group>& groups, std::size_t first, double cost, int threads) {
+  std::vector<double> busy(static_cast<std::size_t>(threads));
+  const std::size_t last = std::min(groups.size(), first + 8 * busy.size());
+  for (std::size_t i = first; i < last; ++i)
+    *std::min_element(busy.begin(), busy.end()) += groups[i].cost();
+  return std::max(cost / threads, *std::max_element(busy.begin(), busy.end()));
+}
+
+/// How many of the groups, costliest first, to rank one after another on all threads: those whose
+/// kernels must not be held once a thread, and those that would leave the other threads idle.
+std::size_t count_alone(const std::vector<Group>& groups, bool has_kernel, int threads,
+                        Offset memory) {
+  if (threads <= 1) return 0;
+  const double gain = std::pow(threads, 0.75);  // of all threads inside one group
+  std::size_t most = 0, best = 0;
+  while (has_kernel && most < groups.size() &&
+         DenseKernel16::bytes(groups[most].rows) > memory / threads)
+    ++most;
+  double rest = 0.0, done = 0.0, shortest = 0.0;
+  for (const Group& group : groups) rest += group.cost();
+  const std::size_t last = std::min(groups.size(), most + 2 * static_cast<std::size_t>(threads));
+  for (std::size_t alone = 0; alone <= last; ++alone) {
+    if (alone >= most) {
+      const double time = done / gain + side_by_side(groups, alone, rest, threads);
+      if (alone == most || time < shortest) {
+        shortest = time;
+        best = alone;
+      }
+    }
+    if (alone == groups.size()) break;
+    done += groups[alone].cost();
+    rest -= groups[alone].cost();
+  }
+  return best;
+}
+
 }  // namespace
 
 GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective& objective,
-                        int threads, const Cancel& cancel) {
+                        int threads, const Cancel& cancel, Offset memory) {
   GroupOrders out;
   out.order.resize(static_cast<std::size_t>(rows.n));
   out.gains.resize(static_cast<std::size_t>(rows.n));
@@ -81,20 +119,27 @@ GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
     return a.rows > b.rows || (a.rows == b.rows && a.start < b.start);
   });
-  std::size_t large = 0;
-  while (large < groups.size() && groups[large].rows > kSmallGroup) {
-    rank_one(rows, groups[large++], objective, threads, cancel, out);
-  }
+  const bool has_kernel = objective.kind == ObjectiveKind::kFacilityLocation;
+  const std::size_t alone = count_alone(groups, has_kernel, threads, memory);
+  with_team(threads, [&] {
+    for (std::size_t i = 0; i < alone; ++i)
+      rank_one(rows, groups[i], objective, threads, cancel, out);
+  });
   SharedStop stop(cancel);
-  const auto small_group = [&](Offset i) noexcept {
+  const auto one_group = [&](Offset i) noexcept {
     if (stop.stopped()) return;
     try {
-      rank_one(rows, groups[large + i], objective, 1, stop.cancel(), out);
+      rank_one(rows, groups[alone + i], objective, 1, stop.cancel(), out);
     } catch (...) {
       stop.fail();
     }
   };
-  parallel_for(static_cast<Offset>(groups.size() - large), threads, cancel, small_group);
+  try {
+    parallel_for(static_cast<Offset>(groups.size() - alone), threads, stop.cancel(), one_group);
+  } catch (const Cancelled&) {  // so it is called too where a group failed
+    stop.rethrow();
+    throw;
+  }
   stop.rethrow();
   return out;
 }

@@ -102,9 +102,7 @@ void few_similarities(RowsView rows, std::uint16_t* values) {
   }
 }
 
-}  // namespace
-
-Chosen maximize(RowsView rows, const Request& request, const Cancel& cancel) {
+Chosen choose(RowsView rows, const Request& request, const Cancel& cancel) {
   const double parameter = request.objective.parameter;
   switch (request.objective.kind) {
     case ObjectiveKind::kFacilityLocation: {
@@ -112,8 +110,8 @@ Chosen maximize(RowsView rows, const Request& request, const Cancel& cancel) {
       if (rows.n <= kFew) {
         std::uint16_t values[kFew * kFew];
         few_similarities(rows, values);
-        return solve(FacilityLocation<Kernel16Cover>({values, rows.n, kFew}, kUnit), request,
-                     cancel);
+        return solve(FacilityLocation<Kernel16Cover>({values, rows.n, rows.n, kFew}, kUnit),
+                     request, cancel);
       }
       const auto kernel = DenseKernel16::build(rows, request.options.threads, cancel);
       return solve(FacilityLocation<Kernel16Cover>(Kernel16Cover(kernel), kUnit), request, cancel);
@@ -127,7 +125,7 @@ Chosen maximize(RowsView rows, const Request& request, const Cancel& cancel) {
 }
 
 template <class W>
-Chosen maximize(GraphView<W> graph, const Request& request, const Cancel& cancel) {
+Chosen choose(GraphView<W> graph, const Request& request, const Cancel& cancel) {
   const double unit = std::is_integral_v<W> ? kCosine : 1.0;
   const double parameter = request.objective.parameter;
   switch (request.objective.kind) {
@@ -144,7 +142,7 @@ Chosen maximize(GraphView<W> graph, const Request& request, const Cancel& cancel
 }
 
 template <class T>
-Chosen maximize(DenseView<T> kernel, const Request& request, const Cancel& cancel) {
+Chosen choose(DenseView<T> kernel, const Request& request, const Cancel& cancel) {
   const double parameter = request.objective.parameter;
   switch (request.objective.kind) {
     case ObjectiveKind::kFacilityLocation:
@@ -156,6 +154,30 @@ Chosen maximize(DenseView<T> kernel, const Request& request, const Cancel& cance
                    cancel);
   }
   return {};
+}
+
+/// What every maximize does, on one team.
+template <class Source>
+Chosen on_team(const Source& source, const Request& request, const Cancel& cancel) {
+  Chosen chosen;
+  with_team(request.options.threads, [&] { chosen = choose(source, request, cancel); });
+  return chosen;
+}
+
+}  // namespace
+
+Chosen maximize(RowsView rows, const Request& request, const Cancel& cancel) {
+  return on_team(rows, request, cancel);
+}
+
+template <class W>
+Chosen maximize(GraphView<W> graph, const Request& request, const Cancel& cancel) {
+  return on_team(graph, request, cancel);
+}
+
+template <class T>
+Chosen maximize(DenseView<T> kernel, const Request& request, const Cancel& cancel) {
+  return on_team(kernel, request, cancel);
 }
 
 template Chosen maximize(GraphView<std::int32_t>, const Request&, const Cancel&);

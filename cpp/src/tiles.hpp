@@ -28,7 +28,13 @@ inline Item panels_in_cache(const PackedRows& rows) {
 /// `threads` threads. The body must not throw.
 template <class Body>
 void for_each_tile(const PackedRows& rows, int threads, const Cancel& cancel, const Body& body) {
-  const Item block = panels_in_cache(rows);
+  constexpr int kPairsAThread = 8;  // where there are so many panels: the last one is waited for
+  Item block = panels_in_cache(rows);
+  const auto pairs_of = [&](Offset of) {
+    const Offset blocks = (rows.panels() + of - 1) / of;
+    return blocks * (blocks + 1) / 2;
+  };
+  while (threads > 1 && block > 1 && pairs_of(block) < kPairsAThread * threads) --block;
   const Item blocks = (rows.panels() + block - 1) / block;
   std::vector<std::pair<Item, Item>> pairs;
   for (Item i = 0; i < blocks; ++i)

@@ -114,7 +114,12 @@ def maximize_kernel(
     total: float = 0.0,
 ) -> _Chosen: ...
 def rank_groups(
-    rows: _Rows, sizes: NDArray[np.int64], kind: ObjectiveKind, parameter: float, threads: int
+    rows: _Rows,
+    sizes: NDArray[np.int64],
+    kind: ObjectiveKind,
+    parameter: float,
+    threads: int,
+    memory: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
 def maximize_with_head(
     rows: _Rows,

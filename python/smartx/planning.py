@@ -22,6 +22,7 @@ from smartx.corpus import Corpus
 from smartx.engine import (
     DENSE_TASKS,
     NOMINAL,
+    TOGETHER_BYTES,
     FacilityLocation,
     Objective,
     Speed,
@@ -271,7 +272,7 @@ def _rank_plan(
     read = 4 * d * max(most, min(wide, corpus.num_rows))
     classes = tuple(_classes(sizes, costs, function, dense))
     alone = max(ranking_bytes(c.largest, d, function, dense) for c in classes)
-    memory += read + max(alone, limits.threads * _small(sizes, d, function, dense))
+    memory += read + max(alone, _side_by_side(sizes, d, function, dense, limits.threads))
     seconds = 0.0 if ranked else float(costs.sum()) + 2e-7 * corpus.num_rows
     return classes, StagePlan("rank", folder, seconds, memory, disk, ranked)
 
@@ -311,10 +312,11 @@ def _seconds(
     return ranking_seconds(sizes, d, function, dense) / threads
 
 
-def _small(sizes: Sizes, d: int, function: Objective, dense: int) -> int:
-    """Memory of the largest group that runs beside others, one on each thread."""
-    small = sizes[sizes <= SIZE_CLASSES[2]]
-    return ranking_bytes(int(small.max()), d, function, dense) if len(small) else 0
+def _side_by_side(sizes: Sizes, d: int, function: Objective, dense: int, threads: int) -> int:
+    """Memory of the largest groups that run beside each other, one on each thread."""
+    if isinstance(function, FacilityLocation):
+        sizes = sizes[2 * sizes * sizes <= TOGETHER_BYTES // threads]
+    return sum(ranking_bytes(int(n), d, function, dense) for n in np.sort(sizes)[-threads:])
 
 
 def _classes(

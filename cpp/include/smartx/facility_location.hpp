@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "smartx/graph.hpp"
@@ -30,28 +31,35 @@ struct DenseView {
 // Each gain is a sum, in one fixed order, of terms that can only shrink while `best` rises, so it
 // never rises, not even by rounding.
 
-/// The 16-bit kernel: exact integer gains in units of 256 Q12 similarity units.
+/// A 16-bit kernel: exact integer gains in units of 256 Q12 similarity units. Its rows can be
+/// fewer than those that count, its columns.
 struct Kernel16Cover {
   using Weight = std::uint16_t;
   using Gain = std::int64_t;
 
   explicit Kernel16Cover(const DenseKernel16& source)
-      : Kernel16Cover(source.size() > 0 ? source.row(0) : nullptr, source.size(), source.stride()) {
-  }
-  /// Row v: the n values from v * stride on.
-  Kernel16Cover(const Weight* values, Item n, Offset from_row_to_row)
-      : data(values), rows(n), stride(from_row_to_row) {}
+      : Kernel16Cover(source.size() > 0 ? source.row(0) : nullptr, source.size(), source.size(),
+                      source.stride()) {}
+  /// Row v: the `columns` values from v * stride on.
+  Kernel16Cover(const Weight* values, Item rows, Item columns, Offset stride)
+      : data(values), rows(rows), columns(columns), stride(stride) {}
   Item size() const { return rows; }
+  Item covered() const { return columns; }
 
-  Gain gain(Item v, const Weight* best) const noexcept {
-    return ops->gain16(data + v * stride, best, rows);
+  Gain gain(Item v, const Weight* best) const noexcept { return gain(v, best, 0, columns); }
+  void cover(Item v, Weight* best) const noexcept { cover(v, best, 0, columns); }
+  /// The same over the columns first .. first + count - 1; sums of such gains are exact.
+  Gain gain(Item v, const Weight* best, Offset first, Offset count) const noexcept {
+    return ops->gain16(data + v * stride + first, best + first, count);
   }
-  void cover(Item v, Weight* best) const noexcept { ops->cover16(data + v * stride, best, rows); }
+  void cover(Item v, Weight* best, Offset first, Offset count) const noexcept {
+    ops->cover16(data + v * stride + first, best + first, count);
+  }
   /// Operations of one gain, in the time of which 8 values are done.
-  Offset work() const { return rows / 8; }
+  Offset work() const { return columns / 8; }
 
   const Weight* data;
-  Item rows;
+  Item rows, columns;
   Offset stride;
   const VectorOpLevel* ops = &vector_ops();
 };
@@ -63,6 +71,7 @@ struct DenseCover {
   using Gain = double;
 
   Item size() const { return kernel.size(); }
+  Item covered() const { return kernel.size(); }
   Gain gain(Item v, const T* best) const noexcept {
     const T* row = kernel.row(v);
     return fixed_order_sum(kernel.size(), [&](Offset u) {
@@ -86,6 +95,7 @@ struct GraphCover {
   using Gain = std::conditional_t<std::is_integral_v<W>, std::int64_t, double>;
 
   Item size() const { return graph.size(); }
+  Item covered() const { return graph.size(); }
   Gain gain(Item v, const W* best) const noexcept {
     Gain total = 0;
     graph.each_neighbour(v, [&](Item u, W w) {
@@ -109,7 +119,7 @@ class FacilityLocation {
   using Gain = typename Cover::Gain;
 
   FacilityLocation(Cover cover, double unit)
-      : cover_(cover), unit_(unit), best_(static_cast<std::size_t>(cover.size())) {}
+      : cover_(cover), unit_(unit), best_(static_cast<std::size_t>(cover.covered())) {}
 
   Item size() const { return cover_.size(); }
   Gain gain(Item v) const noexcept { return cover_.gain(v, best_.data()); }
@@ -118,6 +128,17 @@ class FacilityLocation {
   Offset work() const { return cover_.work(); }
   double shown(Gain gain) const { return static_cast<double>(gain) * unit_; }
   double slack() const { return 0.0; }
+
+  /// add(v), then the gains of some items, as far as columns first .. first + count - 1 go; v may
+  /// be -1. Whoever does all columns has added v. Only where the cover can be parted.
+  template <class C = Cover>
+  auto add_and_ask(Item v, const Item* items, Item count, Gain* gains, Offset first,
+                   Offset columns) noexcept
+      -> decltype(std::declval<C&>().cover(v, nullptr, first, columns)) {
+    if (v >= 0) cover_.cover(v, best_.data(), first, columns);
+    for (Item i = 0; i < count; ++i) gains[i] = cover_.gain(items[i], best_.data(), first, columns);
+  }
+  Offset columns() const { return cover_.covered(); }
 
  private:
   Cover cover_;

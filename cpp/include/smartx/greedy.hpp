@@ -78,7 +78,7 @@ class Greedy {
 
  public:
   Greedy(F& f, const GreedyOptions& options, const Cancel& cancel)
-      : f_(f), options_(options), cancel_(cancel) {}
+      : f_(f), options_(options), cancel_(cancel), parts_(parts_of_columns()) {}
 
   /// 0 <= budget <= n, less what is in S `already`: rows that are added first and not returned.
   Selection<Gain> run(Item budget, const std::vector<Item>& already = {}) {
@@ -105,12 +105,15 @@ class Greedy {
           break;
       }
     }
+    catch_up();
     return std::move(chosen_);
   }
 
  private:
   /// The gains of many rows at once: gains[i] is that of items[i].
   void evaluate(const std::vector<Item>& items, std::vector<Gain>& gains) {
+    if (parts_ > 1 && static_cast<Offset>(items.size()) < kTogether)
+      return evaluate_by_columns(items, gains);
     ask(items, gains, [this](const Item* some, Offset count, Gain* out) noexcept {
       for (Offset i = 0; i < count; ++i) out[i] = f_.gain(some[i]);
     });
@@ -119,24 +122,49 @@ class Greedy {
   /// What `answer(some items, count, out)` says of many rows.
   template <class Answer>
   void ask(const std::vector<Item>& items, std::vector<Gain>& out, const Answer& answer) {
-    constexpr Offset kTogether = 32;
     const auto count = static_cast<Offset>(items.size());
     out.resize(items.size());
     chosen_.evaluations += count;
+    catch_up();
     const Offset together = count < kTogether * options_.threads ? kShared : kTogether;
-    const auto some = [&](Offset i) noexcept {
+    const Offset parts = (count + together - 1) / together;
+    const bool shared = count * work() >= kWorthThreads;
+    parallel_for(parts, shared ? options_.threads : 1, cancel_, [&](Offset i) noexcept {
       const Offset first = i * together;
       answer(items.data() + first, std::min(together, count - first), out.data() + first);
-    };
-    const Offset parts = (count + together - 1) / together;
-    if (options_.threads > 1 && parts > 1 && count * work() >= kWorthThreads) {
-      parallel_for(parts, options_.threads, cancel_, some);
-      return;
+    });
+  }
+
+  /// The row that was added last is caught up with by the way: every thread keeps to its columns.
+  void evaluate_by_columns(const std::vector<Item>& items, std::vector<Gain>& gains) {
+    if constexpr (has_columns<F>::value) {
+      const std::size_t count = items.size();
+      const Offset all = f_.columns();
+      gains.resize(count);
+      chosen_.evaluations += static_cast<Offset>(count);
+      const Offset width = (all / parts_ + 31) / 32 * 32;  // the last part has the rest
+      of_parts_.resize(count * static_cast<std::size_t>(parts_));
+      parallel_for(parts_, options_.threads, cancel_, [&](Offset part) noexcept {
+        f_.add_and_ask(late_, items.data(), static_cast<Item>(count),
+                       of_parts_.data() + part * static_cast<Offset>(count), part * width,
+                       part + 1 < parts_ ? width : all - part * width);
+      });
+      late_ = -1;
+      std::copy_n(of_parts_.begin(), count, gains.begin());
+      for (std::size_t i = count; i < of_parts_.size(); ++i) gains[i % count] += of_parts_[i];
     }
-    for (Offset i = 0; i < parts; ++i) {
-      some(i);
-      cancel_.check();
-    }
+  }
+
+  /// In how many parts threads take the columns: none is worth less than handing it over.
+  Offset parts_of_columns() const {
+    if constexpr (has_columns<F>::value)
+      return std::min<Offset>(options_.threads, f_.columns() / kFewestColumns);
+    return 1;
+  }
+
+  void catch_up() {
+    if (late_ >= 0) f_.add(late_);
+    late_ = -1;
   }
 
   /// About how many operations a gain takes.
@@ -158,7 +186,9 @@ class Greedy {
   }
 
   void add(const Candidate<Gain>& winner) {
-    f_.add(winner.item);
+    catch_up();
+    late_ = winner.item;
+    if (parts_ <= 1) catch_up();
     chosen_.items.push_back(winner.item);
     chosen_.gains.push_back(winner.gain);
     cancel_.check();
@@ -368,14 +398,16 @@ class Greedy {
   F& f_;
   const GreedyOptions options_;
   const Cancel cancel_;
+  const Offset parts_;
   Selection<Gain> chosen_;
 
-  static constexpr Offset kFewest = 2;  // rows asked at once
-  static constexpr Offset kShared = 4;  // of them in one part, where there are few
-  // Operations (0.25 ns each) that repay waking threads: 0.26 ms. From 16 us on, two threads took
-  // 1.29 s for 1.43 s of one on an idle machine (log-det, n = 10,000), and 10 times as long on a
-  // busy one, where a region waits for a thread that is not running.
-  static constexpr Offset kWorthThreads = 1 << 20;
+  static constexpr Offset kTogether = 32;           // rows in one part, where there are many
+  static constexpr Offset kFewest = 2;              // rows asked at once
+  static constexpr Offset kShared = 4;              // of them in one part, where there are few
+  static constexpr Offset kWorthThreads = 1 << 14;  // operations (0.25 ns each): 4 us
+  static constexpr Offset kFewestColumns = 2048;    // of one part
+  Item late_ = -1;                // added, but f does not know it yet; -1 for none
+  std::vector<Gain> of_parts_;    // (parts, items)
   Offset asked_before_ = 0;       // rows that the last round asked for
   std::vector<char> in_already_;  // (n,)
   std::vector<Item> together_;

@@ -57,10 +57,14 @@ struct GroupOrders {
   std::vector<double> gains;  // (rows,)
 };
 
-/// Orders every group by lazy greedy over its own rows. `sizes` sum to rows.n. Small groups run one
-/// on each thread, large ones one after another on all threads.
+/// Kernels of groups that are ranked side by side may take so many bytes together.
+constexpr Offset kKernelsTogether = Offset{512} << 20;
+
+/// Orders every group by lazy greedy over its own rows: one group on each thread, except those
+/// whose kernels would take more than `memory` then, and those too costly for the others to keep up
+/// with, which run one after another on all threads. `sizes` sum to rows.n.
 GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective& objective,
-                        int threads, const Cancel& cancel);
+                        int threads, const Cancel& cancel, Offset memory = kKernelsTogether);
 
 /// Cosines of M rows of d values, in float64 and one fixed order: (M, M), diagonal computed like
 /// the rest. Every row must have a length above 0.

@@ -28,6 +28,10 @@ namespace smartx {
 ///   Offset work() const;             about how many operations a gain takes (some 0.25 ns each),
 ///   for the choice of
 ///                                    threads (greedy.hpp)
+///   void add_and_ask(Item v, const Item* items, Item count, Gain* gains, Offset first,
+///   Offset columns) noexcept;        add(v) and gain() of items, as far as some of its columns()
+///                                    go: gains are exact sums of what ranges of columns say, and
+///                                    threads may do different ranges at once. v is -1 for none
 /// and it has
 ///   double shown(Gain) const;        a gain in the units of f's definition
 ///   double slack() const;            what to add to each remaining gain, so that the certificate
@@ -54,5 +58,13 @@ template <class F, class = void>
 struct has_work : std::false_type {};
 template <class F>
 struct has_work<F, std::void_t<decltype(std::declval<const F&>().work())>> : std::true_type {};
+
+template <class F, class = void>
+struct has_columns : std::false_type {};
+template <class F>
+struct has_columns<
+    F, std::void_t<decltype(std::declval<F&>().add_and_ask(
+           Item{}, nullptr, Item{}, static_cast<typename F::Gain*>(nullptr), Offset{}, Offset{}))>>
+    : std::is_integral<typename F::Gain> {};
 
 }  // namespace smartx

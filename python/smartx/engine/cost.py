@@ -19,7 +19,7 @@ from smartx.engine.fixed_point import quantize
 from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, dense_head, kernel_bytes
 from smartx.engine.objectives import FacilityLocation, GraphCut, Objective
 
-SMALL_GROUP = 4_096  # groups up to this size run one on each thread (cpp/src/rank_groups.cpp)
+SMALL_GROUP = 4_096  # rows of the largest sample
 _GROUP_NS = 3_000.0  # of any group, however small
 _DENSE_NS = 4.5  # greedy over a dense kernel, per pair of rows
 _CUT_NS = 0.009  # graph cut over rows, per rows^1.67 and values of a row^1.65

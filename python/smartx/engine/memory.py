@@ -18,6 +18,10 @@ DENSE_TASKS = 8_192
 for the same reason.
 """
 
+TOGETHER_BYTES = 512 << 20
+"""Kernels of groups ranked side by side, one on each thread, take at most so much together: two of
+up to 11,584 rows, eight of up to 5,792. Larger groups have all threads to themselves."""
+
 GRAPH_NEIGHBOURS = 64
 """Neighbours of a row in the graph that stands in for the kernel above that."""
 

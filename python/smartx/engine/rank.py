@@ -11,14 +11,14 @@ from smartx import _core
 from smartx.engine.cost import ranking_seconds
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows, quantize
-from smartx.engine.memory import DENSE_BYTES, DENSE_TASKS, kernel_fits
+from smartx.engine.memory import DENSE_BYTES, DENSE_TASKS, TOGETHER_BYTES, kernel_fits
 from smartx.engine.objectives import FacilityLocation, Objective
 from smartx.engine.select import Selection, check_objective, kind_of, maximize
 from smartx.engine.threads import resolve_threads
 from smartx.errors import InputError
 from smartx.progress import Progress, Silent
 
-_BATCH_SECONDS = 1.0  # estimated work of one call of the core
+_BATCH_SECONDS = 4.0  # estimated work of one call of the core
 _BATCH_ROWS = 1 << 20
 
 
@@ -56,7 +56,7 @@ def rank_groups(
             order[start:stop], gains[start:stop] = chosen.items, chosen.gains
         elif stop > start:
             order[start:stop], gains[start:stop] = _core.rank_groups(
-                own, sizes[first:last], *kind_of(function), count
+                own, sizes[first:last], *kind_of(function), count, TOGETHER_BYTES
             )
         report.advance(stop - start)
     return order, gains
@@ -119,8 +119,9 @@ def _fits(size: int, function: Objective, memory_bytes: int) -> bool:
 
 
 def _batches(sizes: NDArray[np.int64], d: int, function: Objective, memory_bytes: int) -> list[int]:
-    """Where to cut the groups into calls of the core: about a second of work each, so that progress
-    is told and little memory is held; a group whose kernel does not fit gets a call of its own.
+    """Where to cut the groups into calls of the core: about four seconds of work each, so that
+    progress is told and little memory is held; a group whose kernel does not fit gets a call of its
+    own.
     """
     costs = ranking_seconds(sizes, d, function, memory_bytes)
     cuts, cost, rows = [0], 0.0, 0

@@ -1,0 +1,68 @@
+// Threads that stay together for a whole selection and share loops of a few microseconds.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+
+#include "smartx/types.hpp"
+
+namespace smartx {
+
+/// A leader and its helpers. The leader posts loops; helpers look for one without sleeping in
+/// between. Whoever is free takes the next index, the leader too, and the leader waits for indices
+/// that a helper has taken, never for a helper that has not begun: a helper that does not run costs
+/// nothing. Where a helper was put aside in the middle of an index and the leader had to wait, the
+/// machine is busy, and the leader works alone for a while.
+class Team {
+ public:
+  Team() = default;
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  /// Leader only: calls body(i) for i in 0..count-1, each once; the i of one thread ascend.
+  /// `cancel` is polled between indices, and throws Cancelled when every index that was begun is
+  /// done.
+  template <class Body>
+  void run(Offset count, const Cancel& cancel, const Body& body) {
+    const auto call = [](const void* own, Offset i) noexcept {
+      (*static_cast<const Body*>(own))(i);
+    };
+    run_calls({call, &body, count}, cancel);
+  }
+
+  /// Helpers only: works along until the leader has dismissed the team.
+  void help() noexcept;
+  void dismiss() noexcept { dismissed_.store(true, std::memory_order_release); }
+
+  /// Whether a loop is under way: one that is posted inside it has to run on one thread.
+  bool busy() const { return busy_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct Loop {
+    void (*call)(const void*, Offset) noexcept = nullptr;
+    const void* body = nullptr;
+    Offset count = 0;
+  };
+
+  void run_calls(const Loop& loop, const Cancel& cancel);
+  /// Takes an index: how many were left, that one included; 0 or less where there was none.
+  Offset take() noexcept;
+  /// Waits for indices that helpers have taken; whether `cancel` asked to stop meanwhile.
+  bool await(Offset by_helpers, const Cancel& cancel) const;
+  void learn(Clock::duration usual, Clock::duration waited) noexcept;
+
+  // `left_` is all that a helper looks at: who lowers it from above 0 holds one index of the loop
+  // in `loop_`, which the leader replaces only when all that were taken are done. So a helper that
+  // comes late takes from the loop that is there by then, or nothing.
+  alignas(64) std::atomic<Offset> left_{0};
+  alignas(64) std::atomic<Offset> done_{0};  // indices that helpers have done of this loop
+  alignas(64) std::atomic<bool> dismissed_{false};
+  Loop loop_;
+  bool busy_ = false;
+  Clock::time_point alone_until_{};
+  Clock::duration alone_for_{};
+};
+
+}  // namespace smartx

@@ -1,0 +1,118 @@
+#include "smartx/team.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+namespace smartx {
+
+namespace {
+
+using std::chrono::microseconds;
+
+constexpr int kPauses = 32;                      // between two looks at the clock
+constexpr microseconds kAwake{100};              // a helper without work spins so long,
+constexpr microseconds kNap{50}, kLongNap{400};  // then it sleeps, longer each time
+constexpr microseconds kPatience{30};            // a waiting leader spins so long, then it yields
+constexpr microseconds kStall{150};              // a longer wait says that a helper was put aside
+constexpr microseconds kAlone{4'000}, kLongestAlone{256'000};
+
+void pause() noexcept {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__) && defined(__GNUC__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+Offset Team::take() noexcept {
+  if (left_.load(std::memory_order_relaxed) <= 0) return 0;
+  return left_.fetch_sub(1, std::memory_order_acquire);
+}
+
+void Team::help() noexcept {
+  auto idle_since = Clock::now();
+  microseconds nap = kNap;
+  while (!dismissed_.load(std::memory_order_acquire)) {
+    bool worked = false;
+    for (int i = 0; i < kPauses; ++i) {
+      for (Offset left; (left = take()) > 0; worked = true) {
+        loop_.call(loop_.body, loop_.count - left);
+        done_.fetch_add(1, std::memory_order_release);
+      }
+      pause();
+    }
+    const auto now = Clock::now();
+    if (worked) {
+      idle_since = now;
+      nap = kNap;
+    } else if (now - idle_since > kAwake) {
+      std::this_thread::sleep_for(nap);
+      nap = std::min(2 * nap, kLongNap);
+    }
+  }
+}
+
+bool Team::await(Offset by_helpers, const Cancel& cancel) const {
+  Clock::time_point since{};
+  bool cancelled = false;
+  for (int i = 1; done_.load(std::memory_order_acquire) != by_helpers; ++i) {
+    pause();
+    if (i % kPauses != 0) continue;
+    if (since == Clock::time_point{}) since = Clock::now();
+    if (Clock::now() - since < kPatience) continue;
+    cancelled = cancelled || cancel.requested();
+    std::this_thread::yield();
+  }
+  return cancelled;
+}
+
+void Team::run_calls(const Loop& loop, const Cancel& cancel) {
+  const auto start = Clock::now();
+  bool alone = start < alone_until_;
+  busy_ = true;
+  loop_ = loop;
+  done_.store(0, std::memory_order_relaxed);
+  if (!alone) left_.store(loop.count, std::memory_order_release);
+  Offset own = 0, dropped = 0;
+  bool cancelled = false;
+  for (Offset left; (left = alone ? loop.count - own : take()) > 0;) {
+    loop.call(loop.body, loop.count - left);
+    ++own;
+    if (cancel.requested()) {
+      cancelled = true;
+      dropped = alone ? loop.count - own
+                      : std::max<Offset>(0, left_.exchange(0, std::memory_order_relaxed));
+      break;
+    }
+    if (alone && Clock::now() > std::min(alone_until_, start + kStall)) {
+      alone = false;  // a loop longer than a stall is shared even so
+      left_.store(loop.count - own, std::memory_order_release);
+    }
+  }
+  const Offset by_helpers = loop.count - own - dropped;
+  if (done_.load(std::memory_order_acquire) != by_helpers) {
+    const auto waited_from = Clock::now();
+    cancelled = await(by_helpers, cancel) || cancelled;
+    if (own > 0) learn((waited_from - start) / own, Clock::now() - waited_from);
+  }
+  busy_ = false;
+  if (cancelled) throw Cancelled();
+}
+
+/// An index that a helper has begun may take about as long as one of the leader's own; far beyond
+/// is a stall. After one the leader works alone, after another soon after twice as long.
+void Team::learn(Clock::duration usual, Clock::duration waited) noexcept {
+  if (waited < kStall + 4 * usual) return;
+  const auto now = Clock::now();
+  const bool again = now - alone_until_ < 4 * alone_for_;
+  alone_for_ = again ? std::min<Clock::duration>(2 * alone_for_, kLongestAlone) : kAlone;
+  alone_until_ = now + alone_for_;
+}
+
+}  // namespace smartx
