@@ -119,7 +119,7 @@ Chosen choose(RowsView rows, const Request& request, const Cancel& cancel) {
     case ObjectiveKind::kGraphCut:
       return cut_rows(rows, request, cancel);
     case ObjectiveKind::kLogDet:
-      return solve(RowsLogDet(rows, parameter), request, cancel);
+      return solve(RowsLogDet(rows, parameter, request.options.threads), request, cancel);
   }
   return {};
 }

@@ -126,7 +126,8 @@ class Greedy {
     out.resize(items.size());
     chosen_.evaluations += count;
     catch_up();
-    const Offset together = count < kTogether * options_.threads ? kShared : kTogether;
+    const Offset each = (count + options_.threads - 1) / options_.threads;
+    const Offset together = std::min(kTogether, std::max(kShared, each));
     const Offset parts = (count + together - 1) / together;
     const bool shared = count * work() >= kWorthThreads;
     parallel_for(parts, shared ? options_.threads : 1, cancel_, [&](Offset i) noexcept {

@@ -22,7 +22,8 @@ class RowsLogDet {
  public:
   using Gain = double;  // form
 
-  RowsLogDet(RowsView rows, double ridge);
+  /// threads: of one addition; greedy has its own for many gains at once.
+  RowsLogDet(RowsView rows, double ridge, int threads = 1);
 
   Item size() const { return rows_.n; }
   Gain gain(Item v) const noexcept;
@@ -38,8 +39,8 @@ class RowsLogDet {
   double shown(Gain form) const { return natural_log(ridge_ * (1.0 + form)); }
   /// No gain is ever below log(ridge).
   double slack() const;
-  /// Some 60 directions of d products, 4 of them in the time of an operation.
-  Offset work() const { return width_ * 16; }
+  /// Some 60 directions of d float32 products, 8 of them in the time of an operation.
+  Offset work() const { return width_ * 8; }
 
  private:
   struct Note {
@@ -59,19 +60,27 @@ class RowsLogDet {
   Item pending() const { return static_cast<Item>(epoch_rows_.size()); }
   /// Where rows 8 b .. 8 b + 7 of W begin: each has 8 (b + 1) values.
   static Offset block_start(Offset b) { return 32 * b * (b + 1); }
+  double* factor_row(Offset i) {
+    return factor_.data() + block_start(i / 8) + i % 8 * (8 * (i / 8 + 1));
+  }
 
   bool is_fresh(Item v) const { return notes_[v].epoch == epoch_ && notes_[v].seen == pending(); }
   void widen(Item v, double* out) const noexcept;
-  /// y = W q of a widened row.
-  void base_products(const double* row, double* y) const noexcept;
+  /// y = W q of a widened row: blocks first .. last - 1 of 8 values.
+  void base_products(const double* row, Offset first, Offset last, double* y) const noexcept;
   double base_form(Item v, const double* y) const noexcept;
   const Weighed& weighed(Item v);
-  void base_solve(const Weighed& row, double* solved) const;
+  /// The v of an addition, before it is scaled: columns first .. last - 1.
+  void solve(const Weighed& row, Offset first, Offset last, double* solved) const noexcept;
+  std::vector<double> lower_factor() const;
+  void invert(const std::vector<double>& lower);
   void add_to_gram();
   void begin_epoch();
 
   RowsView rows_;
   double ridge_, diagonal_;
+  int threads_;
+  Offset parts_;  // into which threads cut a long loop
   Offset width_;  // d, up to a multiple of 8: what is beyond d is zero
   Item epoch_length_;
   mutable std::vector<Note> notes_;  // (n,)
