@@ -29,7 +29,6 @@ RowsLogDet::RowsLogDet(RowsView rows, double ridge, int threads)
       ridge_(ridge),
       diagonal_(ridge * kScale * kScale),
       threads_(threads),
-      parts_(threads > 1 ? 2 * Offset{threads} : 1),
       width_(up_to_8(rows.d)),
       epoch_length_(std::max<Item>(rows.d, 16)),
       notes_(static_cast<std::size_t>(rows.n)),
@@ -52,7 +51,7 @@ double RowsLogDet::gain(Item v) const noexcept {
     double* const products = row + width_;
     widen(v, row);
     if (note.epoch != epoch_) {
-      base_products(row, 0, width_ / 8, products);
+      along_factor(row, 0, width_ / 8, products);
       note = {base_form(v, products), epoch_, 0};
     }
     const Item some = pending() - note.seen;
@@ -68,85 +67,80 @@ double RowsLogDet::weigh(Item v) {
   return std::max(weighed(v).form, 0.0);
 }
 
+/// One pass over W and the epoch's v gives all that is needed of them; their parts of the sum are
+/// added in one order.
 const RowsLogDet::Weighed& RowsLogDet::weighed(Item v) {
   for (std::size_t i = 0; i < weighed_count_; ++i)
     if (weighed_[i].item == v) return weighed_[i];
   if (weighed_count_ == weighed_.size()) weighed_.emplace_back();
   Weighed& found = weighed_[weighed_count_++];
-  found.item = v;
-  found.base.resize(static_cast<std::size_t>(width_));
-  found.products.resize(static_cast<std::size_t>(pending()));
-  double* const row = scratch(width_);
-  widen(v, row);
   const Offset blocks = width_ / 8, all = pending();
-  parallel_for(2 * parts_, threads_, Cancel{}, [&](Offset i) noexcept {
+  double* const row = scratch((2 + 2 * kParts) * width_ + all);
+  double *const y = row + width_, *const z = y + width_, *const products = z + 2 * kParts * width_;
+  widen(v, row);
+  parallel_for(2 * kParts, threads_, Cancel{}, [&](Offset i) noexcept {
     const Offset part = i / 2;
+    double* const own = z + i * width_;
+    std::fill_n(own, width_, 0.0);
     if (i % 2 == 0) {  // a row of W is the longer the later it comes
-      const auto cut = [&](Offset p) {
-        return static_cast<Offset>(static_cast<double>(blocks) *
-                                   std::sqrt(static_cast<double>(p) / static_cast<double>(parts_)));
+      const auto cut = [&](double p) {
+        return static_cast<Offset>(static_cast<double>(blocks) * std::sqrt(p / kParts));
       };
-      base_products(row, cut(part), cut(part + 1), found.base.data());
+      along_factor(row, cut(static_cast<double>(part)), cut(static_cast<double>(part + 1)), y, own);
     } else {
-      const Offset first = all * part / parts_, last = all * (part + 1) / parts_;
-      vector_ops().real_dots(directions_.data() + first * width_, last - first, width_, width_, row,
-                             1, 0, found.products.data() + first);
+      along_directions(row, all * part / kParts, all * (part + 1) / kParts, products, own);
     }
   });
-  found.form = base_form(v, found.base.data());
-  for (const double product : found.products) found.form -= product * product;
+  found.item = v;
+  found.form = base_form(v, y);
+  for (Offset r = 0; r < all; ++r) found.form -= products[r] * products[r];
+  found.solved.assign(z, z + width_);
+  constexpr double kOnes[2 * kParts - 1] = {1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
+  vector_ops().add_rows(kOnes, z + width_, 2 * kParts - 1, width_, width_, found.solved.data());
   return found;
 }
 
 void RowsLogDet::add(Item v) {
   const Weighed& row = weighed(v);
-  const std::size_t start = directions_.size();
-  directions_.resize(start + static_cast<std::size_t>(width_));
-  double* const direction = directions_.data() + start;
-  const Offset blocks = width_ / 8;
-  parallel_for(parts_, threads_, Cancel{}, [&](Offset part) noexcept {
-    solve(row, blocks * part / parts_ * 8, blocks * (part + 1) / parts_ * 8, direction);
-  });
   const double length = std::sqrt(1.0 + std::max(row.form, 0.0));
-  for (Offset c = 0; c < width_; ++c) direction[c] /= length;
+  for (const double value : row.solved) directions_.push_back(value / length);
   epoch_rows_.push_back(v);
-  bounds_.add(direction);
+  bounds_.add(directions_.data() + directions_.size() - static_cast<std::size_t>(width_));
   weighed_count_ = 0;
   ++chosen_;
   if (pending() == epoch_length_ && chosen_ < rows_.n) begin_epoch();
 }
 
 /// In the first epoch W is the unit matrix over sqrt(diagonal).
-void RowsLogDet::base_products(const double* row, Offset first, Offset last,
-                               double* y) const noexcept {
-  if (epoch_ == 0) std::copy(row + 8 * first, row + 8 * last, y + 8 * first);
-  for (Offset b = first; b < last && epoch_ > 0; ++b) {
+void RowsLogDet::along_factor(const double* row, Offset first, Offset last, double* y,
+                              double* z) const noexcept {
+  if (epoch_ == 0) {
+    for (Offset c = 8 * first; c < 8 * last && z != nullptr; ++c) z[c] = row[c] / diagonal_;
+    return;
+  }
+  for (Offset b = first; b < last; ++b) {  // the rows of W are in the first-level cache twice
     const Offset width = 8 * (b + 1);
-    vector_ops().real_dots(factor_.data() + block_start(b), 8, width, width, row, 1, 0, y + 8 * b);
+    const double* const block = factor_.data() + block_start(b);
+    vector_ops().real_dots(block, 8, width, width, row, 1, 0, y + 8 * b);
+    if (z != nullptr) vector_ops().add_rows(y + 8 * b, block, 8, width, width, z);
+  }
+}
+
+void RowsLogDet::along_directions(const double* row, Offset first, Offset last, double* products,
+                                  double* z) const noexcept {
+  for (Offset r = first; r < last; r += 8) {
+    const Offset some = std::min<Offset>(8, last - r);
+    const double* const block = directions_.data() + r * width_;
+    vector_ops().real_dots(block, some, width_, width_, row, 1, 0, products + r);
+    double taken[8];
+    for (Offset k = 0; k < some; ++k) taken[k] = -products[r + k];
+    vector_ops().add_rows(taken, block, some, width_, width_, z);
   }
 }
 
 double RowsLogDet::base_form(Item v, const double* y) const noexcept {
   if (epoch_ == 0) return static_cast<double>(norm2(rows_.row(v), rows_.d)) / diagonal_;
   return fixed_order_sum(width_, [&](Offset i) { return y[i] * y[i]; });
-}
-
-/// A^-1 q at the start of the epoch, into zeros, less what the epoch's v take from it.
-void RowsLogDet::solve(const Weighed& row, Offset first, Offset last,
-                       double* solved) const noexcept {
-  if (epoch_ == 0) {
-    for (Offset c = first; c < last; ++c) solved[c] = row.base[c] / diagonal_;
-  } else {
-    for (Offset i = first; i < rows_.d; ++i) {  // W(i) begins with columns 0 .. i
-      const Offset width = 8 * (i / 8 + 1);
-      vector_ops().add_scaled(row.base[i],
-                              factor_.data() + block_start(i / 8) + i % 8 * width + first,
-                              std::min(width, last) - first, solved + first);
-    }
-  }
-  for (Item r = 0; r < pending(); ++r)
-    vector_ops().add_scaled(-row.products[r], directions_.data() + r * width_ + first, last - first,
-                            solved + first);
 }
 
 /// Adds q q^T of the epoch's rows: as similarities of columns, 64 rows at a time, which fit 32
@@ -204,13 +198,17 @@ std::vector<double> RowsLogDet::lower_factor() const {
 void RowsLogDet::invert(const std::vector<double>& lower) {
   factor_.assign(static_cast<std::size_t>(block_start(width_ / 8)), 0.0);
   const Offset d = rows_.d, blocks = width_ / 8;
-  parallel_for(parts_, threads_, Cancel{}, [&](Offset part) noexcept {
-    const Offset first = blocks * part / parts_ * 8, last = blocks * (part + 1) / parts_ * 8;
+  parallel_for(kParts, threads_, Cancel{}, [&](Offset part) noexcept {
+    const Offset first = blocks * part / kParts * 8, last = blocks * (part + 1) / kParts * 8;
     const auto inside = [&](Offset i) { return std::min(last, 8 * (i / 8 + 1)) - first; };
+    double scales[8];
     for (Offset i = first; i < d; ++i) {
       double* const row = factor_row(i) + first;
-      for (Offset c = first; c < i; ++c)
-        vector_ops().add_scaled(-lower[i * width_ + c], factor_row(c) + first, inside(c), row);
+      for (Offset c = first; c < i; c += 8) {  // rows of W of one length
+        const Offset some = std::min<Offset>(8, i - c);
+        for (Offset k = 0; k < some; ++k) scales[k] = -lower[i * width_ + c + k];
+        vector_ops().add_rows(scales, factor_row(c) + first, some, 8 * (c / 8 + 1), inside(c), row);
+      }
       if (i < last) row[i - first] = 1.0;
       for (Offset c = 0; c < inside(i); ++c) row[c] /= lower[i * width_ + i];
     }

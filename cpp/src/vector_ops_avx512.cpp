@@ -194,14 +194,33 @@ double squares(const float* values, std::int64_t count, double more) {
   return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
 }
 
-void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
-  for (std::int64_t c = 0; c < count; ++c) y[c] += scale * x[c];
+/// R rows at once, so that y is loaded and stored once for them.
+template <int R>
+void add_some(const double* scales, const double* rows, std::int64_t stride, std::int64_t width,
+              double* y) {
+  Doubles::Lanes scale[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) scale[r] = _mm512_set1_pd(scales[r]);
+  for (std::int64_t c = 0; c < width; c += Doubles::kLanes) {
+    Doubles::Lanes sum = Doubles::at(y + c);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      sum = Doubles::more(sum, scale[r], Doubles::at(rows + r * stride + c));
+    _mm512_storeu_pd(y + c, sum);
+  }
+}
+
+void add_rows(const double* scales, const double* rows, std::int64_t count, std::int64_t stride,
+              std::int64_t width, double* y) {
+  std::int64_t r = 0;
+  for (; r + 8 <= count; r += 8) add_some<8>(scales + r, rows + r * stride, stride, width, y);
+  for (; r < count; ++r) add_some<1>(scales + r, rows + r * stride, stride, width, y);
 }
 
 }  // namespace
 
 const VectorOpLevel kVectorAvx512 = {"avx512",      digit_dots,   gain16, cover16,
                                      dots<Doubles>, dots<Floats>, widen,  widen_to_float,
-                                     squares,       add_scaled};
+                                     squares,       add_rows};
 
 }  // namespace smartx

@@ -83,13 +83,15 @@ double squares(const float* values, std::int64_t count, double more) {
   return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
 }
 
-void add_scaled(double scale, const double* x, std::int64_t count, double* y) {
-  for (std::int64_t c = 0; c < count; ++c) y[c] += scale * x[c];
+void add_rows(const double* scales, const double* rows, std::int64_t count, std::int64_t stride,
+              std::int64_t width, double* y) {
+  for (std::int64_t r = 0; r < count; ++r)
+    for (std::int64_t c = 0; c < width; ++c) y[c] += scales[r] * rows[r * stride + c];
 }
 
 }  // namespace
 
 const VectorOpLevel kVectorGeneric = {"generic", digit_dots, gain16,         cover16, dots<8>,
-                                      dots<16>,  widen,      widen_to_float, squares, add_scaled};
+                                      dots<16>,  widen,      widen_to_float, squares, add_rows};
 
 }  // namespace smartx

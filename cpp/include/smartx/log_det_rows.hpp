@@ -53,8 +53,7 @@ class RowsLogDet {
   struct Weighed {
     Item item;
     double form;
-    std::vector<double> base;      // y = W q, (width,)
-    std::vector<double> products;  // with each v of the epoch
+    std::vector<double> solved;  // A^-1 q, (width,)
   };
 
   Item pending() const { return static_cast<Item>(epoch_rows_.size()); }
@@ -66,12 +65,14 @@ class RowsLogDet {
 
   bool is_fresh(Item v) const { return notes_[v].epoch == epoch_ && notes_[v].seen == pending(); }
   void widen(Item v, double* out) const noexcept;
-  /// y = W q of a widened row: blocks first .. last - 1 of 8 values.
-  void base_products(const double* row, Offset first, Offset last, double* y) const noexcept;
+  /// y = W q of a widened row: blocks first .. last - 1 of 8 values; adds W^T y of these to z.
+  void along_factor(const double* row, Offset first, Offset last, double* y,
+                    double* z = nullptr) const noexcept;
+  /// Products of a widened row with v first .. last - 1 of the epoch; takes them off z.
+  void along_directions(const double* row, Offset first, Offset last, double* products,
+                        double* z) const noexcept;
   double base_form(Item v, const double* y) const noexcept;
   const Weighed& weighed(Item v);
-  /// The v of an addition, before it is scaled: columns first .. last - 1.
-  void solve(const Weighed& row, Offset first, Offset last, double* solved) const noexcept;
   std::vector<double> lower_factor() const;
   void invert(const std::vector<double>& lower);
   void add_to_gram();
@@ -79,8 +80,9 @@ class RowsLogDet {
 
   RowsView rows_;
   double ridge_, diagonal_;
+  static constexpr Offset kParts = 4;  // into which long loops are cut, on any number of threads
+
   int threads_;
-  Offset parts_;  // into which threads cut a long loop
   Offset width_;  // d, up to a multiple of 8: what is beyond d is zero
   Item epoch_length_;
   mutable std::vector<Note> notes_;  // (n,)

@@ -33,8 +33,10 @@ struct VectorOpLevel {
   void (*widen_to_float)(const std::int16_t* row, std::int64_t d, float* out);
   /// Sum of max(0, |values[i]| + more)^2, in the order of fixed_order_sum.
   double (*squares)(const float* values, std::int64_t count, double more);
-  /// y[c] += scale * x[c], the product rounded first.
-  void (*add_scaled)(double scale, const double* x, std::int64_t count, double* y);
+  /// y[c] += scales[0] * rows[c], then += scales[1] * rows[stride + c] ... over `count` rows of
+  /// `width` values, a multiple of 8; each product is rounded first.
+  void (*add_rows)(const double* scales, const double* rows, std::int64_t count,
+                   std::int64_t stride, std::int64_t width, double* y);
 };
 
 }  // namespace smartx
