@@ -3,58 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
-#include <numeric>
 #include <vector>
 
-#include "blocks.hpp"
-#include "smartx/dot.hpp"
+#include "row_products.hpp"
+#include "small_gram.hpp"
 #include "smartx/greedy.hpp"
-#include "smartx/vector_ops.hpp"
-#include "tiles.hpp"
 
 namespace smartx {
 
 namespace {
 
-constexpr Offset kRowsAtOnce = 512;
 constexpr double kLongest = 4096.0;  // of a row
 constexpr double kNone = -std::numeric_limits<double>::infinity();
-
-/// Calls body(block, first, last) for blocks of kRowsAtOnce of `count` places.
-template <class Body>
-void for_each_block(std::size_t count, int threads, const Cancel& cancel, const Body& body) {
-  const auto all = static_cast<Offset>(count);
-  const Offset blocks = (all + kRowsAtOnce - 1) / kRowsAtOnce;
-  parallel_for(blocks, threads, cancel, [&](Offset b) noexcept {
-    body(b, b * kRowsAtOnce, std::min((b + 1) * kRowsAtOnce, all));
-  });
-}
-
-/// out[i] = rows[items[i]] . sum, exact.
-void dots_with(RowsView rows, const std::vector<std::int64_t>& sum, const std::vector<Item>& items,
-               std::int64_t* out, int threads, const Cancel& cancel) {
-  const Digits digits(sum);
-  for_each_block(items.size(), threads, cancel, [&](Offset, Offset first, Offset last) noexcept {
-    digits.dots(rows.data, items.data() + first, last - first, out + first);
-  });
-}
-
-/// sum_rows, block after block.
-std::vector<std::int64_t> sum_all(RowsView rows, int threads, const Cancel& cancel) {
-  constexpr Offset kBlock = 4096;
-  const Offset blocks = (rows.n + kBlock - 1) / kBlock;
-  std::vector<std::vector<std::int64_t>> sums(static_cast<std::size_t>(blocks));
-  parallel_for(blocks, threads, cancel, [&](Offset b) noexcept {
-    const auto first = static_cast<Item>(b * kBlock);
-    const auto count = static_cast<Item>(std::min<Offset>(kBlock, rows.n - first));
-    sums[static_cast<std::size_t>(b)] = sum_rows({rows.row(first), count, rows.d});
-  });
-  std::vector<std::int64_t> total(static_cast<std::size_t>(rows.d));
-  for (const auto& sum : sums)
-    for (Item c = 0; c < rows.d; ++c) total[c] += sum[c];
-  return total;
-}
 
 double length(const std::vector<std::int64_t>& sum) {
   double square = 0.0;
@@ -62,55 +22,6 @@ double length(const std::vector<std::int64_t>& sum) {
     square += static_cast<double>(value) * static_cast<double>(value);
   return std::sqrt(square);
 }
-
-std::vector<Item> all_items(Item n) {
-  std::vector<Item> items(static_cast<std::size_t>(n));
-  std::iota(items.begin(), items.end(), 0);
-  return items;
-}
-
-/// All similarities of a few rows, square and complete.
-class SmallGram {
- public:
-  void build(RowsView rows, int threads, const Cancel& cancel) {
-    if (rows.n <= kFew) {
-      stride_ = kFew;
-      make_room();
-      for (Item i = 0; i < rows.n; ++i)
-        dot_level().row_dots(rows.row(i), rows.data, rows.n, rows.d, values_.get() + i * stride_);
-      return;
-    }
-    const PackedRows packed(rows, dot_level(), threads, cancel);
-    const Item panel = packed.level().panel;
-    stride_ = Offset{packed.panels()} * panel;
-    make_room();
-    std::int32_t* const values = values_.get();
-    for_each_tile(packed, threads, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
-      std::int32_t* const upper = values + Offset{a} * panel * stride_ + Offset{b} * panel;
-      for (Item r = 0; r < panel; ++r) std::copy_n(tile + r * panel, panel, upper + r * stride_);
-      if (a == b) return;
-      std::int32_t* const lower = values + Offset{b} * panel * stride_ + Offset{a} * panel;
-      for (Item c0 = 0; c0 < panel; c0 += 8)
-        for (Item r0 = 0; r0 < panel; r0 += 8)
-          for (Item c = c0; c < c0 + 8; ++c)
-            for (Item r = r0; r < r0 + 8; ++r) lower[c * stride_ + r] = tile[r * panel + c];
-    });
-  }
-  const std::int32_t* row(Offset i) const { return values_.get() + i * stride_; }
-
- private:
-  static constexpr Item kFew = 16;  // rows whose tile would be mostly padding
-
-  void make_room() {
-    if (stride_ * stride_ <= room_) return;
-    room_ = stride_ * stride_;
-    values_.reset();
-    values_.reset(static_cast<std::int32_t*>(new_block(room_ * 4)));
-  }
-
-  Offset stride_ = 0, room_ = 0;
-  std::unique_ptr<std::int32_t[], FreeBlock> values_;
-};
 
 /// Greedy by epochs. At the start of an epoch one pass over the rows gives every remaining row its
 /// exact gain; the most promising become candidates, whose gains are then kept exact by their
@@ -481,33 +392,6 @@ Selection<double> greedy_cut(RowsView rows, double penalty, Item budget, Offset 
   with_team(threads,
             [&] { chosen = CutEpochs(rows, penalty, budget, candidates, threads, cancel).run(); });
   return chosen;
-}
-
-double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen, int threads,
-               const Cancel& cancel) {
-  const std::vector<Item> items = all_items(rows.n);
-  std::vector<std::int64_t> inside(static_cast<std::size_t>(rows.d));
-  std::vector<char> taken(items.size());
-  for (const Item v : chosen) {
-    taken[v] = 1;
-    for (Item c = 0; c < rows.d; ++c) inside[c] += rows.row(v)[c];
-  }
-  std::vector<std::int64_t> row_sum(items.size()), with_chosen(items.size());
-  dots_with(rows, sum_all(rows, threads, cancel), items, row_sum.data(), threads, cancel);
-  dots_with(rows, inside, items, with_chosen.data(), threads, cancel);
-  std::vector<double> ours, others;
-  for (const Item v : items) {
-    const double slope =
-        static_cast<double>(row_sum[v]) - 2.0 * penalty * static_cast<double>(with_chosen[v]);
-    (taken[v] ? ours : others).push_back(slope);
-  }
-  // The best set of that size by slopes trades our lowest for the others' highest.
-  std::sort(ours.begin(), ours.end());
-  std::sort(others.begin(), others.end(), std::greater<double>());
-  double gap = 0.0;
-  for (std::size_t i = 0; i < std::min(ours.size(), others.size()); ++i)
-    gap += std::max(0.0, others[i] - ours[i]);
-  return gap;
 }
 
 }  // namespace smartx

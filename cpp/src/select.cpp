@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "smartx/certificate.hpp"
 #include "smartx/cut_rows.hpp"
 #include "smartx/graph_cut.hpp"
 #include "smartx/kernel.hpp"

@@ -22,7 +22,7 @@ Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item can
 /// The dense 16-bit objective of a set, and how much better another of its size can be.
 struct DenseWorth {
   double value = 0.0;
-  double gap = 0.0;  // certificate_gap (greedy.hpp)
+  double gap = 0.0;  // certificate_gap (certificate.hpp)
 };
 
 /// Exact, without a kernel: time of n^2 d / 2 products in tiles, memory O(n (d + threads)).

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "smartx/candidate.hpp"
 #include "smartx/parallel.hpp"
 #include "smartx/real.hpp"
 #include "smartx/rng.hpp"
@@ -26,49 +27,6 @@ struct GreedyOptions {
   double epsilon = 0.01;   // their sample is ceil(n / budget * log(1 / epsilon)) rows a round
   int threads = 1;
 };
-
-/// Whether (gain, item) is chosen before (other, other_item).
-template <class Gain>
-bool beats(Gain gain, Item item, Gain other, Item other_item) {
-  return gain > other || (gain == other && item < other_item);
-}
-
-template <class Gain>
-struct Candidate {
-  Gain gain;
-  Item item = -1;  // -1: nobody yet
-
-  void challenge(Gain new_gain, Item new_item) {
-    if (item < 0 || beats(new_gain, new_item, gain, item)) *this = {new_gain, new_item};
-  }
-};
-
-/// An old gain as an upper bound. `key` is that gain less what gains had risen by then, so keys
-/// can be compared whenever they were made, and key + risen() bounds the gain now.
-template <class Gain>
-struct Bound {
-  Gain key;
-  Item item;
-};
-
-/// The order of heaps of bounds.
-struct LosesTo {
-  template <class Gain>
-  bool operator()(const Bound<Gain>& a, const Bound<Gain>& b) const {
-    return beats(b.key, b.item, a.key, a.item);
-  }
-};
-
-/// The gain that a bound allows now. Where gains can rise, a few units in the last place are added,
-/// since the key was rounded.
-template <class Gain>
-Gain allowed(Gain key, Gain risen) {
-  if constexpr (std::is_integral_v<Gain>) {
-    return key;
-  } else {
-    return risen == 0.0 ? key : key + risen + (std::abs(key) + risen) * 0x1p-48;
-  }
-}
 
 /// One run of greedy over a set function; f ends as it is after the last addition.
 template <class F>
@@ -415,31 +373,5 @@ class Greedy {
   std::vector<Gain> fresh_;
   std::vector<Bound<Gain>> tight_;  // heap of the bounds that f gave in this round
 };
-
-/// No set T of as many rows as were chosen has f(T) above f(S) plus this: the sum of the |S|
-/// largest remaining gains (with slack() added where f is not monotone), none below zero.
-/// Asks for one gain per remaining row.
-template <class F>
-double certificate_gap(F& f, const std::vector<Item>& chosen, const GreedyOptions& options,
-                       const Cancel& cancel, Offset& evaluations) {
-  const Item n = f.size();
-  std::vector<char> taken(static_cast<std::size_t>(n), 0);
-  for (const Item item : chosen) taken[item] = 1;
-  std::vector<Item> rest;
-  for (Item v = 0; v < n; ++v) {
-    if (!taken[v]) rest.push_back(v);
-  }
-  std::vector<double> gains(rest.size());
-  const double slack = f.slack();
-  parallel_for(
-      static_cast<Offset>(rest.size()), options.threads, cancel,
-      [&](Offset i) noexcept { gains[i] = std::max(0.0, f.shown(f.gain(rest[i])) + slack); }, 16);
-  evaluations += static_cast<Offset>(rest.size());
-  std::sort(gains.begin(), gains.end(), [](double a, double b) { return a > b; });
-  const auto count = std::min(gains.size(), chosen.size());
-  double total = 0.0;
-  for (std::size_t i = 0; i < count; ++i) total += gains[i];
-  return total;
-}
 
 }  // namespace smartx

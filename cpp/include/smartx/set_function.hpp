@@ -35,7 +35,8 @@ namespace smartx {
 /// and it has
 ///   double shown(Gain) const;        a gain in the units of f's definition
 ///   double slack() const;            what to add to each remaining gain, so that the certificate
-///                                    (greedy.hpp) holds although f is not monotone; 0 where it is
+///                                    (certificate.hpp) holds although f is not monotone; 0 where
+///                                    it is
 template <class F, class = void>
 struct is_set_function : std::false_type {};
 

@@ -1,0 +1,36 @@
+#include <algorithm>
+#include <functional>
+
+#include "row_products.hpp"
+#include "smartx/cut_rows.hpp"
+
+namespace smartx {
+
+double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen, int threads,
+               const Cancel& cancel) {
+  const std::vector<Item> items = all_items(rows.n);
+  std::vector<std::int64_t> inside(static_cast<std::size_t>(rows.d));
+  std::vector<char> taken(items.size());
+  for (const Item v : chosen) {
+    taken[v] = 1;
+    for (Item c = 0; c < rows.d; ++c) inside[c] += rows.row(v)[c];
+  }
+  std::vector<std::int64_t> row_sum(items.size()), with_chosen(items.size());
+  dots_with(rows, sum_all(rows, threads, cancel), items, row_sum.data(), threads, cancel);
+  dots_with(rows, inside, items, with_chosen.data(), threads, cancel);
+  std::vector<double> ours, others;
+  for (const Item v : items) {
+    const double slope =
+        static_cast<double>(row_sum[v]) - 2.0 * penalty * static_cast<double>(with_chosen[v]);
+    (taken[v] ? ours : others).push_back(slope);
+  }
+  // The best set of that size by slopes trades our lowest for the others' highest.
+  std::sort(ours.begin(), ours.end());
+  std::sort(others.begin(), others.end(), std::greater<double>());
+  double gap = 0.0;
+  for (std::size_t i = 0; i < std::min(ours.size(), others.size()); ++i)
+    gap += std::max(0.0, others[i] - ours[i]);
+  return gap;
+}
+
+}  // namespace smartx
