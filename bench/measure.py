@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ENOUGH_SECONDS = 3.0  # a job that took less is run again, up to MOST_RUNS times
-MOST_RUNS = 3
+MOST_RUNS = 10
 
 
 class Watch:
