@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "check.hpp"
+#include "smartx/dense_head.hpp"
+#include "smartx/fixed_point.hpp"
 #include "smartx/greedy.hpp"
 #include "smartx/log_det.hpp"
 #include "smartx/log_det_rows.hpp"
@@ -144,6 +146,52 @@ TEST(bounds_of_log_det_are_never_below_the_gain_and_close_to_it) {
         }
         f.add(round);
       }
+    }
+  }
+}
+
+TEST(a_dense_head_of_all_rows_is_the_dense_greedy) {
+  const Item n = 90;
+  const auto values = rows_around(n, 33, 6, 17);
+  const RowsView rows{values.data(), n, 33};
+  std::vector<Offset> indptr{0};  // every row knows itself alone, so the head decides
+  std::vector<Item> indices;
+  std::vector<std::int32_t> weights;
+  for (Item v = 0; v < n; ++v) {
+    indices.push_back(v);
+    weights.push_back(static_cast<std::int32_t>(norm2(rows.row(v), rows.d)));
+    indptr.push_back(v + 1);
+  }
+  const GraphView<std::int32_t> graph{n, indptr.data(), indices.data(), weights.data()};
+  for (const int threads : {1, 3}) {
+    Request request;
+    request.options.threads = threads;
+    request.budget = n;
+    const Chosen dense = maximize(rows, request, Cancel{});
+    CHECK(same(dense, maximize_with_head(rows, graph, n, n, request, Cancel{})));
+    double value = 0.0;
+    for (const double gain : dense.gains) value += gain;
+    const Span<const Item> items{dense.items.data(), static_cast<Offset>(n)};
+    const DenseWorth worth = dense_worth(rows, items, threads, Cancel{});
+    CHECK(std::abs(worth.value - value) <= 1e-9 * value);
+    CHECK(worth.gap == 0.0);
+  }
+}
+
+TEST(with_costs_that_are_all_one_the_limit_is_a_budget) {
+  const auto values = rows_around(60, 9, 6, 5);
+  const RowsView rows{values.data(), 60, 9};
+  const std::vector<double> ones(60, 1.0);
+  for (const Setting& s : kSettings) {
+    const Item budget = s.kind == ObjectiveKind::kFacilityLocation ? 60 : 20;
+    for (const int threads : {1, 3}) {
+      Request request;
+      request.objective = {s.kind, s.parameter};
+      request.options.threads = threads;
+      request.costs = {ones.data(), static_cast<double>(budget)};
+      const Chosen chosen = maximize(rows, request, Cancel{});
+      const Chosen plain = run(rows, s.kind, s.parameter, Optimizer::kLazy, budget, threads);
+      CHECK(chosen.items == plain.items);
     }
   }
 }
