@@ -74,7 +74,9 @@ def bars(rows: list[Row]) -> list[Bar]:
         ("gc", "dense", 0.9999), ("gc", "noise", 0.9999),
         ("ld", "dense", 0.9999), ("ld", "noise", 0.9999),
     ):  # fmt: skip
-        kind = {"noise": "float64 greedy with rows permuted"}.get(engine, f"{engine} engine")
+        kind = {"noise": "float64 greedy, rows nudged by half a unit of Q12"}.get(
+            engine, f"{engine} engine"
+        )
         work = f"objective, {FUNCTIONS[function]}, {kind}, the least"
         found.append(Bar(work, _quality(function, engine), bar, bar, "{:.5f}".format))
     return found

@@ -47,7 +47,7 @@ def lines(rows: list[Row]) -> list[str]:
         if "result" in row:
             asked = row["arguments"]
             for engine, ratios in row["result"]["engines"].items():
-                name = {"noise": "float64 greedy, rows permuted"}.get(engine, engine)
+                name = {"noise": "float64 greedy, rows nudged"}.get(engine, engine)
                 if engine == "dense" and asked["function"] != "fl":
                     name = "rows, exact sums" if asked["function"] == "gc" else "rows, float64"
                 figures = [f"{ratio:.6f}" for ratio in ratios]
@@ -60,10 +60,10 @@ def lines(rows: list[Row]) -> list[str]:
         " clustered vectors; t0: MiniLM embeddings of T0 training prompts. sparse: facility"
         " location where the dense kernel is 20 times the memory limit (as it is for 207,000 rows"
         " by default), so over the graph of the 64 nearest, its first rows chosen by the dense"
-        " objective. graph: the same without that. Rows"
-        " permuted: the same float64 greedy on the same rows in another order; what it differs by"
-        " is greedy's own noise (log-det's first gains are all equal, so its first pick is"
-        " arbitrary).",
+        " objective. graph: the same without that. Rows nudged: the same float64 greedy on rows"
+        " moved by no more than half a unit of Q12 (2^-13 a value), valued on the rows as they"
+        " are: what it differs by is greedy's own noise, since one pick that falls otherwise"
+        " changes all picks after it.",
         "",
         *markdown(["function", "rows", "n", "engine", "level", *SHARES], body),
     ]
