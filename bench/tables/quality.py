@@ -57,7 +57,8 @@ def lines(rows: list[Row]) -> list[str]:
     return [
         "f(S) of what smartx chose divided by f(S) of what greedy chooses from the dense float64"
         " similarities of the same rows, d = 384, at budgets of these shares of n. synthetic:"
-        " clustered vectors; t0: MiniLM embeddings of T0 training prompts. sparse: facility"
+        " clustered vectors; t0: MiniLM embeddings of T0 training prompts, as Q12 rows. sparse:"
+        " facility"
         " location where the dense kernel is 20 times the memory limit (as it is for 207,000 rows"
         " by default), so over the graph of the 64 nearest, its first rows chosen by the dense"
         " objective. graph: the same without that. Rows nudged: the same float64 greedy on rows"
