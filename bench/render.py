@@ -19,9 +19,9 @@ INTRO = """\
 # Performance
 
 Every figure here was measured by `bench/` on the machine below, in the calls that are listed, on
-the same vectors, each case in a process of its own that is pinned to its core. CPU seconds are compared, as other
-work on a machine falsifies wall time more. Rendered from the run's JSON by `bench/render.py`: to
-change a figure, measure again.
+the same vectors, each case in a process of its own that is pinned to its core. CPU seconds are
+compared, as other work on a machine falsifies wall time more. Rendered from the results' JSON by
+`bench/render.py`: to change a figure, measure again.
 """
 
 
