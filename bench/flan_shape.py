@@ -26,6 +26,7 @@ from typing import Any
 
 from flan.make import Spec
 from flan.stages import Stage, forget, run, stages, write_spec
+from results import save
 
 ROW_BYTES = 300  # on disk besides its vector, at the most: texts, corpus, rankings, mixtures
 
@@ -59,7 +60,7 @@ def main() -> int:
     kept["stages"] = {stage.name: kept["stages"][stage.name] for stage in planned}
     found = _faults(options.folder)
     kept["faults"] = found
-    _save(options.out, kept)
+    save(options.out, kept)
     from flan.table import page
 
     print("\n" + page([kept]))
@@ -76,7 +77,7 @@ def _done(stage: Stage, options: argparse.Namespace, kept: dict[str, Any]) -> bo
         print(f"FAILED {stage.name}: {row['failure']}", file=sys.stderr)
         return False
     kept["stages"][stage.name] = row | {"threads": options.threads}
-    _save(options.out, kept)
+    save(options.out, kept)
     print(
         f"    {row['wall']:.1f} s, CPU {row['cpu']:.1f} s, {row['memory'] / 2**20:,.0f} MiB, "
         f"load {row['load'][0]} to {row['load'][1]}",
@@ -174,13 +175,6 @@ def _kept(path: Path, spec: Spec) -> dict[str, Any]:
     if kept["spec"] != asdict(spec):
         raise SystemExit(f"{path} is of another corpus: name another --out")
     return kept
-
-
-def _save(path: Path, kept: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(kept, indent=1))
-    part.replace(path)
 
 
 if __name__ == "__main__":

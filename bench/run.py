@@ -22,6 +22,7 @@ from typing import Any
 import bars
 from case import Case, Row, run, same
 from machine import described
+from results import save
 
 TABLES = (
     "limits", "selection", "budgets", "neighbours", "large", "threads", "quality", "identity",
@@ -46,7 +47,7 @@ def main() -> int:
             print(_named(case, options.simd), end="  ", flush=True)
             row = run(case, options.simd)
             rows[:] = [other for other in rows if other not in old] + [row]
-            _save(options.out, kept)
+            save(options.out, kept)
             print(_brief(row), flush=True)
             if "failure" in row:
                 failures.append(f"{_named(case, options.simd)}: {row['failure']}")
@@ -56,7 +57,7 @@ def main() -> int:
         print(f"\n## {table.TITLE}\n", *table.lines(own), sep="\n")
         failures += [f"{name}: {fault}" for fault in table.check(own)]
     print("\n## The bar\n", *bars.lines(rows), sep="\n")
-    _save(options.out, kept)
+    save(options.out, kept)
     for failure in failures:
         print(f"FAILED {failure}", file=sys.stderr)
     return int(bool(failures))
@@ -90,13 +91,6 @@ def _kept(path: Path, quick: bool) -> dict[str, Any]:
     if kept["quick"] != quick:
         raise SystemExit(f"{path} is of a run {'with' if kept['quick'] else 'without'} --quick")
     return kept
-
-
-def _save(path: Path, kept: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(kept, indent=1))
-    part.replace(path)
 
 
 def _named(case: Case, simd: str) -> str:

@@ -78,6 +78,8 @@ struct Doubles {
   static constexpr int kLanes = 4;
   static Lanes zero() { return _mm256_setzero_pd(); }
   static Lanes at(const Real* place) { return _mm256_loadu_pd(place); }
+  static Lanes all(Real value) { return _mm256_set1_pd(value); }
+  static void put(Real* place, Lanes values) { _mm256_storeu_pd(place, values); }
   static Lanes more(Lanes sum, Lanes a, Lanes b) { return _mm256_add_pd(sum, _mm256_mul_pd(a, b)); }
   static Real combined(Lanes first, Lanes second) {
     const __m256d four = _mm256_add_pd(first, second);
@@ -153,51 +155,8 @@ void dots(const typename V::Real* rows, std::int64_t count, std::int64_t stride,
   }
 }
 
-void widen(const std::int16_t* row, std::int64_t d, double* out) {
-  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
-}
-
-void widen_to_float(const std::int16_t* row, std::int64_t d, float* out) {
-  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
-}
-
-double squares(const float* values, std::int64_t count, double more) {
-  double part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-  std::int64_t i = 0;
-  const auto add = [&](int lane) {
-    const double value =
-        values[i + lane] < 0.0F ? more - values[i + lane] : more + values[i + lane];
-    const double kept = value > 0.0 ? value : 0.0;
-    part[lane] += kept * kept;
-  };
-  for (; i + 8 <= count; i += 8)
-    for (int lane = 0; lane < 8; ++lane) add(lane);
-  for (int lane = 0; i + lane < count; ++lane) add(lane);
-  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
-}
-
-/// R rows at once, so that y is loaded and stored once for them.
-template <int R>
-void add_some(const double* scales, const double* rows, std::int64_t stride, std::int64_t width,
-              double* y) {
-  Doubles::Lanes scale[R];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) scale[r] = _mm256_set1_pd(scales[r]);
-  for (std::int64_t c = 0; c < width; c += Doubles::kLanes) {
-    Doubles::Lanes sum = Doubles::at(y + c);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r)
-      sum = Doubles::more(sum, scale[r], Doubles::at(rows + r * stride + c));
-    _mm256_storeu_pd(y + c, sum);
-  }
-}
-
-void add_rows(const double* scales, const double* rows, std::int64_t count, std::int64_t stride,
-              std::int64_t width, double* y) {
-  std::int64_t r = 0;
-  for (; r + 8 <= count; r += 8) add_some<8>(scales + r, rows + r * stride, stride, width, y);
-  for (; r < count; ++r) add_some<1>(scales + r, rows + r * stride, stride, width, y);
-}
+#include "vector_ops_lanes.inc"
+#include "vector_ops_plain.inc"
 
 }  // namespace
 

@@ -60,28 +60,7 @@ void dots(const Real* rows, std::int64_t count, std::int64_t stride, std::int64_
   }
 }
 
-void widen(const std::int16_t* row, std::int64_t d, double* out) {
-  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
-}
-
-void widen_to_float(const std::int16_t* row, std::int64_t d, float* out) {
-  for (std::int64_t c = 0; c < d; ++c) out[c] = row[c];
-}
-
-double squares(const float* values, std::int64_t count, double more) {
-  double part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-  std::int64_t i = 0;
-  const auto add = [&](int lane) {
-    const double value =
-        values[i + lane] < 0.0F ? more - values[i + lane] : more + values[i + lane];
-    const double kept = value > 0.0 ? value : 0.0;
-    part[lane] += kept * kept;
-  };
-  for (; i + 8 <= count; i += 8)
-    for (int lane = 0; lane < 8; ++lane) add(lane);
-  for (int lane = 0; i + lane < count; ++lane) add(lane);
-  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
-}
+#include "vector_ops_plain.inc"
 
 void add_rows(const double* scales, const double* rows, std::int64_t count, std::int64_t stride,
               std::int64_t width, double* y) {
