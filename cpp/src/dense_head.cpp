@@ -140,7 +140,8 @@ Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, 
   std::sort(proposed.items.begin(), proposed.items.end());  // ties go to the lower row
   {
     const HeadKernel kernel(rows, proposed.items, request.options.threads, cancel);
-    DenseLocation dense({kernel.values.get(), candidates, rows.n, kernel.stride}, kUnit);
+    DenseLocation dense(
+        {kernel.values.get(), candidates, rows.n, kernel.stride, Kernel16Cover::Use::kOnce}, kUnit);
     auto chosen =
         Greedy<DenseLocation>(dense, request.options, cancel).run(std::min(head, request.budget));
     for (Item& item : chosen.items) item = proposed.items[item];

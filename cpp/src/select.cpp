@@ -107,15 +107,18 @@ Chosen choose(RowsView rows, const Request& request, const Cancel& cancel) {
   const double parameter = request.objective.parameter;
   switch (request.objective.kind) {
     case ObjectiveKind::kFacilityLocation: {
+      using Use = Kernel16Cover::Use;  // greedy under costs runs twice
       constexpr double kUnit = 256.0 * kCosine;
       if (rows.n <= kFew) {
         std::uint16_t values[kFew * kFew];
         few_similarities(rows, values);
-        return solve(FacilityLocation<Kernel16Cover>({values, rows.n, rows.n, kFew}, kUnit),
-                     request, cancel);
+        return solve(
+            FacilityLocation<Kernel16Cover>({values, rows.n, rows.n, kFew, Use::kAgain}, kUnit),
+            request, cancel);
       }
-      const auto kernel = DenseKernel16::build(rows, request.options.threads, cancel);
-      return solve(FacilityLocation<Kernel16Cover>(Kernel16Cover(kernel), kUnit), request, cancel);
+      auto kernel = DenseKernel16::build(rows, request.options.threads, cancel);
+      const Use use = request.costs.of == nullptr ? Use::kOnce : Use::kAgain;
+      return solve(FacilityLocation<Kernel16Cover>({kernel, use}, kUnit), request, cancel);
     }
     case ObjectiveKind::kGraphCut:
       return cut_rows(rows, request, cancel);

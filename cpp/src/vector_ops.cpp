@@ -7,16 +7,17 @@
 
 namespace smartx {
 
-const VectorOpLevel& vector_ops() {
-  static const VectorOpLevel& chosen = []() -> const VectorOpLevel& {
-    const char* name = dot_level().name;
+const VectorOpLevel& vector_ops_of(const DotLevel& level) {
 #ifdef SMARTX_X86
-    if (std::strcmp(name, kVectorAvx512.name) == 0) return kVectorAvx512;
-    if (std::strcmp(name, kVectorAvx2.name) == 0) return kVectorAvx2;
+  if (std::strcmp(level.name, kVectorAvx512.name) == 0) return kVectorAvx512;
+  if (std::strcmp(level.name, kVectorAvx2.name) == 0) return kVectorAvx2;
 #endif
-    static_cast<void>(name);
-    return kVectorGeneric;
-  }();
+  static_cast<void>(level);
+  return kVectorGeneric;
+}
+
+const VectorOpLevel& vector_ops() {
+  static const VectorOpLevel& chosen = vector_ops_of(dot_level());
   return chosen;
 }
 

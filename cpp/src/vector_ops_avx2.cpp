@@ -6,6 +6,9 @@
 namespace smartx {
 namespace {
 
+#include "vector_ops_lists.inc"
+#include "vector_ops_plain.inc"
+
 __m256i load(const void* place) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(place));
 }
@@ -48,19 +51,40 @@ void digit_dots(const std::int16_t* rows, const std::int32_t* items, std::int64_
 }
 
 /// Differences are below 2^16: their low and high bytes are added by vpsadbw, 64 bits a lane.
-std::int64_t gain16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n) {
+std::int64_t gain16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
+                    std::int64_t* open) {
   const __m256i zero = _mm256_setzero_si256();
   const __m256i low_byte = _mm256_set1_epi16(255);
   __m256i low = zero, high = zero;
-  std::int64_t u = 0;
+  std::int64_t u = 0, closed = 0;  // closed: twice the number of terms that are 0
   for (; u + 16 <= n; u += 16) {
+    __builtin_prefetch(row + u + 2048);
     const __m256i more = _mm256_subs_epu16(load(row + u), load(best + u));
     low = _mm256_add_epi64(low, _mm256_sad_epu8(_mm256_and_si256(more, low_byte), zero));
     high = _mm256_add_epi64(high, _mm256_sad_epu8(_mm256_srli_epi16(more, 8), zero));
+    closed += __builtin_popcount(_mm256_movemask_epi8(_mm256_cmpeq_epi16(more, zero)));
   }
   std::int64_t total = sum64(low) + 256 * sum64(high);
-  for (; u < n; ++u) total += row[u] > best[u] ? row[u] - best[u] : 0;
+  std::int64_t count = u - closed / 2;
+  for (; u < n; ++u) {
+    total += row[u] > best[u] ? row[u] - best[u] : 0;
+    count += row[u] > best[u];
+  }
+  *open = count;
   return total;
+}
+
+void list16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
+            std::uint32_t* entries) {
+  std::int64_t u = 0;
+  for (; u + 16 <= n; u += 16) {
+    const __m256i more = _mm256_subs_epu16(load(row + u), load(best + u));
+    const __m256i none = _mm256_cmpeq_epi16(more, _mm256_setzero_si256());
+    std::uint32_t bits = ~static_cast<std::uint32_t>(_mm256_movemask_epi8(none)) & 0x55555555U;
+    for (; bits != 0; bits &= bits - 1) *entries++ = entry16(row, u + __builtin_ctz(bits) / 2);
+  }
+  for (; u < n; ++u)
+    if (row[u] > best[u]) *entries++ = entry16(row, u);
 }
 
 void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
@@ -156,11 +180,11 @@ void dots(const typename V::Real* rows, std::int64_t count, std::int64_t stride,
 }
 
 #include "vector_ops_lanes.inc"
-#include "vector_ops_plain.inc"
 
 }  // namespace
 
-const VectorOpLevel kVectorAvx2 = {"avx2",       digit_dots, gain16,         cover16, dots<Doubles>,
-                                   dots<Floats>, widen,      widen_to_float, squares, add_rows};
+const VectorOpLevel kVectorAvx2 = {"avx2",         digit_dots,     gain16,        list16,
+                                   gain_of_list16, cover16,        dots<Doubles>, dots<Floats>,
+                                   widen,          widen_to_float, squares,       add_rows};
 
 }  // namespace smartx

@@ -6,6 +6,8 @@
 namespace smartx {
 namespace {
 
+#include "vector_ops_plain.inc"
+
 __m512i load(const void* place) {
   return _mm512_loadu_si512(place);
 }
@@ -51,19 +53,73 @@ void digit_dots(const std::int16_t* rows, const std::int32_t* items, std::int64_
 }
 
 /// Differences are below 2^16: their low and high bytes are added by vpsadbw, 64 bits a lane.
-std::int64_t gain16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n) {
+std::int64_t gain16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
+                    std::int64_t* open) {
   const __m512i zero = _mm512_setzero_si512();
   const __m512i low_byte = _mm512_set1_epi16(255);
   __m512i low = zero, high = zero;
-  std::int64_t u = 0;
+  std::int64_t u = 0, count = 0;
   for (; u + 32 <= n; u += 32) {
+    __builtin_prefetch(row + u + 2048);
     const __m512i more = _mm512_subs_epu16(load(row + u), load(best + u));
     low = _mm512_add_epi64(low, _mm512_sad_epu8(_mm512_and_si512(more, low_byte), zero));
     high = _mm512_add_epi64(high, _mm512_sad_epu8(_mm512_srli_epi16(more, 8), zero));
+    count += __builtin_popcount(_mm512_test_epi16_mask(more, more));
   }
   std::int64_t total = _mm512_reduce_add_epi64(low) + 256 * _mm512_reduce_add_epi64(high);
-  for (; u < n; ++u) total += row[u] > best[u] ? row[u] - best[u] : 0;
+  for (; u < n; ++u) {
+    total += row[u] > best[u] ? row[u] - best[u] : 0;
+    count += row[u] > best[u];
+  }
+  *open = count;
   return total;
+}
+
+void list16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
+            std::uint32_t* entries) {
+  const __m512i step = _mm512_set1_epi32(16 << 16);
+  __m512i columns =
+      _mm512_slli_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), 16);
+  std::int64_t u = 0;
+  const auto put = [&](__m256i values, std::uint32_t more) {
+    const __m512i some = _mm512_or_si512(columns, _mm512_cvtepu16_epi32(values));
+    _mm512_storeu_si512(entries, _mm512_maskz_compress_epi32(static_cast<__mmask16>(more), some));
+    entries += __builtin_popcount(more & 0xFFFF);
+    columns = _mm512_add_epi32(columns, step);
+  };
+  for (; u + 32 <= n; u += 32) {
+    const __m512i values = load(row + u);
+    const std::uint32_t more = _mm512_cmpgt_epu16_mask(values, load(best + u));
+    put(_mm512_castsi512_si256(values), more);
+    put(_mm512_extracti64x4_epi64(values, 1), more >> 16);
+  }
+  for (; u < n; ++u)
+    if (row[u] > best[u]) *entries++ = entry16(row, u);
+}
+
+std::int64_t gain_of_list16(std::uint32_t* entries, std::int32_t* count,
+                            const std::uint16_t* best) {
+  const __m512i low = _mm512_set1_epi32(0xFFFF);
+  __m512i total = _mm512_setzero_si512();  // up to 2^16 / 16 terms below 2^16 in a lane
+  std::int32_t left = 0;
+  for (std::int32_t i = 0; i < *count; i += 16) {
+    const auto inside =
+        static_cast<__mmask16>(*count - i < 16 ? (1U << (*count - i)) - 1 : 0xFFFFU);
+    const __m512i some = _mm512_maskz_loadu_epi32(inside, entries + i);
+    const __m512i seen =
+        _mm512_and_si512(_mm512_mask_i32gather_epi32(_mm512_setzero_si512(), inside,
+                                                     _mm512_srli_epi32(some, 16), best, 2),
+                         low);
+    const __m512i value = _mm512_and_si512(some, low);
+    const __mmask16 more = _mm512_mask_cmpgt_epi32_mask(inside, value, seen);
+    total = _mm512_mask_add_epi32(total, more, total, _mm512_sub_epi32(value, seen));
+    _mm512_mask_storeu_epi32(entries + left, inside, _mm512_maskz_compress_epi32(more, some));
+    left += __builtin_popcount(more);
+  }
+  *count = left;
+  return _mm512_reduce_add_epi64(
+      _mm512_add_epi64(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(total)),
+                       _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(total, 1))));
 }
 
 void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
@@ -174,12 +230,11 @@ void dots(const typename V::Real* rows, std::int64_t count, std::int64_t stride,
 }
 
 #include "vector_ops_lanes.inc"
-#include "vector_ops_plain.inc"
 
 }  // namespace
 
-const VectorOpLevel kVectorAvx512 = {"avx512",      digit_dots,   gain16, cover16,
-                                     dots<Doubles>, dots<Floats>, widen,  widen_to_float,
-                                     squares,       add_rows};
+const VectorOpLevel kVectorAvx512 = {"avx512",       digit_dots,     gain16,        list16,
+                                     gain_of_list16, cover16,        dots<Doubles>, dots<Floats>,
+                                     widen,          widen_to_float, squares,       add_rows};
 
 }  // namespace smartx

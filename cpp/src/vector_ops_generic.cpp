@@ -4,6 +4,9 @@
 namespace smartx {
 namespace {
 
+#include "vector_ops_lists.inc"
+#include "vector_ops_plain.inc"
+
 void digit_dots(const std::int16_t* rows, const std::int32_t* items, std::int64_t count,
                 std::int32_t d, const std::int16_t* digits, std::int32_t digit_count,
                 std::int64_t* out) {
@@ -27,16 +30,28 @@ void digit_dots(const std::int16_t* rows, const std::int32_t* items, std::int64_
   }
 }
 
-std::int64_t gain16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n) {
+std::int64_t gain16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
+                    std::int64_t* open) {
   constexpr std::int64_t kBlock = 32768;  // 32768 * 65535 < 2^31: a block's sum fits 32 bits
   std::int64_t total = 0;
+  *open = 0;
   for (std::int64_t start = 0; start < n; start += kBlock) {
     const std::int64_t stop = n - start < kBlock ? n : start + kBlock;
-    std::uint32_t block = 0;
-    for (std::int64_t u = start; u < stop; ++u) block += row[u] > best[u] ? row[u] - best[u] : 0;
+    std::uint32_t block = 0, more = 0;
+    for (std::int64_t u = start; u < stop; ++u) {
+      block += row[u] > best[u] ? row[u] - best[u] : 0;
+      more += row[u] > best[u];
+    }
     total += block;
+    *open += more;
   }
   return total;
+}
+
+void list16(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
+            std::uint32_t* entries) {
+  for (std::int64_t u = 0; u < n; ++u)
+    if (row[u] > best[u]) *entries++ = entry16(row, u);
 }
 
 void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
@@ -60,8 +75,6 @@ void dots(const Real* rows, std::int64_t count, std::int64_t stride, std::int64_
   }
 }
 
-#include "vector_ops_plain.inc"
-
 void add_rows(const double* scales, const double* rows, std::int64_t count, std::int64_t stride,
               std::int64_t width, double* y) {
   for (std::int64_t r = 0; r < count; ++r)
@@ -70,7 +83,8 @@ void add_rows(const double* scales, const double* rows, std::int64_t count, std:
 
 }  // namespace
 
-const VectorOpLevel kVectorGeneric = {"generic", digit_dots, gain16,         cover16, dots<8>,
-                                      dots<16>,  widen,      widen_to_float, squares, add_rows};
+const VectorOpLevel kVectorGeneric = {"generic",      digit_dots,     gain16,  list16,
+                                      gain_of_list16, cover16,        dots<8>, dots<16>,
+                                      widen,          widen_to_float, squares, add_rows};
 
 }  // namespace smartx

@@ -63,6 +63,45 @@ const Setting kSettings[] = {{ObjectiveKind::kFacilityLocation, 0.0},
                              {ObjectiveKind::kLogDet, 1.0},
                              {ObjectiveKind::kLogDet, 1e-3}};
 
+/// Rows that are used up by greedy say what rows that stay say, over more than one piece, and for
+/// each level.
+TEST(lists_of_open_entries_are_exact) {
+  const Item rows = 40;
+  for (const Item columns : {1, 33, 5000, 70001}) {
+    const Offset stride = (Offset{columns} + 31) / 32 * 32;
+    const Draws draws(7, 3);
+    std::vector<std::uint16_t> values(static_cast<std::size_t>(rows * stride));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto drawn = draws.at(i);  // a few values of all sizes, ties, the largest
+      values[i] = static_cast<std::uint16_t>(drawn % 3 == 0 ? drawn >> 48 : (drawn >> 60) * 4369);
+    }
+    for (const DotLevel* level : dot_levels()) {
+      auto used = values, kept = values;
+      using Use = Kernel16Cover::Use;
+      const VectorOpLevel& ops = vector_ops_of(*level);
+      const Kernel16Cover once(used.data(), rows, columns, stride, Use::kOnce, ops);
+      const Kernel16Cover again(kept.data(), rows, columns, stride, Use::kAgain, ops);
+      std::vector<std::uint16_t> best(static_cast<std::size_t>(columns) + Kernel16Cover::kPadding);
+      std::vector<std::uint16_t> plain = best;
+      for (Item round = 0; round < rows; ++round) {
+        for (Item v = 0; v < rows; ++v) {
+          if ((v + round) % 3 == 0) continue;  // some rows are asked later than others
+          std::int64_t gain = 0;
+          for (Item u = 0; u < columns; ++u)
+            gain += std::max(0, values[v * stride + u] - plain[static_cast<std::size_t>(u)]);
+          CHECK(once.gain(v, best.data()) == gain);
+          CHECK(again.gain(v, plain.data()) == gain);
+        }
+        once.cover(round, best.data());
+        again.cover(round, plain.data());
+        CHECK(best == plain);
+      }
+      CHECK(kept == values);
+      CHECK(columns < 33 || used != values);  // lists were made
+    }
+  }
+}
+
 TEST(lazy_is_naive_bit_for_bit_over_rows) {
   for (const Item n : {1, 2, 3, 17, 90}) {
     for (const Item d : {1, 5, 33}) {

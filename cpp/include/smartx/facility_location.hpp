@@ -4,14 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "smartx/graph.hpp"
-#include "smartx/kernel.hpp"
+#include "smartx/kernel16_cover.hpp"
 #include "smartx/real.hpp"
 #include "smartx/types.hpp"
-#include "smartx/vector_ops.hpp"
 
 namespace smartx {
 
@@ -30,39 +28,6 @@ struct DenseView {
 //   void cover(Item v, Weight* best)       best[u] becomes max(best[u], s(v, u))
 // Each gain is a sum, in one fixed order, of terms that can only shrink while `best` rises, so it
 // never rises, not even by rounding.
-
-/// A 16-bit kernel: exact integer gains in units of 256 Q12 similarity units. Its rows can be
-/// fewer than those that count, its columns.
-struct Kernel16Cover {
-  using Weight = std::uint16_t;
-  using Gain = std::int64_t;
-
-  explicit Kernel16Cover(const DenseKernel16& source)
-      : Kernel16Cover(source.size() > 0 ? source.row(0) : nullptr, source.size(), source.size(),
-                      source.stride()) {}
-  /// Row v: the `columns` values from v * stride on.
-  Kernel16Cover(const Weight* values, Item rows, Item columns, Offset stride)
-      : data(values), rows(rows), columns(columns), stride(stride) {}
-  Item size() const { return rows; }
-  Item covered() const { return columns; }
-
-  Gain gain(Item v, const Weight* best) const noexcept { return gain(v, best, 0, columns); }
-  void cover(Item v, Weight* best) const noexcept { cover(v, best, 0, columns); }
-  /// The same over the columns first .. first + count - 1; sums of such gains are exact.
-  Gain gain(Item v, const Weight* best, Offset first, Offset count) const noexcept {
-    return ops->gain16(data + v * stride + first, best + first, count);
-  }
-  void cover(Item v, Weight* best, Offset first, Offset count) const noexcept {
-    ops->cover16(data + v * stride + first, best + first, count);
-  }
-  /// Operations of one gain, in the time of which 8 values are done.
-  Offset work() const { return columns / 8; }
-
-  const Weight* data;
-  Item rows, columns;
-  Offset stride;
-  const VectorOpLevel* ops = &vector_ops();
-};
 
 /// A kernel of the caller, in float or double.
 template <class T>
@@ -83,7 +48,7 @@ struct DenseCover {
     for (Item u = 0; u < kernel.size(); ++u) best[u] = std::max(best[u], row[u]);
   }
 
-  Offset work() const { return kernel.size(); }
+  Offset work(Item) const { return kernel.size(); }
 
   DenseView<T> kernel;
 };
@@ -107,7 +72,7 @@ struct GraphCover {
     graph.each_neighbour(v, [&](Item u, W w) { best[u] = std::max(best[u], w); });
   }
 
-  Offset work() const { return graph.entries() / std::max<Item>(graph.n, 1); }
+  Offset work(Item) const { return graph.entries() / std::max<Item>(graph.n, 1); }
 
   GraphView<W> graph;
 };
@@ -119,26 +84,17 @@ class FacilityLocation {
   using Gain = typename Cover::Gain;
 
   FacilityLocation(Cover cover, double unit)
-      : cover_(cover), unit_(unit), best_(static_cast<std::size_t>(cover.covered())) {}
+      : cover_(cover),
+        unit_(unit),
+        best_(static_cast<std::size_t>(cover.covered()) + Kernel16Cover::kPadding) {}
 
   Item size() const { return cover_.size(); }
   Gain gain(Item v) const noexcept { return cover_.gain(v, best_.data()); }
   void add(Item v) noexcept { cover_.cover(v, best_.data()); }
   Gain risen() const { return 0; }
-  Offset work() const { return cover_.work(); }
+  Offset work(Item v) const { return cover_.work(v); }
   double shown(Gain gain) const { return static_cast<double>(gain) * unit_; }
   double slack() const { return 0.0; }
-
-  /// add(v), then the gains of some items, as far as columns first .. first + count - 1 go; v may
-  /// be -1. Whoever does all columns has added v. Only where the cover can be parted.
-  template <class C = Cover>
-  auto add_and_ask(Item v, const Item* items, Item count, Gain* gains, Offset first,
-                   Offset columns) noexcept
-      -> decltype(std::declval<C&>().cover(v, nullptr, first, columns)) {
-    if (v >= 0) cover_.cover(v, best_.data(), first, columns);
-    for (Item i = 0; i < count; ++i) gains[i] = cover_.gain(items[i], best_.data(), first, columns);
-  }
-  Offset columns() const { return cover_.covered(); }
 
  private:
   Cover cover_;

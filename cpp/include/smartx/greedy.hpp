@@ -36,7 +36,7 @@ class Greedy {
 
  public:
   Greedy(F& f, const GreedyOptions& options, const Cancel& cancel)
-      : f_(f), options_(options), cancel_(cancel), parts_(parts_of_columns()) {}
+      : f_(f), options_(options), cancel_(cancel) {}
 
   /// 0 <= budget <= n, less what is in S `already`: rows that are added first and not returned.
   Selection<Gain> run(Item budget, const std::vector<Item>& already = {}) {
@@ -63,15 +63,12 @@ class Greedy {
           break;
       }
     }
-    catch_up();
     return std::move(chosen_);
   }
 
  private:
   /// The gains of many rows at once: gains[i] is that of items[i].
   void evaluate(const std::vector<Item>& items, std::vector<Gain>& gains) {
-    if (parts_ > 1 && static_cast<Offset>(items.size()) < kTogether)
-      return evaluate_by_columns(items, gains);
     ask(items, gains, [this](const Item* some, Offset count, Gain* out) noexcept {
       for (Offset i = 0; i < count; ++i) out[i] = f_.gain(some[i]);
     });
@@ -83,53 +80,27 @@ class Greedy {
     const auto count = static_cast<Offset>(items.size());
     out.resize(items.size());
     chosen_.evaluations += count;
-    catch_up();
     const Offset each = (count + options_.threads - 1) / options_.threads;
     const Offset together = std::min(kTogether, std::max(kShared, each));
     const Offset parts = (count + together - 1) / together;
-    const bool shared = count * work() >= kWorthThreads;
-    parallel_for(parts, shared ? options_.threads : 1, cancel_, [&](Offset i) noexcept {
-      const Offset first = i * together;
-      answer(items.data() + first, std::min(together, count - first), out.data() + first);
-    });
+    parallel_for(
+        parts, worth_threads(items) ? options_.threads : 1, cancel_, [&](Offset i) noexcept {
+          const Offset first = i * together;
+          answer(items.data() + first, std::min(together, count - first), out.data() + first);
+        });
   }
 
-  /// The row that was added last is caught up with by the way: every thread keeps to its columns.
-  void evaluate_by_columns(const std::vector<Item>& items, std::vector<Gain>& gains) {
-    if constexpr (has_columns<F>::value) {
-      const std::size_t count = items.size();
-      const Offset all = f_.columns();
-      gains.resize(count);
-      chosen_.evaluations += static_cast<Offset>(count);
-      const Offset width = (all / parts_ + 31) / 32 * 32;  // the last part has the rest
-      of_parts_.resize(count * static_cast<std::size_t>(parts_));
-      parallel_for(parts_, options_.threads, cancel_, [&](Offset part) noexcept {
-        f_.add_and_ask(late_, items.data(), static_cast<Item>(count),
-                       of_parts_.data() + part * static_cast<Offset>(count), part * width,
-                       part + 1 < parts_ ? width : all - part * width);
-      });
-      late_ = -1;
-      std::copy_n(of_parts_.begin(), count, gains.begin());
-      for (std::size_t i = count; i < of_parts_.size(); ++i) gains[i % count] += of_parts_[i];
-    }
-  }
-
-  /// In how many parts threads take the columns: none is worth less than handing it over.
-  Offset parts_of_columns() const {
-    if constexpr (has_columns<F>::value)
-      return std::min<Offset>(options_.threads, f_.columns() / kFewestColumns);
-    return 1;
-  }
-
-  void catch_up() {
-    if (late_ >= 0) f_.add(late_);
-    late_ = -1;
+  bool worth_threads(const std::vector<Item>& items) const {
+    Offset operations = 0;
+    for (std::size_t i = 0; i < items.size() && operations < kWorthThreads; ++i)
+      operations += work(items[i]);
+    return operations >= kWorthThreads;
   }
 
   /// About how many operations a gain takes.
-  Offset work() const {
+  Offset work(Item item) const {
     if constexpr (has_work<F>::value) {
-      return f_.work();
+      return f_.work(item);
     } else {
       return 512;
     }
@@ -145,9 +116,7 @@ class Greedy {
   }
 
   void add(const Candidate<Gain>& winner) {
-    catch_up();
-    late_ = winner.item;
-    if (parts_ <= 1) catch_up();
+    f_.add(winner.item);
     chosen_.items.push_back(winner.item);
     chosen_.gains.push_back(winner.gain);
     cancel_.check();
@@ -230,7 +199,7 @@ class Greedy {
   /// round before needed, then a quarter at a time. False if there is none.
   bool take(std::vector<Bound<Gain>>& heap, Gain risen, const Candidate<Gain>& best,
             Offset& asked) {
-    const Offset wanted = std::max(kFewest, asked_before_ / (asked == 0 ? 2 : 4));
+    const Offset wanted = std::max({kFewest, asked_before_ / (asked == 0 ? 2 : 4), asked / 8});
     together_.clear();
     while (!heap.empty() && static_cast<Offset>(together_.size()) < wanted) {
       const Bound<Gain> top = heap.front();
@@ -357,18 +326,14 @@ class Greedy {
   F& f_;
   const GreedyOptions options_;
   const Cancel cancel_;
-  const Offset parts_;
   Selection<Gain> chosen_;
 
   static constexpr Offset kTogether = 32;           // rows in one part, where there are many
   static constexpr Offset kFewest = 2;              // rows asked at once
   static constexpr Offset kShared = 4;              // of them in one part, where there are few
   static constexpr Offset kWorthThreads = 1 << 14;  // operations (0.25 ns each): 4 us
-  static constexpr Offset kFewestColumns = 2048;    // of one part
-  Item late_ = -1;                // added, but f does not know it yet; -1 for none
-  std::vector<Gain> of_parts_;    // (parts, items)
-  Offset asked_before_ = 0;       // rows that the last round asked for
-  std::vector<char> in_already_;  // (n,)
+  Offset asked_before_ = 0;                         // rows that the last round asked for
+  std::vector<char> in_already_;                    // (n,)
   std::vector<Item> together_;
   std::vector<Gain> fresh_;
   std::vector<Bound<Gain>> tight_;  // heap of the bounds that f gave in this round

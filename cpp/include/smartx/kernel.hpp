@@ -21,6 +21,7 @@ class DenseKernel16 {
   /// Values from one row to the next: n rounded up to a multiple of 32. Padding is zero.
   Offset stride() const { return stride_; }
   const std::uint16_t* row(Item i) const { return data_.get() + i * stride_; }
+  std::uint16_t* values() { return data_.get(); }
   /// Bytes that a kernel of n rows takes.
   static Offset bytes(Item n) { return n * ((static_cast<Offset>(n) + 31) / 32 * 32) * 2; }
 

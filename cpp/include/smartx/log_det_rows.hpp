@@ -40,7 +40,7 @@ class RowsLogDet {
   /// No gain is ever below log(ridge).
   double slack() const;
   /// Some 60 directions of d float32 products, 8 of them in the time of an operation.
-  Offset work() const { return width_ * 8; }
+  Offset work(Item) const { return width_ * 8; }
 
  private:
   struct Note {

@@ -25,13 +25,8 @@ namespace smartx {
 ///                                    much cheaper than they are, the same however they are split;
 ///                                    and with it
 ///   Gain weigh(Item v);              gain(v) of a row that may well be added next
-///   Offset work() const;             about how many operations a gain takes (some 0.25 ns each),
-///   for the choice of
-///                                    threads (greedy.hpp)
-///   void add_and_ask(Item v, const Item* items, Item count, Gain* gains, Offset first,
-///   Offset columns) noexcept;        add(v) and gain() of items, as far as some of its columns()
-///                                    go: gains are exact sums of what ranges of columns say, and
-///                                    threads may do different ranges at once. v is -1 for none
+///   Offset work(Item v) const;       about how many operations gain(v) takes (some 0.25 ns each),
+///                                    for the choice of threads (greedy.hpp)
 /// and it has
 ///   double shown(Gain) const;        a gain in the units of f's definition
 ///   double slack() const;            what to add to each remaining gain, so that the certificate
@@ -58,14 +53,7 @@ struct has_bounds<F, std::void_t<decltype(std::declval<const F&>().bounds(
 template <class F, class = void>
 struct has_work : std::false_type {};
 template <class F>
-struct has_work<F, std::void_t<decltype(std::declval<const F&>().work())>> : std::true_type {};
-
-template <class F, class = void>
-struct has_columns : std::false_type {};
-template <class F>
-struct has_columns<
-    F, std::void_t<decltype(std::declval<F&>().add_and_ask(
-           Item{}, nullptr, Item{}, static_cast<typename F::Gain*>(nullptr), Offset{}, Offset{}))>>
-    : std::is_integral<typename F::Gain> {};
+struct has_work<F, std::void_t<decltype(std::declval<const F&>().work(Item{}))>> : std::true_type {
+};
 
 }  // namespace smartx

@@ -16,8 +16,17 @@ struct VectorOpLevel {
   void (*digit_dots)(const std::int16_t* rows, const std::int32_t* items, std::int64_t count,
                      std::int32_t d, const std::int16_t* digits, std::int32_t digit_count,
                      std::int64_t* out);
-  /// Sum of max(0, row[u] - best[u]).
-  std::int64_t (*gain16)(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n);
+  /// Sum of max(0, row[u] - best[u]); `open` becomes the number of u whose term is not 0.
+  std::int64_t (*gain16)(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
+                         std::int64_t* open);
+  /// The entries of the u with row[u] > best[u], ascending: column u in the high 16 bits, row[u] in
+  /// the low ones. n is at most 2^16; 15 more entries may be written to than there are.
+  void (*list16)(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
+                 std::uint32_t* entries);
+  /// Sum of max(0, value - best[column]) over the entries; those whose term is 0 are taken out and
+  /// `count` becomes what is left. best[column + 1] can be read.
+  std::int64_t (*gain_of_list16)(std::uint32_t* entries, std::int32_t* count,
+                                 const std::uint16_t* best);
   /// best[u] becomes max(best[u], row[u]).
   void (*cover16)(const std::uint16_t* row, std::uint16_t* best, std::int64_t n);
   /// out[k * count + i] = (x k) . (row i), over their first `width` values, a multiple of 8, for

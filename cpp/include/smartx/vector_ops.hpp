@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "smartx/dot.hpp"
 #include "smartx/types.hpp"
 #include "smartx/vector_op_level.hpp"
 
@@ -11,6 +12,8 @@ namespace smartx {
 
 /// The level that dot_level() stands for (dot.hpp): one choice, forced by SMARTX_SIMD.
 const VectorOpLevel& vector_ops();
+/// The level for the processors that `level` is for.
+const VectorOpLevel& vector_ops_of(const DotLevel& level);
 
 /// A sum of rows in base 2^16, digits -2^15 .. 2^15 - 1, lowest first: what digit_dots multiplies.
 class Digits {

@@ -1,0 +1,65 @@
+// The 16-bit kernel as facility location asks it: rows of which little counts any more become
+// lists.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "smartx/kernel.hpp"
+#include "smartx/types.hpp"
+#include "smartx/vector_ops.hpp"
+
+namespace smartx {
+
+/// A 16-bit kernel: exact integer gains in units of 256 Q12 similarity units. Its rows can be fewer
+/// than those that count, its columns.
+/// What S covers as well as row v does never counts for v again, as S only grows: after t additions
+/// about one term in t is left. So once few are, a row becomes the list of its open entries, in the
+/// place of its values, and a list loses what has closed whenever it is asked. Nothing is rounded:
+/// the terms left out are 0.
+class Kernel16Cover {
+ public:
+  using Weight = std::uint16_t;
+  using Gain = std::int64_t;
+  enum class Use { kOnce, kAgain };    // once: for one growing S, which uses the values up
+  static constexpr Item kPadding = 1;  // weights behind the last one that can be read
+
+  /// Row v: the `columns` values from v * stride on; stride is a multiple of 2.
+  Kernel16Cover(Weight* values, Item rows, Item columns, Offset stride, Use use,
+                const VectorOpLevel& ops = vector_ops());
+  Kernel16Cover(DenseKernel16& source, Use use)
+      : Kernel16Cover(source.values(), source.size(), source.size(), source.stride(), use) {}
+
+  Item size() const { return rows_; }
+  Item covered() const { return columns_; }
+  Gain gain(Item v, const Weight* best) const noexcept;
+  void cover(Item v, Weight* best) const noexcept;
+  /// Operations of one gain, in the time of which 8 values are done, or an entry of a list.
+  Offset work(Item v) const noexcept;
+
+ private:
+  /// Part of a row: as many columns as 16 bits tell apart.
+  struct Piece {
+    Offset first;  // column
+    Item columns;
+    Weight* values;       // or, in their place,
+    std::uint32_t* list;  // entries, see VectorOpLevel::list16
+    Item* listed;         // number of entries, kRow where there are values; null where used again
+    bool is_list() const { return listed != nullptr && *listed != kRow; }
+  };
+  static constexpr Item kRow = -1;
+  static constexpr Offset kPiece = 1 << 16;
+
+  template <class Body>
+  void each_piece(Item v, const Body& body) const noexcept;
+  Gain gain(const Piece& piece, const Weight* best) const noexcept;
+
+  Weight* values_;
+  Item rows_, columns_;
+  Offset stride_;
+  Item pieces_;                       // of a row
+  mutable std::vector<Item> listed_;  // (rows, pieces); empty where used again
+  const VectorOpLevel* ops_;
+};
+
+}  // namespace smartx
