@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "smartx/parallel.hpp"
 #include "smartx/real.hpp"
 #include "smartx/vector_ops.hpp"
 
@@ -19,10 +20,13 @@ float* scratch(Offset count) {
 
 }  // namespace
 
-LogDetBounds::LogDetBounds(RowsView rows, double diagonal)
+LogDetBounds::LogDetBounds(RowsView rows, double diagonal, int threads)
     : rows_(rows),
       diagonal_(diagonal),
+      threads_(threads),
       width_((Offset{rows.d} + 15) / 16 * 16),
+      along_factor_(static_cast<std::size_t>(kTogether * width_)),
+      along_directions_(along_factor_.size()),
       notes_(static_cast<std::size_t>(rows.n)) {
 }
 
@@ -50,72 +54,83 @@ void LogDetBounds::add(const double* direction) {
   ++pending_;
 }
 
-void LogDetBounds::bounds(const Item* items, Item count, double* out) const noexcept {
+void LogDetBounds::bounds(const Item* items, Item count, double* out) {
   Item stale[kTogether];
   Item some = 0;
   for (Item i = 0; i < count; ++i) {
     const Note& note = notes_[items[i]];
     if (note.epoch != epoch_ || note.seen != pending_) stale[some++] = items[i];
     if (some == kTogether || (some > 0 && i + 1 == count)) {
-      std::sort(stale, stale + some, [&](Item a, Item b) {  // those that miss as much side by side
-        const Note &x = notes_[a], &y = notes_[b];
-        return x.epoch != y.epoch ? x.epoch < y.epoch : x.seen < y.seen;
-      });
-      for (Item first = 0; first < some; first += kGroup)
-        update(stale + first, std::min(some - first, kGroup));
+      update(stale, some);
       some = 0;
     }
   }
   for (Item i = 0; i < count; ++i) out[i] = std::max(notes_[items[i]].form / diagonal_, 0.0);
 }
 
-/// Up to kGroup items: those of an earlier epoch first, then the one that has seen least.
-void LogDetBounds::update(const Item* items, Item count) const noexcept {
-  float* const rows = scratch(count * (width_ + std::max<Offset>(pending_, width_)));
-  float* const products = rows + count * width_;
-  for (Item k = 0; k < count; ++k)  // rows lie apart
-    for (Offset c = 0; c < rows_.d; c += 32) __builtin_prefetch(rows_.row(items[k]) + c);
-  for (Item k = 0; k < count; ++k) {
-    const std::int16_t* row = rows_.row(items[k]);
-    float* wide = rows + k * width_;
-    vector_ops().widen_to_float(row, rows_.d, wide);
-    std::fill(wide + rows_.d, wide + width_, 0.0F);
-  }
+/// Brings up to kTogether items up to date, which it sorts: those of an earlier epoch first, then
+/// the one that has seen least.
+void LogDetBounds::update(Item* items, Item count) {
+  std::sort(items, items + count, [&](Item a, Item b) {
+    const Note &x = notes_[a], &y = notes_[b];
+    return x.epoch != y.epoch ? x.epoch < y.epoch : x.seen < y.seen;
+  });
   Item old = 0;
-  while (old < count && notes_[items[old]].epoch != epoch_) ++old;
-  base(items, old, rows, products);
-  // The first `missing` items miss the directions from..until, the others have seen them.
-  for (Item missing = 1; missing <= count; ++missing) {
-    const Item from = notes_[items[missing - 1]].seen;
-    const Item until = missing < count ? notes_[items[missing]].seen : pending_;
-    if (from == until) continue;
-    const Item some = until - from;
-    vector_ops().float_dots(directions_.data() + from * width_, some, width_, width_, rows, missing,
-                            width_, products);
-    for (Item k = 0; k < missing; ++k) {
-      Note& note = notes_[items[k]];
-      const float* product = products + Offset{k} * some;
-      note.form -= vector_ops().squares(product, some, -off_);
-      note.seen = until;
+  Offset products = 0;
+  for (Item k = 0; k < count; ++k) {
+    Note& note = notes_[items[k]];
+    if (note.epoch != epoch_) {
+      note = {0.0, epoch_, 0};
+      products += epoch_ > 0 ? width_ / 2 : 0;
+      ++old;
     }
+    products += pending_ - note.seen;
+  }
+  const int shares = products * width_ < kWorthThreads ? 1 : threads_;
+  parallel_for(
+      shares, shares, Cancel{},
+      [&](Offset share) noexcept { multiply(items, count, old, share, shares); }, 1,
+      Helpers::kFromEnd);
+  for (Item k = 0; k < count; ++k) {
+    Note& note = notes_[items[k]];
+    if (k < old) {
+      const double form = epoch_ == 0
+                              ? static_cast<double>(norm2(rows_.row(items[k]), rows_.d))
+                              : vector_ops().squares(&along_factor_[k * width_], rows_.d, off_);
+      note.form = form * (1.0 + 0x1p-36);  // for the rounding of float64 sums
+    }
+    note.form -= vector_ops().squares(&along_directions_[k * width_ + note.seen],
+                                      pending_ - note.seen, -off_);
+    note.seen = pending_;
   }
 }
 
-/// Starts the notes of up to kGroup items anew.
-void LogDetBounds::base(const Item* items, Item count, const float* rows, float* y) const noexcept {
-  if (epoch_ > 0 && count > 0) {
-    float block[16 * kGroup];
-    for (Offset b = 0; b < width_ / 16; ++b) {
-      const Offset width = 16 * (b + 1);
-      vector_ops().float_dots(factor_.data() + block_start(b), 16, width, width, rows, count,
-                              width_, block);
-      for (Item k = 0; k < count; ++k) std::copy_n(block + 16 * k, 16, y + k * width_ + 16 * b);
-    }
+/// Every `shares`-th block of the products of items[k]: with W for the first `old`, and with the
+/// directions that they miss. Whoever does the same share finds the same blocks in its cache.
+void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset share,
+                            Offset shares) noexcept {
+  float* const rows = scratch(count * width_);
+  for (Item k = 0; k < count; ++k)  // rows lie apart
+    for (Offset c = 0; c < rows_.d; c += 32) __builtin_prefetch(rows_.row(items[k]) + c);
+  for (Item k = 0; k < count; ++k) {
+    float* const wide = rows + k * width_;
+    vector_ops().widen_to_float(rows_.row(items[k]), rows_.d, wide);
+    std::fill(wide + rows_.d, wide + width_, 0.0F);
   }
-  for (Item k = 0; k < count; ++k, y += width_) {
-    const double form = epoch_ == 0 ? static_cast<double>(norm2(rows_.row(items[k]), rows_.d))
-                                    : vector_ops().squares(y, rows_.d, off_);
-    notes_[items[k]] = {form * (1.0 + 0x1p-36), epoch_, 0};  // for the rounding of float64 sums
+  for (Offset b = share; b < width_ / 16 && epoch_ > 0 && old > 0; b += shares) {
+    const Offset width = 16 * (b + 1);
+    vector_ops().float_dots(factor_.data() + block_start(b), 16, width, width, rows, old, width_,
+                            along_factor_.data() + 16 * b, width_);
+  }
+  Item missing = 0;  // items that miss a direction of the block
+  const Offset start = notes_[items[0]].seen / kBlock;
+  for (Offset b = start + (share + shares - start % shares) % shares; b * kBlock < pending_;
+       b += shares) {
+    const Offset first = b * kBlock;
+    while (missing < count && notes_[items[missing]].seen < first + kBlock) ++missing;
+    vector_ops().float_dots(directions_.data() + first * width_,
+                            std::min<Offset>(kBlock, pending_ - first), width_, width_, rows,
+                            missing, width_, along_directions_.data() + first, width_);
   }
 }
 

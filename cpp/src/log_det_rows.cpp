@@ -32,7 +32,7 @@ RowsLogDet::RowsLogDet(RowsView rows, double ridge, int threads)
       width_(up_to_8(rows.d)),
       epoch_length_(std::max<Item>(rows.d, 16)),
       notes_(static_cast<std::size_t>(rows.n)),
-      bounds_(rows, diagonal_) {
+      bounds_(rows, diagonal_, threads) {
 }
 
 double RowsLogDet::slack() const {
@@ -56,7 +56,7 @@ double RowsLogDet::gain(Item v) const noexcept {
     }
     const Item some = pending() - note.seen;
     vector_ops().real_dots(directions_.data() + note.seen * width_, some, width_, width_, row, 1, 0,
-                           products);
+                           products, 0);
     for (Item r = 0; r < some; ++r) note.form -= products[r] * products[r];
     note.seen = pending();
   }
@@ -78,7 +78,7 @@ const RowsLogDet::Weighed& RowsLogDet::weighed(Item v) {
   double* const row = scratch((2 + 2 * kParts) * width_ + all);
   double *const y = row + width_, *const z = y + width_, *const products = z + 2 * kParts * width_;
   widen(v, row);
-  parallel_for(2 * kParts, threads_, Cancel{}, [&](Offset i) noexcept {
+  const auto multiply = [&](Offset i) noexcept {
     const Offset part = i / 2;
     double* const own = z + i * width_;
     std::fill_n(own, width_, 0.0);
@@ -90,7 +90,8 @@ const RowsLogDet::Weighed& RowsLogDet::weighed(Item v) {
     } else {
       along_directions(row, all * part / kParts, all * (part + 1) / kParts, products, own);
     }
-  });
+  };
+  parallel_for(2 * kParts, threads_, Cancel{}, multiply, 1, Helpers::kFromEnd);
   found.item = v;
   found.form = base_form(v, y);
   for (Offset r = 0; r < all; ++r) found.form -= products[r] * products[r];
@@ -121,7 +122,7 @@ void RowsLogDet::along_factor(const double* row, Offset first, Offset last, doub
   for (Offset b = first; b < last; ++b) {  // the rows of W are in the first-level cache twice
     const Offset width = 8 * (b + 1);
     const double* const block = factor_.data() + block_start(b);
-    vector_ops().real_dots(block, 8, width, width, row, 1, 0, y + 8 * b);
+    vector_ops().real_dots(block, 8, width, width, row, 1, 0, y + 8 * b, 0);
     if (z != nullptr) vector_ops().add_rows(y + 8 * b, block, 8, width, width, z);
   }
 }
@@ -131,7 +132,7 @@ void RowsLogDet::along_directions(const double* row, Offset first, Offset last, 
   for (Offset r = first; r < last; r += 8) {
     const Offset some = std::min<Offset>(8, last - r);
     const double* const block = directions_.data() + r * width_;
-    vector_ops().real_dots(block, some, width_, width_, row, 1, 0, products + r);
+    vector_ops().real_dots(block, some, width_, width_, row, 1, 0, products + r, 0);
     double taken[8];
     for (Offset k = 0; k < some; ++k) taken[k] = -products[r + k];
     vector_ops().add_rows(taken, block, some, width_, width_, z);
@@ -183,7 +184,7 @@ std::vector<double> RowsLogDet::lower_factor() const {
     parallel_for((d - j + together - 1) / together, threads_, Cancel{}, [&](Offset part) noexcept {
       const Offset first = j + part * together;
       vector_ops().real_dots(lower.data() + first * width_, std::min(together, d - first), width_,
-                             up_to_8(j), own, 1, 0, products.data() + first);
+                             up_to_8(j), own, 1, 0, products.data() + first, 0);
     });
     const double pivot = std::sqrt(
         std::max(static_cast<double>(gram_[j * d + j]) + diagonal_ - products[j], diagonal_));

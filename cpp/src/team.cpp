@@ -30,9 +30,17 @@ void pause() noexcept {
 
 }  // namespace
 
-Offset Team::take() noexcept {
-  if (left_.load(std::memory_order_relaxed) <= 0) return 0;
-  return left_.fetch_sub(1, std::memory_order_acquire);
+Offset Team::take(bool helper) noexcept {
+  std::uint64_t bits = left_.load(std::memory_order_relaxed);
+  while (true) {
+    const Left left(bits);
+    if (left.first >= left.end) return -1;
+    const bool last = helper && left.from_end;
+    const std::uint64_t rest = last ? bits - (std::uint64_t{1} << 32) : bits + 1;
+    if (left_.compare_exchange_weak(bits, rest, std::memory_order_acquire,
+                                    std::memory_order_relaxed))
+      return last ? left.end - 1 : left.first;
+  }
 }
 
 void Team::help() noexcept {
@@ -41,8 +49,8 @@ void Team::help() noexcept {
   while (!dismissed_.load(std::memory_order_acquire)) {
     bool worked = false;
     for (int i = 0; i < kPauses; ++i) {
-      for (Offset left; (left = take()) > 0; worked = true) {
-        loop_.call(loop_.body, loop_.count - left);
+      for (Offset index; (index = take(true)) >= 0; worked = true) {
+        loop_.call(loop_.body, index);
         done_.fetch_add(1, std::memory_order_release);
       }
       pause();
@@ -72,27 +80,28 @@ bool Team::await(Offset by_helpers, const Cancel& cancel) const {
   return cancelled;
 }
 
-void Team::run_calls(const Loop& loop, const Cancel& cancel) {
+void Team::run_calls(const Loop& loop, const Cancel& cancel, Helpers helpers) {
   const auto start = Clock::now();
   bool alone = start < alone_until_;
   busy_ = true;
   loop_ = loop;
   done_.store(0, std::memory_order_relaxed);
-  if (!alone) left_.store(loop.count, std::memory_order_release);
+  if (!alone) left_.store(Left::all_of(0, loop.count, helpers), std::memory_order_release);
   Offset own = 0, dropped = 0;
   bool cancelled = false;
-  for (Offset left; (left = alone ? loop.count - own : take()) > 0;) {
-    loop.call(loop.body, loop.count - left);
+  const auto next = [&] { return !alone ? take(false) : own < loop.count ? own : -1; };
+  for (Offset index; (index = next()) >= 0;) {
+    loop.call(loop.body, index);
     ++own;
     if (cancel.requested()) {
       cancelled = true;
-      dropped = alone ? loop.count - own
-                      : std::max<Offset>(0, left_.exchange(0, std::memory_order_relaxed));
+      const Left left(left_.exchange(0, std::memory_order_relaxed));
+      dropped = alone ? loop.count - own : left.end - left.first;
       break;
     }
     if (alone && Clock::now() > std::min(alone_until_, start + kStall)) {
       alone = false;  // a loop longer than a stall is shared even so
-      left_.store(loop.count - own, std::memory_order_release);
+      left_.store(Left::all_of(own, loop.count, helpers), std::memory_order_release);
     }
   }
   const Offset by_helpers = loop.count - own - dropped;

@@ -159,23 +159,27 @@ void tile(const typename V::Real* rows, std::int64_t stride, std::int64_t width,
 template <class V>
 void dots(const typename V::Real* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
           const typename V::Real* x, std::int64_t x_count, std::int64_t x_stride,
-          typename V::Real* out) {
+          typename V::Real* out, std::int64_t out_stride) {
   std::int64_t k = 0;
   for (; k + 2 <= x_count; k += 2) {
     const typename V::Real* some = x + k * x_stride;
     std::int64_t i = 0;
     for (; i + 2 <= count; i += 2)
-      tile<V, 2, 2>(rows + i * stride, stride, width, some, x_stride, out + k * count + i, count);
+      tile<V, 2, 2>(rows + i * stride, stride, width, some, x_stride, out + k * out_stride + i,
+                    out_stride);
     for (; i < count; ++i)
-      tile<V, 2, 1>(rows + i * stride, stride, width, some, x_stride, out + k * count + i, count);
+      tile<V, 2, 1>(rows + i * stride, stride, width, some, x_stride, out + k * out_stride + i,
+                    out_stride);
   }
   for (; k < x_count; ++k) {
     const typename V::Real* one = x + k * x_stride;
     std::int64_t i = 0;
     for (; i + 4 <= count; i += 4)
-      tile<V, 1, 4>(rows + i * stride, stride, width, one, x_stride, out + k * count + i, count);
+      tile<V, 1, 4>(rows + i * stride, stride, width, one, x_stride, out + k * out_stride + i,
+                    out_stride);
     for (; i < count; ++i)
-      tile<V, 1, 1>(rows + i * stride, stride, width, one, x_stride, out + k * count + i, count);
+      tile<V, 1, 1>(rows + i * stride, stride, width, one, x_stride, out + k * out_stride + i,
+                    out_stride);
   }
 }
 

@@ -217,16 +217,16 @@ void across(const typename V::Real* rows, std::int64_t stride, std::int64_t widt
 template <class V>
 void dots(const typename V::Real* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
           const typename V::Real* x, std::int64_t x_count, std::int64_t x_stride,
-          typename V::Real* out) {
+          typename V::Real* out, std::int64_t out_stride) {
   std::int64_t i = 0;
   if (x_count == 1) {
     for (; i + 8 <= count; i += 8)
-      tile<V, 1, 8>(rows + i * stride, stride, width, x, x_stride, out + i, count);
+      tile<V, 1, 8>(rows + i * stride, stride, width, x, x_stride, out + i, out_stride);
   }
   for (; i + 4 <= count; i += 4)
-    across<V, 4>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, count);
+    across<V, 4>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, out_stride);
   for (; i < count; ++i)
-    across<V, 1>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, count);
+    across<V, 1>(rows + i * stride, stride, width, x, x_count, x_stride, out + i, out_stride);
 }
 
 #include "vector_ops_lanes.inc"

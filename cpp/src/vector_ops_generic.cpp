@@ -61,8 +61,9 @@ void cover16(const std::uint16_t* row, std::uint16_t* best, std::int64_t n) {
 /// Products in the order of Lanes interleaved sums, halved until one is left.
 template <int Lanes, class Real>
 void dots(const Real* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
-          const Real* x, std::int64_t x_count, std::int64_t x_stride, Real* out) {
-  for (std::int64_t k = 0; k < x_count; ++k, x += x_stride, out += count) {
+          const Real* x, std::int64_t x_count, std::int64_t x_stride, Real* out,
+          std::int64_t out_stride) {
+  for (std::int64_t k = 0; k < x_count; ++k, x += x_stride, out += out_stride) {
     for (std::int64_t i = 0; i < count; ++i) {
       const Real* row = rows + i * stride;
       Real part[Lanes] = {};

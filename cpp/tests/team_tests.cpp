@@ -28,7 +28,9 @@ TEST(many_tiny_loops_do_every_index_once) {
     std::vector<std::int64_t> sums(61);
     with_team(threads, [&] {
       for (Offset loop = 0; loop < 20000; ++loop)
-        parallel_for(loop % 61, threads, Cancel{}, [&](Offset i) noexcept { sums[i] += loop; });
+        parallel_for(
+            loop % 61, threads, Cancel{}, [&](Offset i) noexcept { sums[i] += loop; }, 1,
+            loop % 2 == 0 ? Helpers::kFromStart : Helpers::kFromEnd);
     });
     std::vector<std::int64_t> wanted(61);
     for (Offset loop = 0; loop < 20000; ++loop)

@@ -69,25 +69,17 @@ class Greedy {
  private:
   /// The gains of many rows at once: gains[i] is that of items[i].
   void evaluate(const std::vector<Item>& items, std::vector<Gain>& gains) {
-    ask(items, gains, [this](const Item* some, Offset count, Gain* out) noexcept {
-      for (Offset i = 0; i < count; ++i) out[i] = f_.gain(some[i]);
-    });
-  }
-
-  /// What `answer(some items, count, out)` says of many rows.
-  template <class Answer>
-  void ask(const std::vector<Item>& items, std::vector<Gain>& out, const Answer& answer) {
     const auto count = static_cast<Offset>(items.size());
-    out.resize(items.size());
+    gains.resize(items.size());
     chosen_.evaluations += count;
     const Offset each = (count + options_.threads - 1) / options_.threads;
     const Offset together = std::min(kTogether, std::max(kShared, each));
     const Offset parts = (count + together - 1) / together;
-    parallel_for(
-        parts, worth_threads(items) ? options_.threads : 1, cancel_, [&](Offset i) noexcept {
-          const Offset first = i * together;
-          answer(items.data() + first, std::min(together, count - first), out.data() + first);
-        });
+    parallel_for(parts, worth_threads(items) ? options_.threads : 1, cancel_,
+                 [&](Offset part) noexcept {
+                   const Offset last = std::min(count, (part + 1) * together);
+                   for (Offset i = part * together; i < last; ++i) gains[i] = f_.gain(items[i]);
+                 });
   }
 
   bool worth_threads(const std::vector<Item>& items) const {
@@ -219,9 +211,9 @@ class Greedy {
 
   /// Adds the upper bounds of f on the gains of `items` to the heap `tight`.
   void bound(const std::vector<Item>& items, std::vector<Bound<Gain>>& tight) {
-    ask(items, fresh_, [this](const Item* some, Offset count, Gain* out) noexcept {
-      f_.bounds(some, static_cast<Item>(count), out);
-    });
+    fresh_.resize(items.size());
+    f_.bounds(items.data(), static_cast<Item>(items.size()), fresh_.data());
+    chosen_.evaluations += static_cast<Offset>(items.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
       tight.push_back({fresh_[i], items[i]});
       std::push_heap(tight.begin(), tight.end(), LosesTo{});

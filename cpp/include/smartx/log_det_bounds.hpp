@@ -16,7 +16,7 @@ namespace smartx {
 /// Everything is kept times sqrt(diagonal): then no |x| is above 1 but for rounding.
 class LogDetBounds {
  public:
-  LogDetBounds(RowsView rows, double diagonal);
+  LogDetBounds(RowsView rows, double diagonal, int threads);
 
   /// W of a new epoch; row(i) gives i + 1 values.
   template <class RowOf>
@@ -26,9 +26,9 @@ class LogDetBounds {
   }
   /// A v of this epoch, (d,).
   void add(const double* direction);
-  /// out[i] is at least the form of items[i]: items differ, the same values however they are
-  /// split among calls.
-  void bounds(const Item* items, Item count, double* out) const noexcept;
+  /// out[i] is at least the form of items[i], which differ: the same values however they are split
+  /// among calls, on any number of threads.
+  void bounds(const Item* items, Item count, double* out);
 
  private:
   struct Note {
@@ -45,18 +45,22 @@ class LogDetBounds {
   void start_epoch();
   /// Rounds to float32 and raises off_ to what products with these values need.
   void put(const double* values, Offset count, float* out);
-  void update(const Item* items, Item count) const noexcept;
-  void base(const Item* items, Item count, const float* rows, float* y) const noexcept;
+  void update(Item* items, Item count);
+  void multiply(const Item* items, Item count, Item old, Offset share, Offset shares) noexcept;
 
-  static constexpr Item kGroup = 8, kTogether = 32;
+  static constexpr Item kTogether = 32;
+  static constexpr Offset kBlock = 8;               // directions
+  static constexpr Offset kWorthThreads = 1 << 18;  // products of two values: some 4 us
 
   RowsView rows_;
   double diagonal_;
+  int threads_;
   Offset width_;      // d, up to a multiple of 16: what is beyond d is zero
   double off_ = 0.0;  // in this epoch
   Item epoch_ = 0, pending_ = 0;
   std::vector<float> factor_, directions_;
-  mutable std::vector<Note> notes_;  // (n,)
+  std::vector<float> along_factor_, along_directions_;  // (kTogether, width): products of items
+  std::vector<Note> notes_;                             // (n,)
 };
 
 }  // namespace smartx

@@ -22,16 +22,14 @@ class RowsLogDet {
  public:
   using Gain = double;  // form
 
-  /// threads: of one addition; greedy has its own for many gains at once.
+  /// threads: of bounds, weigh and add; greedy has its own for many gains at once.
   RowsLogDet(RowsView rows, double ridge, int threads = 1);
 
   Item size() const { return rows_.n; }
   Gain gain(Item v) const noexcept;
   /// Upper bounds on gains, in a small part of their time.
-  void bounds(const Item* items, Item count, Gain* out) const noexcept {
-    bounds_.bounds(items, count, out);
-  }
-  /// gain(v), keeping what add(v) needs; by the calling thread only.
+  void bounds(const Item* items, Item count, Gain* out) { bounds_.bounds(items, count, out); }
+  /// gain(v), keeping what add(v) needs.
   Gain weigh(Item v);
   void add(Item v);
   /// Inside an epoch a form never rises; see begin_epoch.

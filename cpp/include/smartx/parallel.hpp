@@ -67,13 +67,16 @@ void with_team(int threads, const Work& work) {
   if (problem) std::rethrow_exception(problem);
 }
 
+using Helpers = Team::Helpers;
+
 /// Calls body(i) for i in 0..n-1 on `threads` threads, each i once, in no promised order, though
-/// the i of one thread ascend: a body writes only to slots that belong to its i. The body must not
-/// throw (an exception that leaves a thread ends the process). Chunks of `grain` indices are handed
-/// out as threads become free. The calling thread polls `cancel` between chunks; throws Cancelled
-/// when every chunk that was begun is done.
+/// the i of one thread ascend (but for Helpers::kFromEnd): a body writes only to slots that belong
+/// to its i. The body must not throw (an exception that leaves a thread ends the process). Chunks
+/// of `grain` indices are handed out as threads become free. The calling thread polls `cancel`
+/// between chunks; throws Cancelled when every chunk that was begun is done.
 template <class Body>
-void parallel_for(Offset n, int threads, const Cancel& cancel, const Body& body, Offset grain = 1) {
+void parallel_for(Offset n, int threads, const Cancel& cancel, const Body& body, Offset grain = 1,
+                  Helpers helpers = Helpers::kFromStart) {
   static_assert(noexcept(body(Offset{0})), "a parallel body must be noexcept");
   const Offset chunks = (n + grain - 1) / grain;
   const auto run = [&](Offset chunk) noexcept {
@@ -89,7 +92,7 @@ void parallel_for(Offset n, int threads, const Cancel& cancel, const Body& body,
     }
     return;
   }
-  with_team(threads, [&] { threads_detail::place.leads->run(chunks, cancel, run); });
+  with_team(threads, [&] { threads_detail::place.leads->run(chunks, cancel, run, helpers); });
 }
 
 }  // namespace smartx

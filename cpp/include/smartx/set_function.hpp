@@ -21,10 +21,10 @@ namespace smartx {
 ///                                    Never falls. 0 where f is submodular and gains never rise,
 ///                                    not even by rounding
 /// It may have
-///   void bounds(const Item* items, Item count, Gain* out) const noexcept;  upper bounds on gains,
-///                                    much cheaper than they are, the same however they are split;
-///                                    and with it
+///   void bounds(const Item* items, Item count, Gain* out);  upper bounds on gains, much cheaper
+///                                    than they are, the same however they are split; and with it
 ///   Gain weigh(Item v);              gain(v) of a row that may well be added next
+///                                    Both are for one caller at a time, on threads of their own
 ///   Offset work(Item v) const;       about how many operations gain(v) takes (some 0.25 ns each),
 ///                                    for the choice of threads (greedy.hpp)
 /// and it has
@@ -46,7 +46,7 @@ struct is_set_function<F, std::void_t<typename F::Gain, decltype(std::declval<co
 template <class F, class = void>
 struct has_bounds : std::false_type {};
 template <class F>
-struct has_bounds<F, std::void_t<decltype(std::declval<const F&>().bounds(
+struct has_bounds<F, std::void_t<decltype(std::declval<F&>().bounds(
                          nullptr, Item{}, static_cast<typename F::Gain*>(nullptr)))>>
     : std::true_type {};
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 
 #include "smartx/types.hpp"
 
@@ -19,15 +20,19 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
-  /// Leader only: calls body(i) for i in 0..count-1, each once; the i of one thread ascend.
-  /// `cancel` is polled between indices, and throws Cancelled when every index that was begun is
-  /// done.
+  /// From where a helper takes indices. From the end it has, loop for loop, about the same ones,
+  /// and finds in its cache what they read.
+  enum class Helpers { kFromStart, kFromEnd };
+
+  /// Leader only: calls body(i) for i in 0..count-1, each once; the i of the leader ascend, those
+  /// of a helper too, or descend where they are taken from the end. `cancel` is polled between
+  /// indices, and throws Cancelled when every index that was begun is done.
   template <class Body>
-  void run(Offset count, const Cancel& cancel, const Body& body) {
+  void run(Offset count, const Cancel& cancel, const Body& body, Helpers helpers) {
     const auto call = [](const void* own, Offset i) noexcept {
       (*static_cast<const Body*>(own))(i);
     };
-    run_calls({call, &body, count}, cancel);
+    run_calls({call, &body, count}, cancel, helpers);
   }
 
   /// Helpers only: works along until the leader has dismissed the team.
@@ -46,17 +51,31 @@ class Team {
     Offset count = 0;
   };
 
-  void run_calls(const Loop& loop, const Cancel& cancel);
-  /// Takes an index: how many were left, that one included; 0 or less where there was none.
-  Offset take() noexcept;
+  /// What is left of a loop: the indices first .. end - 1, fewer than 2^31. Nothing where all is 0.
+  struct Left {
+    explicit Left(std::uint64_t bits)
+        : first(static_cast<Offset>(bits & 0x7FFFFFFF)),
+          end(static_cast<Offset>(bits >> 32)),
+          from_end((bits >> 31 & 1) != 0) {}
+    static std::uint64_t all_of(Offset first, Offset end, Helpers helpers) {
+      return static_cast<std::uint64_t>(end) << 32 | static_cast<std::uint64_t>(first) |
+             (helpers == Helpers::kFromEnd ? std::uint64_t{1} << 31 : 0);
+    }
+    Offset first, end;
+    bool from_end;
+  };
+
+  void run_calls(const Loop& loop, const Cancel& cancel, Helpers helpers);
+  /// Takes an index; negative where there was none.
+  Offset take(bool helper) noexcept;
   /// Waits for indices that helpers have taken; whether `cancel` asked to stop meanwhile.
   bool await(Offset by_helpers, const Cancel& cancel) const;
   void learn(Clock::duration usual, Clock::duration waited) noexcept;
 
-  // `left_` is all that a helper looks at: who lowers it from above 0 holds one index of the loop
-  // in `loop_`, which the leader replaces only when all that were taken are done. So a helper that
+  // `left_` is all that a helper looks at: who takes an index out of it holds one of the loop in
+  // `loop_`, which the leader replaces only when all that were taken are done. So a helper that
   // comes late takes from the loop that is there by then, or nothing.
-  alignas(64) std::atomic<Offset> left_{0};
+  alignas(64) std::atomic<std::uint64_t> left_{0};
   alignas(64) std::atomic<Offset> done_{0};  // indices that helpers have done of this loop
   alignas(64) std::atomic<bool> dismissed_{false};
   Loop loop_;

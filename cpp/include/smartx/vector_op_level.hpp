@@ -29,14 +29,16 @@ struct VectorOpLevel {
                                  const std::uint16_t* best);
   /// best[u] becomes max(best[u], row[u]).
   void (*cover16)(const std::uint16_t* row, std::uint16_t* best, std::int64_t n);
-  /// out[k * count + i] = (x k) . (row i), over their first `width` values, a multiple of 8, for
-  /// `count` rows that start `stride` values apart and `x_count` x that start `x_stride` apart.
+  /// out[k * out_stride + i] = (x k) . (row i), over their first `width` values, a multiple of 8,
+  /// for `count` rows that start `stride` values apart and `x_count` x that start `x_stride` apart.
   void (*real_dots)(const double* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
-                    const double* x, std::int64_t x_count, std::int64_t x_stride, double* out);
+                    const double* x, std::int64_t x_count, std::int64_t x_stride, double* out,
+                    std::int64_t out_stride);
   /// The same in float32, in the order of 16 interleaved sums, halved until one is left; `width` a
   /// multiple of 16.
   void (*float_dots)(const float* rows, std::int64_t count, std::int64_t stride, std::int64_t width,
-                     const float* x, std::int64_t x_count, std::int64_t x_stride, float* out);
+                     const float* x, std::int64_t x_count, std::int64_t x_stride, float* out,
+                     std::int64_t out_stride);
   /// out[c] = row[c].
   void (*widen)(const std::int16_t* row, std::int64_t d, double* out);
   void (*widen_to_float)(const std::int16_t* row, std::int64_t d, float* out);
