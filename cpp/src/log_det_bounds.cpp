@@ -18,6 +18,11 @@ float* scratch(Offset count) {
   return room.data();
 }
 
+/// More rows of which nobody reads the products, where they come for nothing.
+Item padded(Item count) {
+  return count < 3 ? count : (count + 3) / 4 * 4;
+}
+
 }  // namespace
 
 LogDetBounds::LogDetBounds(RowsView rows, double diagonal, int threads)
@@ -109,7 +114,7 @@ void LogDetBounds::update(Item* items, Item count) {
 /// directions that they miss. Whoever does the same share finds the same blocks in its cache.
 void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset share,
                             Offset shares) noexcept {
-  float* const rows = scratch(count * width_);
+  float* const rows = scratch(padded(count) * width_);
   for (Item k = 0; k < count; ++k)  // rows lie apart
     for (Offset c = 0; c < rows_.d; c += 32) __builtin_prefetch(rows_.row(items[k]) + c);
   for (Item k = 0; k < count; ++k) {
@@ -117,10 +122,11 @@ void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset shar
     vector_ops().widen_to_float(rows_.row(items[k]), rows_.d, wide);
     std::fill(wide + rows_.d, wide + width_, 0.0F);
   }
+  std::fill(rows + count * width_, rows + padded(count) * width_, 0.0F);
   for (Offset b = share; b < width_ / 16 && epoch_ > 0 && old > 0; b += shares) {
     const Offset width = 16 * (b + 1);
-    vector_ops().float_dots(factor_.data() + block_start(b), 16, width, width, rows, old, width_,
-                            along_factor_.data() + 16 * b, width_);
+    vector_ops().float_dots(factor_.data() + block_start(b), 16, width, width, rows, padded(old),
+                            width_, along_factor_.data() + 16 * b, width_);
   }
   Item missing = 0;  // items that miss a direction of the block
   const Offset start = notes_[items[0]].seen / kBlock;
@@ -130,7 +136,7 @@ void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset shar
     while (missing < count && notes_[items[missing]].seen < first + kBlock) ++missing;
     vector_ops().float_dots(directions_.data() + first * width_,
                             std::min<Offset>(kBlock, pending_ - first), width_, width_, rows,
-                            missing, width_, along_directions_.data() + first, width_);
+                            padded(missing), width_, along_directions_.data() + first, width_);
   }
 }
 

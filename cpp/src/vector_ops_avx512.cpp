@@ -167,6 +167,36 @@ struct Floats {
   }
 };
 
+/// Two vectors of sums, each halved: those of `a` before those of `b` in every piece.
+__m512 halved_by_8(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+}
+__m512 halved_by_4(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
+}
+__m512 halved_by_2(__m512 a, __m512 b) {
+  const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
+  return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)),
+                       _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+}
+__m512 halved_by_1(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xDD));
+}
+
+/// out[k * out_stride + r] = Floats::combined(parts[k][r]), all at once.
+void combine(const __m512 (&parts)[4][4], float* out, std::int64_t out_stride) {
+  __m512 of[4];  // r: one value in each of four pieces, which are the k
+#pragma GCC unroll 4
+  for (int r = 0; r < 4; ++r)
+    of[r] =
+        halved_by_4(halved_by_8(parts[0][r], parts[1][r]), halved_by_8(parts[2][r], parts[3][r]));
+  const __m512 all = halved_by_1(halved_by_2(of[0], of[1]), halved_by_2(of[2], of[3]));
+  _mm_storeu_ps(out, _mm512_castps512_ps128(all));
+  _mm_storeu_ps(out + out_stride, _mm512_extractf32x4_ps(all, 1));
+  _mm_storeu_ps(out + 2 * out_stride, _mm512_extractf32x4_ps(all, 2));
+  _mm_storeu_ps(out + 3 * out_stride, _mm512_extractf32x4_ps(all, 3));
+}
+
 /// X by R products at once, so that every value loaded is used more than once.
 template <class V, int X, int R>
 void tile(const typename V::Real* rows, std::int64_t stride, std::int64_t width,
@@ -188,10 +218,14 @@ void tile(const typename V::Real* rows, std::int64_t stride, std::int64_t width,
       for (int k = 0; k < X; ++k) parts[k][r] = V::more(parts[k][r], row, value[k]);
     }
   }
+  if constexpr (X == 4 && R == 4 && V::kLanes == 16) {
+    combine(parts, out, out_stride);
+  } else {
 #pragma GCC unroll 8
-  for (int k = 0; k < X; ++k)
+    for (int k = 0; k < X; ++k)
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) out[k * out_stride + r] = V::combined(parts[k][r]);
+      for (int r = 0; r < R; ++r) out[k * out_stride + r] = V::combined(parts[k][r]);
+  }
 }
 
 /// R rows by all x: the rows stay in the first-level cache.
