@@ -30,8 +30,6 @@ LogDetBounds::LogDetBounds(RowsView rows, double diagonal, int threads)
       diagonal_(diagonal),
       threads_(threads),
       width_((Offset{rows.d} + 15) / 16 * 16),
-      along_factor_(static_cast<std::size_t>(kTogether * width_)),
-      along_directions_(along_factor_.size()),
       notes_(static_cast<std::size_t>(rows.n)) {
 }
 
@@ -91,30 +89,36 @@ void LogDetBounds::update(Item* items, Item count) {
     }
     products += pending_ - note.seen;
   }
-  const int shares = products * width_ < kWorthThreads ? 1 : threads_;
+  const int hands = products * width_ < kWorthThreads ? 1 : std::min(threads_, kShares);
   parallel_for(
-      shares, shares, Cancel{},
-      [&](Offset share) noexcept { multiply(items, count, old, share, shares); }, 1,
-      Helpers::kFromEnd);
+      hands, hands, Cancel{},
+      [&](Offset hand) noexcept {
+        multiply(items, count, old, kShares * hand / hands, kShares * (hand + 1) / hands);
+      },
+      1, Helpers::kFromEnd);
   for (Item k = 0; k < count; ++k) {
     Note& note = notes_[items[k]];
-    if (k < old) {
-      const double form = epoch_ == 0
-                              ? static_cast<double>(norm2(rows_.row(items[k]), rows_.d))
-                              : vector_ops().squares(&along_factor_[k * width_], rows_.d, off_);
-      note.form = form * (1.0 + 0x1p-36);  // for the rounding of float64 sums
+    double added = 0.0, taken = 0.0;
+    for (const Sums& sums : sums_) {
+      added += sums.added[k];
+      taken += sums.taken[k];
     }
-    note.form -= vector_ops().squares(&along_directions_[k * width_ + note.seen],
-                                      pending_ - note.seen, -off_);
+    if (k < old) {
+      if (epoch_ == 0) added = static_cast<double>(norm2(rows_.row(items[k]), rows_.d));
+      note.form = added * (1.0 + 0x1p-36);  // for the rounding of float64 sums
+    }
+    note.form -= taken;
     note.seen = pending_;
   }
 }
 
-/// Every `shares`-th block of the products of items[k]: with W for the first `old`, and with the
-/// directions that they miss. Whoever does the same share finds the same blocks in its cache.
-void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset share,
-                            Offset shares) noexcept {
-  float* const rows = scratch(padded(count) * width_);
+/// Some shares of the products of items[k]: with W for the first `old`, and with the directions
+/// that they miss.
+void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset first_share,
+                            Offset last_share) noexcept {
+  const Offset room = (width_ / kBlock + kShares - 1) / kShares * kBlock;  // products of a share
+  float* const rows = scratch(padded(count) * (width_ + room));
+  float* const products = rows + padded(count) * width_;
   for (Item k = 0; k < count; ++k)  // rows lie apart
     for (Offset c = 0; c < rows_.d; c += 32) __builtin_prefetch(rows_.row(items[k]) + c);
   for (Item k = 0; k < count; ++k) {
@@ -123,21 +127,42 @@ void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset shar
     std::fill(wide + rows_.d, wide + width_, 0.0F);
   }
   std::fill(rows + count * width_, rows + padded(count) * width_, 0.0F);
-  for (Offset b = share; b < width_ / 16 && epoch_ > 0 && old > 0; b += shares) {
-    const Offset width = 16 * (b + 1);
-    vector_ops().float_dots(factor_.data() + block_start(b), 16, width, width, rows, padded(old),
-                            width_, along_factor_.data() + 16 * b, width_);
+  for (Offset share = first_share; share < last_share; ++share) {
+    if (epoch_ > 0) along_factor(rows, old, share, products, room);
+    along_directions(items, rows, count, share, products, room);
   }
-  Item missing = 0;  // items that miss a direction of the block
-  const Offset start = notes_[items[0]].seen / kBlock;
-  for (Offset b = start + (share + shares - start % shares) % shares; b * kBlock < pending_;
-       b += shares) {
-    const Offset first = b * kBlock;
-    while (missing < count && notes_[items[missing]].seen < first + kBlock) ++missing;
-    vector_ops().float_dots(directions_.data() + first * width_,
-                            std::min<Offset>(kBlock, pending_ - first), width_, width_, rows,
-                            padded(missing), width_, along_directions_.data() + first, width_);
+}
+
+void LogDetBounds::along_factor(const float* rows, Item count, Offset share, float* products,
+                                Offset room) noexcept {
+  Offset done = 0;
+  for (Offset b = share; b < width_ / kBlock && count > 0; b += kShares, done += kBlock) {
+    const Offset width = kBlock * (b + 1);
+    vector_ops().float_dots(factor_.data() + block_start(b), kBlock, width, width, rows,
+                            padded(count), width_, products + done, room);
   }
+  for (Item k = 0; k < count; ++k)
+    sums_[share].added[k] = vector_ops().squares(products + k * room, done, off_);
+}
+
+void LogDetBounds::along_directions(const Item* items, const float* rows, Item count, Offset share,
+                                    float* products, Offset room) noexcept {
+  const Offset start = notes_[items[0]].seen / kBlock;  // a block that some item misses
+  const Offset first = start + (share + kShares - start % kShares) % kShares;
+  Item missing = 0;  // items that miss something of the block
+  Offset begins[kTogether];
+  Offset done = 0, some = 0;
+  for (Offset b = first; b * kBlock < pending_; b += kShares, done += some) {
+    some = std::min<Offset>(kBlock, pending_ - b * kBlock);
+    for (; missing < count && notes_[items[missing]].seen < b * kBlock + some; ++missing)
+      begins[missing] = done + std::max<Offset>(0, notes_[items[missing]].seen - b * kBlock);
+    vector_ops().float_dots(directions_.data() + b * kBlock * width_, some, width_, width_, rows,
+                            padded(missing), width_, products + done, room);
+  }
+  for (Item k = 0; k < count; ++k)
+    sums_[share].taken[k] =
+        k < missing ? vector_ops().squares(products + k * room + begins[k], done - begins[k], -off_)
+                    : 0.0;
 }
 
 }  // namespace smartx

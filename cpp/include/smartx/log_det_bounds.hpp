@@ -46,11 +46,23 @@ class LogDetBounds {
   /// Rounds to float32 and raises off_ to what products with these values need.
   void put(const double* values, Offset count, float* out);
   void update(Item* items, Item count);
-  void multiply(const Item* items, Item count, Item old, Offset share, Offset shares) noexcept;
+  void multiply(const Item* items, Item count, Item old, Offset first_share,
+                Offset last_share) noexcept;
+  void along_factor(const float* rows, Item count, Offset share, float* products,
+                    Offset room) noexcept;
+  void along_directions(const Item* items, const float* rows, Item count, Offset share,
+                        float* products, Offset room) noexcept;
 
   static constexpr Item kTogether = 32;
-  static constexpr Offset kBlock = 8;               // directions
+  static constexpr int kShares = 4;     // of the blocks of W and of the directions, on any threads:
+                                        // who has the same ones again finds them in its cache
+  static constexpr Offset kBlock = 16;  // rows of W, or directions
   static constexpr Offset kWorthThreads = 1 << 18;  // products of two values: some 4 us
+
+  /// Of one share: what the products of each item add to its form, and take from it.
+  struct alignas(64) Sums {
+    double added[kTogether], taken[kTogether];
+  };
 
   RowsView rows_;
   double diagonal_;
@@ -59,8 +71,8 @@ class LogDetBounds {
   double off_ = 0.0;  // in this epoch
   Item epoch_ = 0, pending_ = 0;
   std::vector<float> factor_, directions_;
-  std::vector<float> along_factor_, along_directions_;  // (kTogether, width): products of items
-  std::vector<Note> notes_;                             // (n,)
+  Sums sums_[kShares] = {};
+  std::vector<Note> notes_;  // (n,)
 };
 
 }  // namespace smartx
