@@ -29,31 +29,34 @@ LogDetBounds::LogDetBounds(RowsView rows, double diagonal, int threads)
     : rows_(rows),
       diagonal_(diagonal),
       threads_(threads),
-      width_((Offset{rows.d} + 15) / 16 * 16),
+      width_((Offset{rows.d} + kBlock - 1) / kBlock * kBlock),
+      room_((width_ / kBlock + kShares - 1) / kShares * kBlock),
+      off_factor_(static_cast<std::size_t>(kShares * room_)),
+      off_directions_(off_factor_.size()),
       notes_(static_cast<std::size_t>(rows.n)) {
 }
 
 void LogDetBounds::start_epoch() {
-  factor_.assign(static_cast<std::size_t>(block_start(width_ / 16)), 0.0F);
+  factor_.assign(static_cast<std::size_t>(block_start(width_ / kBlock)), 0.0F);
   directions_.clear();
-  off_ = 0.0;
   pending_ = 0;
   ++epoch_;
 }
 
-void LogDetBounds::put(const double* values, Offset count, float* out) {
+double LogDetBounds::put(const double* values, Offset count, float* out) const {
   const double scale = std::sqrt(diagonal_);
   for (Offset c = 0; c < count; ++c) out[c] = static_cast<float>(scale * values[c]);
   const double norm2 =
       fixed_order_sum(count, [&](Offset c) { return scale * values[c] * (scale * values[c]); });
-  // Values rounded, products rounded, 16 sums of width / 16 each, added in 4 steps; |q| <= 2^12.
-  const double steps = static_cast<double>(width_ / 16 + 6);
-  off_ = std::max(off_, 1.01 * steps * 0x1p-24 * 0x1p12 * std::sqrt(norm2));
+  // Values rounded, products rounded, 16 sums of count / 16 each, added in 4 steps; |q| <= 2^12.
+  const double steps = static_cast<double>((count + 15) / 16 + 6);
+  return 1.01 * steps * 0x1p-24 * 0x1p12 * std::sqrt(norm2);
 }
 
 void LogDetBounds::add(const double* direction) {
   directions_.resize(static_cast<std::size_t>((pending_ + 1) * width_));
-  put(direction, rows_.d, directions_.data() + pending_ * width_);
+  off_directions_[place(pending_)] =
+      -put(direction, rows_.d, directions_.data() + pending_ * width_);
   ++pending_;
 }
 
@@ -105,7 +108,7 @@ void LogDetBounds::update(Item* items, Item count) {
     }
     if (k < old) {
       if (epoch_ == 0) added = static_cast<double>(norm2(rows_.row(items[k]), rows_.d));
-      note.form = added * (1.0 + 0x1p-36);  // for the rounding of float64 sums
+      note.form = added * kRounded;
     }
     note.form -= taken;
     note.seen = pending_;
@@ -116,8 +119,7 @@ void LogDetBounds::update(Item* items, Item count) {
 /// that they miss.
 void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset first_share,
                             Offset last_share) noexcept {
-  const Offset room = (width_ / kBlock + kShares - 1) / kShares * kBlock;  // products of a share
-  float* const rows = scratch(padded(count) * (width_ + room));
+  float* const rows = scratch(padded(count) * (width_ + room_));
   float* const products = rows + padded(count) * width_;
   for (Item k = 0; k < count; ++k)  // rows lie apart
     for (Offset c = 0; c < rows_.d; c += 32) __builtin_prefetch(rows_.row(items[k]) + c);
@@ -128,40 +130,43 @@ void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset firs
   }
   std::fill(rows + count * width_, rows + padded(count) * width_, 0.0F);
   for (Offset share = first_share; share < last_share; ++share) {
-    if (epoch_ > 0) along_factor(rows, old, share, products, room);
-    along_directions(items, rows, count, share, products, room);
+    if (epoch_ > 0) along_factor(rows, old, share, products);
+    along_directions(items, rows, count, share, products);
   }
 }
 
-void LogDetBounds::along_factor(const float* rows, Item count, Offset share, float* products,
-                                Offset room) noexcept {
+void LogDetBounds::along_factor(const float* rows, Item count, Offset share,
+                                float* products) noexcept {
   Offset done = 0;
   for (Offset b = share; b < width_ / kBlock && count > 0; b += kShares, done += kBlock) {
     const Offset width = kBlock * (b + 1);
     vector_ops().float_dots(factor_.data() + block_start(b), kBlock, width, width, rows,
-                            padded(count), width_, products + done, room);
+                            padded(count), width_, products + done, room_);
   }
   for (Item k = 0; k < count; ++k)
-    sums_[share].added[k] = vector_ops().squares(products + k * room, done, off_);
+    sums_[share].added[k] =
+        vector_ops().squares(products + k * room_, &off_factor_[share * room_], done);
 }
 
 void LogDetBounds::along_directions(const Item* items, const float* rows, Item count, Offset share,
-                                    float* products, Offset room) noexcept {
+                                    float* products) noexcept {
   const Offset start = notes_[items[0]].seen / kBlock;  // a block that some item misses
   const Offset first = start + (share + kShares - start % kShares) % kShares;
   Item missing = 0;  // items that miss something of the block
   Offset begins[kTogether];
-  Offset done = 0, some = 0;
+  Offset done = first / kShares * kBlock, some = 0;
   for (Offset b = first; b * kBlock < pending_; b += kShares, done += some) {
     some = std::min<Offset>(kBlock, pending_ - b * kBlock);
     for (; missing < count && notes_[items[missing]].seen < b * kBlock + some; ++missing)
       begins[missing] = done + std::max<Offset>(0, notes_[items[missing]].seen - b * kBlock);
     vector_ops().float_dots(directions_.data() + b * kBlock * width_, some, width_, width_, rows,
-                            padded(missing), width_, products + done, room);
+                            padded(missing), width_, products + done, room_);
   }
   for (Item k = 0; k < count; ++k)
     sums_[share].taken[k] =
-        k < missing ? vector_ops().squares(products + k * room + begins[k], done - begins[k], -off_)
+        k < missing ? vector_ops().squares(products + k * room_ + begins[k],
+                                           off_directions_.data() + share * room_ + begins[k],
+                                           done - begins[k])
                     : 0.0;
 }
 

@@ -64,7 +64,9 @@ double RowsLogDet::gain(Item v) const noexcept {
 }
 
 double RowsLogDet::weigh(Item v) {
-  return std::max(weighed(v).form, 0.0);
+  const double form = std::max(weighed(v).form, 0.0);
+  bounds_.learn(v, form);
+  return form;
 }
 
 /// One pass over W and the epoch's v gives all that is needed of them; their parts of the sum are

@@ -320,8 +320,8 @@ class Greedy {
   const Cancel cancel_;
   Selection<Gain> chosen_;
 
-  static constexpr Offset kTogether = 32;           // rows in one part, where there are many
-  static constexpr Offset kFewest = 2;              // rows asked at once
+  static constexpr Offset kTogether = 32;  // rows in one part, where there are many
+  static constexpr Offset kFewest = has_bounds<F>::value ? 8 : 2;  // rows asked at once
   static constexpr Offset kShared = 4;              // of them in one part, where there are few
   static constexpr Offset kWorthThreads = 1 << 14;  // operations (0.25 ns each): 4 us
   Offset asked_before_ = 0;                         // rows that the last round asked for

@@ -42,8 +42,8 @@ struct VectorOpLevel {
   /// out[c] = row[c].
   void (*widen)(const std::int16_t* row, std::int64_t d, double* out);
   void (*widen_to_float)(const std::int16_t* row, std::int64_t d, float* out);
-  /// Sum of max(0, |values[i]| + more)^2, in the order of fixed_order_sum.
-  double (*squares)(const float* values, std::int64_t count, double more);
+  /// Sum of max(0, |values[i]| + more[i])^2, in the order of fixed_order_sum.
+  double (*squares)(const float* values, const double* more, std::int64_t count);
   /// y[c] += scales[0] * rows[c], then += scales[1] * rows[stride + c] ... over `count` rows of
   /// `width` values, a multiple of 8; each product is rounded first.
   void (*add_rows)(const double* scales, const double* rows, std::int64_t count,
