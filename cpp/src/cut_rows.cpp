@@ -271,7 +271,7 @@ class CutEpochs {
       if (first && left() > 0 && count > 1) gather();
       if (count == 1) break;
       first = false;
-      if (left() > 0) best = best_candidate(gram_.row(static_cast<Offset>(best)));
+      if (left() > 0) best = best_candidate(gram_.row(static_cast<Item>(best), threads_, cancel_));
     }
   }
 
@@ -334,8 +334,8 @@ class CutEpochs {
         [&](Offset c) noexcept {
           std::copy_n(rows_.row(remaining_[candidates_[c]]), d, gathered_.data() + c * d);
         },
-        64);
-    gram_.build({gathered_.data(), static_cast<Item>(count), rows_.d}, threads_, cancel_);
+        64, Helpers::kFromEnd);
+    gram_.start({gathered_.data(), static_cast<Item>(count), rows_.d});
   }
 
   void finish_epoch() {
@@ -345,7 +345,7 @@ class CutEpochs {
                      remaining_.end());
   }
 
-  static constexpr double kBalance = 24.0;
+  static constexpr double kBalance = 40.0;
   static constexpr Offset kPart = 1024;  // candidates that a thread brings up to date together
   static constexpr Offset kFewest = 192, kMost = 4096;
 

@@ -92,6 +92,40 @@ void above(const std::int32_t* tile, const std::int32_t* row_floor,
   }
 }
 
+/// R rows at once, so that every load of `a` is used more than once.
+template <int R>
+void some_row_dots(const std::int16_t* a, const std::int16_t* rows, std::int32_t d,
+                   std::int32_t* out) {
+  __m256i sums[R];
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) sums[r] = _mm256_setzero_si256();
+  std::int32_t c = 0;
+  for (; c + 16 <= d; c += 16) {
+    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + c));
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      const auto* row = reinterpret_cast<const __m256i*>(rows + std::int64_t{r} * d + c);
+      sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(x, _mm256_loadu_si256(row)));
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+    const __m128i four =
+        _mm_add_epi32(_mm256_castsi256_si128(sums[r]), _mm256_extracti128_si256(sums[r], 1));
+    const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    out[r] = _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+    for (std::int32_t k = c; k < d; ++k)
+      out[r] += std::int32_t{a[k]} * std::int32_t{rows[std::int64_t{r} * d + k]};
+  }
+}
+
+void row_dots(const std::int16_t* a, const std::int16_t* rows, std::int64_t count, std::int32_t d,
+              std::int32_t* out) {
+  std::int64_t j = 0;
+  for (; j + 4 <= count; j += 4) some_row_dots<4>(a, rows + j * d, d, out + j);
+  for (; j < count; ++j) some_row_dots<1>(a, rows + j * d, d, out + j);
+}
+
 }  // namespace
 
 const DotLevel kDotAvx2 = {"avx2",      kPanel,     panel_bytes, pack,   multiply, above,

@@ -100,6 +100,39 @@ std::int32_t keep_above(std::int32_t* values, std::int32_t* items, std::int32_t 
   return end;
 }
 
+/// R rows at once: as many sums as hide how long one multiplication takes.
+template <int R>
+void some_row_dots(const std::int16_t* a, const std::int16_t* rows, std::int32_t d,
+                   std::int32_t* out) {
+  __m512i sums[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) sums[r] = _mm512_setzero_si512();
+  std::int32_t c = 0;
+  for (; c + 32 <= d; c += 32) {
+    const __m512i x = _mm512_loadu_si512(a + c);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      sums[r] = _mm512_dpwssd_epi32(sums[r], x, _mm512_loadu_si512(rows + std::int64_t{r} * d + c));
+  }
+  if (c < d) {
+    const __mmask32 inside = (__mmask32{1} << (d - c)) - 1;
+    const __m512i x = _mm512_maskz_loadu_epi16(inside, a + c);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      sums[r] = _mm512_dpwssd_epi32(
+          sums[r], x, _mm512_maskz_loadu_epi16(inside, rows + std::int64_t{r} * d + c));
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) out[r] = _mm512_reduce_add_epi32(sums[r]);
+}
+
+void row_dots(const std::int16_t* a, const std::int16_t* rows, std::int64_t count, std::int32_t d,
+              std::int32_t* out) {
+  std::int64_t j = 0;
+  for (; j + 8 <= count; j += 8) some_row_dots<8>(a, rows + j * d, d, out + j);
+  for (; j < count; ++j) some_row_dots<1>(a, rows + j * d, d, out + j);
+}
+
 }  // namespace
 
 const DotLevel kDotAvx512 = {"avx512",    kPanel,     panel_bytes, pack,   multiply, above,

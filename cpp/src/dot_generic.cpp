@@ -66,6 +66,16 @@ void above(const std::int32_t* tile, const std::int32_t* row_floor,
   }
 }
 
+void row_dots(const std::int16_t* a, const std::int16_t* rows, std::int64_t count, std::int32_t d,
+              std::int32_t* out) {
+  for (std::int64_t j = 0; j < count; ++j) {
+    const std::int16_t* row = rows + j * d;
+    std::int32_t total = 0;
+    for (std::int32_t c = 0; c < d; ++c) total += std::int32_t{a[c]} * std::int32_t{row[c]};
+    out[j] = total;
+  }
+}
+
 }  // namespace
 
 const DotLevel kDotGeneric = {"generic",   kPanel,     panel_bytes, pack,   multiply, above,

@@ -1,7 +1,8 @@
-// All similarities of the candidates of a graph-cut epoch.
+// Similarities of the candidates of a graph-cut epoch.
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "blocks.hpp"
@@ -11,21 +12,47 @@
 
 namespace smartx {
 
-/// All similarities of a few rows, square and complete.
+/// The similarities of one of some rows with all of them, as they are asked for: all at once where
+/// as many were asked for the last time as that is worth, else one by one until as many were.
 class SmallGram {
  public:
-  void build(RowsView rows, int threads, const Cancel& cancel) {
-    if (rows.n <= kFew) {
-      stride_ = kFew;
-      make_room();
-      for (Item i = 0; i < rows.n; ++i)
-        dot_level().row_dots(rows.row(i), rows.data, rows.n, rows.d, values_.get() + i * stride_);
-      return;
-    }
-    const PackedRows packed(rows, dot_level(), threads, cancel);
+  /// `rows` stay where they are while row() is asked.
+  void start(RowsView rows) {
+    rows_ = rows;
+    patience_ = asked_ > rows.n / kWorth ? 0 : rows.n / kWorth;
+    asked_ = 0;
+    whole_ = false;
+    stride_ = (Offset{rows.n} + 7) / 8 * 8;
+  }
+
+  /// rows.n values, and room for more behind them up to a multiple of 8; until the next call.
+  const std::int32_t* row(Item i, int threads, const Cancel& cancel) {
+    if (!whole_ && asked_ >= patience_) build(threads, cancel);
+    ++asked_;
+    if (whole_) return values_.get() + i * stride_;
+    make_room(stride_);
+    const Offset parts = (Offset{rows_.n} + kPart - 1) / kPart;
+    parallel_for(
+        parts, Offset{rows_.n} * rows_.d < kWorthThreads ? 1 : threads, cancel,
+        [&](Offset part) noexcept {
+          const auto first = static_cast<Item>(part * kPart);
+          dot_level().row_dots(rows_.row(i), rows_.row(first), std::min(kPart, rows_.n - first),
+                               rows_.d, values_.get() + first);
+        },
+        1, Helpers::kFromEnd);
+    return values_.get();
+  }
+
+ private:
+  static constexpr Item kWorth = 5;                 // all take the time of one in so many of them
+  static constexpr Item kPart = 64;                 // rows
+  static constexpr Offset kWorthThreads = 1 << 16;  // products: some 1 us
+
+  void build(int threads, const Cancel& cancel) {
+    const PackedRows packed(rows_, dot_level(), threads, cancel);
     const Item panel = packed.level().panel;
     stride_ = Offset{packed.panels()} * panel;
-    make_room();
+    make_room(stride_ * stride_);
     std::int32_t* const values = values_.get();
     for_each_tile(packed, threads, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
       std::int32_t* const upper = values + Offset{a} * panel * stride_ + Offset{b} * panel;
@@ -37,19 +64,19 @@ class SmallGram {
           for (Item c = c0; c < c0 + 8; ++c)
             for (Item r = r0; r < r0 + 8; ++r) lower[c * stride_ + r] = tile[r * panel + c];
     });
+    whole_ = true;
   }
-  const std::int32_t* row(Offset i) const { return values_.get() + i * stride_; }
 
- private:
-  static constexpr Item kFew = 16;  // rows whose tile would be mostly padding
-
-  void make_room() {
-    if (stride_ * stride_ <= room_) return;
-    room_ = stride_ * stride_;
+  void make_room(Offset values) {
+    if (values <= room_) return;
+    room_ = values;
     values_.reset();
     values_.reset(static_cast<std::int32_t*>(new_block(room_ * 4)));
   }
 
+  RowsView rows_{};
+  Item asked_ = std::numeric_limits<Item>::max(), patience_ = 0;
+  bool whole_ = false;
   Offset stride_ = 0, room_ = 0;
   std::unique_ptr<std::int32_t[], FreeBlock> values_;
 };
