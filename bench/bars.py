@@ -68,7 +68,7 @@ def bars(rows: list[Row]) -> list[Bar]:
         found.append(Bar(f"exact k-NN, n = {n:,}, vs numpy", _search("numpy", n), 2.5, 5))
     for key, bar in (("gc", (1e9, 20, 8)), ("fl", (4e9, 600, 240))):
         found += _large(rows, key, *bar)
-    found.append(Bar("2 threads vs 1, selection, k-NN and large: the least", _threads, 1.7, 1.9))
+    found += _two_threads(rows)
     for function, engine, bar in (
         ("fl", "dense", 0.9999), ("fl", "noise", 0.9999), ("fl", "sparse", 0.99),
         ("gc", "dense", 0.9999), ("gc", "noise", 0.9999),
@@ -150,14 +150,26 @@ def _large(rows: list[Row], function: str, bytes_: float, least: float, aim: flo
     ]
 
 
-def _threads(rows: list[Row], simd: str) -> Figure:
-    of = ("selection", "neighbours", "large")
-    ratios = [
-        one["wall"] / two["wall"]
-        for row, two, one in threads.pairs(rows)
-        if row["simd"] == simd and row["table"] in of
-    ]
-    return min(ratios, default=None)
+def _two_threads(rows: list[Row]) -> list[Bar]:
+    """One bar for each work of selection, neighbours and large that ran on two threads."""
+
+    def faster(work: str) -> Callable[[list[Row], str], Figure]:
+        def measure(rows: list[Row], simd: str) -> Figure:
+            ratios = [
+                run["wall_alone"] / run["wall"]
+                for row, run in threads.pairs(rows)
+                if row["simd"] == simd and threads.work(row, run) == work
+            ]
+            return min(ratios, default=None)
+
+        return measure
+
+    found = dict.fromkeys(
+        threads.work(row, run)
+        for row, run in threads.pairs(rows)
+        if row["table"] in ("selection", "neighbours", "large")
+    )
+    return [Bar(f"2 threads vs 1, {work}", faster(work), 1.7, 1.9) for work in found]
 
 
 def _quality(function: str, engine: str) -> Callable[[list[Row], str], Figure]:

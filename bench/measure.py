@@ -31,14 +31,16 @@ class Watch:
         self.cpu[name] = self.cpu.get(name, 0.0) + time.process_time() - cpu
 
 
-def measured(job):
+def measured(job, alone=None):
     """job(watch) -> (its result, a record of the run that took the least CPU time).
 
     memory: bytes at the peak of the first run above what the process held before it.
+    alone: the same job on one thread; it runs after each run of the job, so that both meet the same
+    minutes of the machine, and "wall_alone" is its least wall time.
     """
     _forget_peak()
     before = _memory("VmRSS")
-    result, records, memory = None, [], 0
+    result, records, memory, walls_alone = None, [], 0, []
     while not records or (
         len(records) < MOST_RUNS and sum(r["cpu"] for r in records) < ENOUGH_SECONDS
     ):
@@ -50,9 +52,19 @@ def measured(job):
         records.append(seconds | {"stages": watch.cpu, "stages_wall": watch.wall})
         if len(records) == 1:
             memory = max(0, _memory("VmHWM") - before)
+        if alone:
+            wall = time.perf_counter()
+            alone(Watch())
+            walls_alone.append(time.perf_counter() - wall)
     best = min(records, key=lambda record: record["cpu"])
     best_wall = min(record["wall"] for record in records)
-    return result, best | {"wall": best_wall, "memory": memory, "runs": len(records)}
+    more = {"wall_alone": min(walls_alone)} if alone else {}
+    return result, best | {"wall": best_wall, "memory": memory, "runs": len(records)} | more
+
+
+def alone(job, asked):
+    """job(watch, threads) on one thread, where several are asked for."""
+    return (lambda watch: job(watch, threads=1)) if asked["threads"] > 1 else None
 
 
 def arguments():

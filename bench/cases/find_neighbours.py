@@ -5,7 +5,7 @@ The index of hnswlib is always built over all rows.
 """
 
 import numpy as np
-from measure import answer, arguments, measured
+from measure import alone, answer, arguments, measured
 from vectors import clustered
 
 SAMPLE = 500
@@ -95,7 +95,11 @@ def main():
         "smartx": by_smartx, "hnswlib": by_hnswlib, "numpy": by_numpy, "torch": by_torch,
     }[asked["method"]]  # fmt: skip
     method(asked, vectors[:256], np.arange(256), k, _NoWatch())  # imports, first calls
-    found, record = measured(lambda watch: method(asked, vectors, queries, k, watch))
+
+    def search(watch, threads=asked["threads"]):
+        return method(asked | {"threads": threads}, vectors, queries, k, watch)
+
+    found, record = measured(search, alone(search, asked))
     if len(queries) < len(vectors):
         fixed = {unit: record["stages" + end].get("build", 0) for unit, end in _UNITS.items()}
         for unit in _UNITS:

@@ -1,6 +1,6 @@
 """One case: smartx orders clustered vectors, for each budget in turn."""
 
-from measure import answer, arguments, measured
+from measure import alone, answer, arguments, measured
 from objective import PENALTY, RIDGE, judged
 from vectors import clustered
 
@@ -21,11 +21,11 @@ def main():
     limit = {"memory_bytes": asked["memory_bytes"]} if "memory_bytes" in asked else {}
     runs = []
     for budget in asked["budgets"]:
-        chosen, record = measured(
-            lambda _, budget=budget: smartx.maximize(
-                function, vectors, budget=budget, threads=asked["threads"], **limit
-            )
-        )
+
+        def order(_, threads=asked["threads"], budget=budget):
+            return smartx.maximize(function, vectors, budget=budget, threads=threads, **limit)
+
+        chosen, record = measured(order, alone(order, asked))
         assert len(set(chosen.items.tolist())) == budget
         runs.append(
             record

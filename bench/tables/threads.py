@@ -20,37 +20,39 @@ def check(rows: list[Row]) -> list[str]:
     return []
 
 
-def pairs(rows: list[Row]) -> list[tuple[Row, dict[str, Any], dict[str, Any]]]:
-    """(the row on two threads, its run, that run on one thread)."""
-    found = []
-    for two in rows:
-        if not ours(two, 2) or two["table"] not in FROM:
-            continue
-        for one in rows:
-            keys = ("table", "script", "arguments", "simd")
-            if ours(one) and all(one[key] == two[key] for key in keys):
-                runs = zip(two["result"]["runs"], one["result"]["runs"], strict=True)
-                found += [(two, run, other) for run, other in runs]
-    return found
+def pairs(rows: list[Row]) -> list[tuple[Row, dict[str, Any]]]:
+    """(the row on two threads, one of its runs)."""
+    return [
+        (row, run)
+        for row in rows
+        if ours(row, 2) and row["table"] in FROM
+        for run in row["result"]["runs"]
+        if "wall_alone" in run
+    ]
+
+
+def work(row: Row, run: dict[str, Any]) -> str:
+    asked = row["arguments"]
+    size = f"n = {asked['n']:,}" if "n" in asked else f"{asked['groups']:,} groups"
+    if run.get("budget", 0) < asked.get("n", 0) - 1 and "budget" in run:
+        size += f", budget {run['budget']:,}"
+    return f"{FUNCTIONS.get(asked.get('function'), 'exact k-NN')}, {size}, d = {asked['d']}"
 
 
 def lines(rows: list[Row]) -> list[str]:
     body = []
-    for row, two, one in pairs(rows):
-        asked = row["arguments"]
-        size = f"n = {asked['n']:,}" if "n" in asked else f"{asked['groups']:,} groups"
-        if "budget" in two:
-            size += f", budget {two['budget']:,}"
-        work = FUNCTIONS.get(asked.get("function"), "neighbours")
+    for row, two in pairs(rows):
         level = f", {row['simd']} forced" if row["simd"] else ""
         body.append(
             [
-                f"{work}, {size}, d = {asked['d']}{level}", row["table"],
-                seconds(one["wall"]), seconds(two["wall"]), times(one["wall"] / two["wall"]),
+                work(row, two) + level, row["table"],
+                seconds(two["wall_alone"]), seconds(two["wall"]),
+                times(two["wall_alone"] / two["wall"]),
             ]
         )  # fmt: skip
     return [
-        "Wall time of the same work on one core and on two, each pinned.",
+        "Wall time of the same work on one thread and on two, in turns in one process, the least of"
+        " each: the machine's speed changes from minute to minute.",
         "",
         *markdown(["work", "table", "1 thread", "2 threads", "faster by"], body),
     ]
