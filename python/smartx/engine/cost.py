@@ -21,9 +21,9 @@ from smartx.engine.objectives import FacilityLocation, GraphCut, Objective
 
 SMALL_GROUP = 4_096  # rows of the largest sample
 _GROUP_NS = 3_000.0  # of any group, however small
-_DENSE_NS = 4.5  # greedy over a dense kernel, per pair of rows
-_CUT_NS = 0.009  # graph cut over rows, per rows^1.67 and values of a row^1.65
-_LOG_DET_NS = 0.85  # log-det over rows, per rows^1.7 and value of a row
+_DENSE_NS = 1.3  # greedy over a dense kernel, per pair of rows
+_CUT_NS = 0.040  # graph cut over rows, per rows^1.4 and values of a row^1.4
+_LOG_DET_NS = 0.18  # log-det over rows, per rows^1.5 and values of a row^1.45
 _EDGE_NS = 120.0  # greedy over a neighbour graph, its head included, per edge
 _FILTER_NS = 0.2  # exact search, per pair of rows, beside the products
 _HNSW_NS = 5.5  # HNSW, built and asked, per rows^1.42 and (values of a row + 290)
@@ -157,9 +157,9 @@ def _work(
                 products[group] = 0.0
                 greedy[group] += 1e9 * hnsw_seconds(sizes[group], d)
     elif isinstance(function, GraphCut):
-        greedy = _CUT_NS * sizes**1.67 * d**1.65
+        greedy = _CUT_NS * sizes**1.4 * d**1.4
     else:
-        greedy = _LOG_DET_NS * sizes**1.7 * d
+        greedy = _LOG_DET_NS * sizes**1.5 * d**1.45
     return products, greedy + _GROUP_NS
 
 
