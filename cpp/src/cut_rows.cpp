@@ -178,11 +178,25 @@ class CutEpochs {
     return *place;
   }
 
+  /// promising_ becomes the places, ascending, of the scores that reach the floor; how many.
   std::size_t gather_promising(double floor) {
-    promising_.clear();
-    for (std::size_t i = 0; i < scores_.size(); ++i) {
-      if (scores_[i] >= floor) promising_.push_back(static_cast<Item>(i));
+    promising_.resize(scores_.size());
+    end_of_block_.resize(best_of_block_.size());
+    for_each_block(scores_.size(), threads_, cancel_,
+                   [&](Offset block, Offset first, Offset last) noexcept {
+                     Offset end = first;
+                     for (Offset i = first; i < last; ++i) {
+                       promising_[end] = static_cast<Item>(i);
+                       end += scores_[i] >= floor;
+                     }
+                     end_of_block_[block] = end;
+                   });
+    auto all = promising_.begin();
+    for (std::size_t block = 0; block < end_of_block_.size(); ++block) {
+      const auto own = promising_.begin() + static_cast<Offset>(block) * kRowsAtOnce;
+      all = std::copy(own, promising_.begin() + end_of_block_[block], all);
     }
+    promising_.erase(all, promising_.end());
     return promising_.size();
   }
 
@@ -367,7 +381,7 @@ class CutEpochs {
 
   std::vector<double> gains_, scores_;  // of remaining_
   std::vector<char> is_candidate_;      // of remaining_
-  std::vector<Offset> best_of_block_;
+  std::vector<Offset> best_of_block_, end_of_block_;
   std::vector<double> ordered_;
   std::vector<Item> promising_;  // places in remaining_
   bool outsiders_ = false;

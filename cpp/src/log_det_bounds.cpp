@@ -99,6 +99,10 @@ void LogDetBounds::update(Item* items, Item count) {
         multiply(items, count, old, kShares * hand / hands, kShares * (hand + 1) / hands);
       },
       1, Helpers::kFromEnd);
+  note_sums(items, count, old);
+}
+
+void LogDetBounds::note_sums(const Item* items, Item count, Item old) {
   for (Item k = 0; k < count; ++k) {
     Note& note = notes_[items[k]];
     double added = 0.0, taken = 0.0;

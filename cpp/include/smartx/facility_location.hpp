@@ -26,6 +26,7 @@ struct DenseView {
 // A cover is a source of similarities: Weight (how they are stored), Gain (how they are summed),
 //   Gain gain(Item v, const Weight* best)  sum over u of max(0, s(v, u) - best[u])
 //   void cover(Item v, Weight* best)       best[u] becomes max(best[u], s(v, u))
+//   kPadding                               weights behind the last of `best` that it may read
 // Each gain is a sum, in one fixed order, of terms that can only shrink while `best` rises, so it
 // never rises, not even by rounding.
 
@@ -34,6 +35,7 @@ template <class T>
 struct DenseCover {
   using Weight = T;
   using Gain = double;
+  static constexpr Item kPadding = 0;
 
   Item size() const { return kernel.size(); }
   Item covered() const { return kernel.size(); }
@@ -58,6 +60,7 @@ template <class W>
 struct GraphCover {
   using Weight = W;
   using Gain = std::conditional_t<std::is_integral_v<W>, std::int64_t, double>;
+  static constexpr Item kPadding = 0;
 
   Item size() const { return graph.size(); }
   Item covered() const { return graph.size(); }
@@ -86,7 +89,7 @@ class FacilityLocation {
   FacilityLocation(Cover cover, double unit)
       : cover_(cover),
         unit_(unit),
-        best_(static_cast<std::size_t>(cover.covered()) + Kernel16Cover::kPadding) {}
+        best_(static_cast<std::size_t>(cover.covered()) + Cover::kPadding) {}
 
   Item size() const { return cover_.size(); }
   Gain gain(Item v) const noexcept { return cover_.gain(v, best_.data()); }

@@ -56,6 +56,8 @@ class LogDetBounds {
                                     i % kBlock);
   }
   void update(Item* items, Item count);
+  /// Brings notes up to date by sums_; the first `old` items start anew.
+  void note_sums(const Item* items, Item count, Item old);
   void multiply(const Item* items, Item count, Item old, Offset first_share,
                 Offset last_share) noexcept;
   void along_factor(const float* rows, Item count, Offset share, float* products) noexcept;
