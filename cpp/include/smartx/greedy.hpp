@@ -187,11 +187,13 @@ class Greedy {
     return best;
   }
 
-  /// Moves the rows on top of the heap that can beat `best` to together_: about half as many as the
-  /// round before needed, then a quarter at a time. False if there is none.
+  /// Moves the rows on top of the heap that can beat `best` to together_: a share of what the round
+  /// before needed, then a quarter at a time, more in a round that needs many. False if there is
+  /// none.
   bool take(std::vector<Bound<Gain>>& heap, Gain risen, const Candidate<Gain>& best,
             Offset& asked) {
-    const Offset wanted = std::max({kFewest, asked_before_ / (asked == 0 ? 2 : 4), asked / 8});
+    const Offset likely = asked == 0 ? asked_before_ * kAtFirst / 4 : asked_before_ / 4;
+    const Offset wanted = std::max({kFewest, likely, asked / 8});
     together_.clear();
     while (!heap.empty() && static_cast<Offset>(together_.size()) < wanted) {
       const Bound<Gain> top = heap.front();
@@ -321,7 +323,8 @@ class Greedy {
   Selection<Gain> chosen_;
 
   static constexpr Offset kTogether = 32;  // rows in one part, where there are many
-  static constexpr Offset kFewest = has_bounds<F>::value ? 8 : 2;  // rows asked at once
+  static constexpr Offset kFewest = has_bounds<F>::value ? 8 : 2;   // rows asked at once
+  static constexpr Offset kAtFirst = has_bounds<F>::value ? 3 : 2;  // quarters: bounds are cheap
   static constexpr Offset kShared = 4;              // of them in one part, where there are few
   static constexpr Offset kWorthThreads = 1 << 14;  // operations (0.25 ns each): 4 us
   Offset asked_before_ = 0;                         // rows that the last round asked for
