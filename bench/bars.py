@@ -153,23 +153,23 @@ def _large(rows: list[Row], function: str, bytes_: float, least: float, aim: flo
 def _two_threads(rows: list[Row]) -> list[Bar]:
     """One bar for each work of selection, neighbours and large that ran on two threads."""
 
-    def faster(work: str) -> Callable[[list[Row], str], Figure]:
+    def faster(table: str, work: str) -> Callable[[list[Row], str], Figure]:
         def measure(rows: list[Row], simd: str) -> Figure:
             ratios = [
                 run["wall_alone"] / run["wall"]
                 for row, run in threads.pairs(rows)
-                if row["simd"] == simd and threads.work(row, run) == work
+                if (row["simd"], row["table"], threads.work(row, run)) == (simd, table, work)
             ]
             return min(ratios, default=None)
 
         return measure
 
     found = dict.fromkeys(
-        threads.work(row, run)
+        (row["table"], threads.work(row, run))
         for row, run in threads.pairs(rows)
         if row["table"] in ("selection", "neighbours", "large")
     )
-    return [Bar(f"2 threads vs 1, {work}", faster(work), 1.7, 1.9) for work in found]
+    return [Bar(f"2 threads vs 1, {work}", faster(table, work), 1.7, 1.9) for table, work in found]
 
 
 def _quality(function: str, engine: str) -> Callable[[list[Row], str], Figure]:

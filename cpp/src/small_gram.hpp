@@ -19,7 +19,8 @@ class SmallGram {
   /// `rows` stay where they are while row() is asked.
   void start(RowsView rows) {
     rows_ = rows;
-    patience_ = asked_ > rows.n / kWorth ? 0 : rows.n / kWorth;
+    const Item worth = rows.n <= kFew ? rows.n : rows.n / kWorth;
+    patience_ = rows.n > kFew && asked_ > worth ? 0 : worth;
     asked_ = 0;
     whole_ = false;
     stride_ = (Offset{rows.n} + 7) / 8 * 8;
@@ -44,8 +45,9 @@ class SmallGram {
   }
 
  private:
-  static constexpr Item kWorth = 5;                 // all take the time of one in so many of them
-  static constexpr Item kPart = 64;                 // rows
+  static constexpr Item kWorth = 5;  // all take the time of one in so many of them
+  static constexpr Item kFew = 32;   // but not of so few, whose tile would be mostly padding
+  static constexpr Item kPart = 64;  // rows
   static constexpr Offset kWorthThreads = 1 << 16;  // products: some 1 us
 
   void build(int threads, const Cancel& cancel) {
