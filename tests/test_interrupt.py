@@ -19,7 +19,7 @@ LONG_RUNS = {
     "naive": "maximize(GraphCut(), rows(60_000, 256), 60_000, optimizer='naive', threads=THREADS)",
     "lazy": "maximize(LogDet(1e-3), rows(40_000, 384), 40_000, threads=THREADS)",
     "kernel": "maximize(LogDet(), DenseKernel(np.eye(6000) + 1), 6000, optimizer='naive')",
-    "groups": "rank_groups(rows(60_000, 256), np.full(20, 3000), LogDet(1e-3), threads=THREADS)",
+    "groups": "rank_groups(rows(240_000, 256), np.full(60, 4000), LogDet(1e-3), threads=THREADS)",
 }
 
 
