@@ -8,7 +8,7 @@ namespace smartx {
 namespace {
 
 constexpr Item kSparse = 32;  // a list has at most one column in so many: it fits into its row
-constexpr Item kBeyond = 15;  // entries that list16 may write to beyond the last
+constexpr Item kBeyond = 16;  // entries that list16 may write to beyond the last
 
 }  // namespace
 

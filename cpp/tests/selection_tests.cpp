@@ -63,6 +63,21 @@ const Setting kSettings[] = {{ObjectiveKind::kFacilityLocation, 0.0},
                              {ObjectiveKind::kLogDet, 1.0},
                              {ObjectiveKind::kLogDet, 1e-3}};
 
+/// A whole piece with as many open columns as a list may have, all in front.
+TEST(a_list_of_the_largest_size_fits) {
+  const Item columns = 1 << 16;
+  for (const DotLevel* level : dot_levels()) {
+    std::vector<std::uint16_t> values(static_cast<std::size_t>(columns));
+    std::fill_n(values.begin(), columns / 32, std::uint16_t{3});
+    const std::vector<std::uint16_t> best(values.size() + Kernel16Cover::kPadding, 1);
+    const Kernel16Cover cover(values.data(), 1, columns, columns, Kernel16Cover::Use::kOnce,
+                              vector_ops_of(*level));
+    CHECK(cover.gain(0, best.data()) == 2 * (columns / 32));  // makes the list
+    CHECK(cover.work(0) == columns / 32);
+    CHECK(cover.gain(0, best.data()) == 2 * (columns / 32));
+  }
+}
+
 /// Rows that are used up by greedy say what rows that stay say, over more than one piece, and for
 /// each level.
 TEST(lists_of_open_entries_are_exact) {

@@ -20,7 +20,7 @@ struct VectorOpLevel {
   std::int64_t (*gain16)(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
                          std::int64_t* open);
   /// The entries of the u with row[u] > best[u], ascending: column u in the high 16 bits, row[u] in
-  /// the low ones. n is at most 2^16; 15 more entries may be written to than there are.
+  /// the low ones. n is at most 2^16; 16 more entries may be written to than there are.
   void (*list16)(const std::uint16_t* row, const std::uint16_t* best, std::int64_t n,
                  std::uint32_t* entries);
   /// Sum of max(0, value - best[column]) over the entries; those whose term is 0 are taken out and
