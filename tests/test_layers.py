@@ -14,7 +14,7 @@ PACKAGE = Path(smartx.__file__).parent
 # room).
 ROOMS = [
     "errors", "progress", "draws", "config", "store", "lock",
-    "engine", "corpus", "embed", "weights", "rankers", "budget", "mixture", "report",
+    "engine", "corpus", "embed", "means", "weights", "rankers", "budget", "mixture", "report",
     "planning", "verify", "pipeline", "doctor", "demo", "display", "flags", "cli",
 ]  # fmt: skip
 

@@ -42,6 +42,7 @@ from smartx.embed import (
 from smartx.engine import FacilityLocation, GraphCut, LogDet, default_memory, resolve_threads
 from smartx.errors import ConfigError
 from smartx.lock import working_in
+from smartx.means import kept_task_means
 from smartx.mixture import Mixture, assemble, check_out, mixture_facts, write_mixture
 from smartx.planning import Limits, Plan, Vectors, plan_of
 from smartx.progress import Progress, Silent
@@ -62,7 +63,6 @@ from smartx.weights import (
     RandomTasks,
     TaylorSoftmax,
     WeightLaw,
-    kept_task_means,
 )
 
 WORTH_TIMING = 20_000  # rows for which a run times the encoder before it starts

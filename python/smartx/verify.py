@@ -71,8 +71,8 @@ def _stages(folder: Path) -> tuple[list[Path], list[Finding]]:
     """Folders below `folder` with a manifest, and those of stages that were not finished."""
     if (folder / MANIFEST).is_file():
         return [folder], []
-    known = [folder / name for name in ("corpus", "embeddings", "means")]
-    known += sorted((folder / "rankings").glob("*"))
+    known = [folder / name for name in ("corpus", "embeddings")]
+    known += [path for name in ("means", "rankings") for path in sorted((folder / name).glob("*"))]
     there = [path for path in known if path.is_dir()]
     finished = [path for path in there if (path / MANIFEST).is_file()]
     if not there:

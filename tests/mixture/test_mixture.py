@@ -18,11 +18,12 @@ from smartx.budget import allot
 from smartx.corpus import ingest
 from smartx.draws import ROW_ORDER, draws
 from smartx.errors import BudgetError, InputError, StoreError
+from smartx.means import task_means
 from smartx.mixture import assemble, mixture_facts, open_mixture, write, write_mixture
 from smartx.mixture.names import markdown, shown
 from smartx.rankers import RANKERS, RandomRanker, rank_corpus
 from smartx.report import render
-from smartx.weights import Equal, Proportional, RandomRows, TaylorSoftmax, task_means
+from smartx.weights import Equal, Proportional, RandomRows, TaylorSoftmax
 
 HOSTILE = [
     "../../etc/passwd",

@@ -12,6 +12,7 @@ from smartx.budget import allot
 from smartx.draws import ROW_ORDER, draws
 from smartx.engine import FacilityLocation, task_gains
 from smartx.errors import BudgetError, ConfigError, InputError
+from smartx.means import task_means
 from smartx.progress import Silent
 from smartx.rankers import RandomRanker
 from smartx.weights import (
@@ -25,7 +26,6 @@ from smartx.weights import (
     described,
     group_ground,
     task_ground,
-    task_means,
 )
 
 LAW_CASES = {
@@ -184,7 +184,7 @@ def test_missing_means_are_an_error(corpus):
 
 
 def test_task_means_are_the_exact_means_of_the_stored_rows(corpus, monkeypatch):
-    monkeypatch.setattr("smartx.weights.means.CHUNK", 5)  # several chunks a task
+    monkeypatch.setattr("smartx.means.CHUNK", 5)  # several chunks a task
     vectors, tasks = vectors_for(corpus), corpus.groups.tasks()
     found = task_means(vectors, tasks)
     for place, (start, rows) in enumerate(zip(tasks.start, tasks.rows, strict=True)):

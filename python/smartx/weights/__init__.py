@@ -16,7 +16,6 @@ from smartx.weights.law import (
     sum_in_order,
     task_ground,
 )
-from smartx.weights.means import kept_task_means, task_means
 from smartx.weights.proportional import Proportional
 from smartx.weights.random_rows import RandomRows
 from smartx.weights.taylor_softmax import RandomTasks, TaylorSoftmax
@@ -40,8 +39,6 @@ __all__ = [
     "WeightLaw",
     "described",
     "group_ground",
-    "kept_task_means",
     "sum_in_order",
     "task_ground",
-    "task_means",
 ]

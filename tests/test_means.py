@@ -10,10 +10,10 @@ import pytest
 import smartx
 from conftest import tree_digest
 from small import Vectors, vectors_for
-from smartx import pipeline
+from smartx import means, pipeline
+from smartx.means import kept_task_means, task_means
 from smartx.progress import Silent
 from smartx.verify import verify_folder
-from smartx.weights import kept_task_means, means, task_means
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_kept_means_are_the_means_bit_for_bit(config):
     assert pipeline.means_step(config, Silent()).tobytes() == fresh.tobytes()
 
 
-def test_other_vectors_or_another_corpus_make_them_again(config, counted, tmp_path):
+def test_means_of_other_vectors_are_made_beside_those_that_are_there(config, counted, tmp_path):
     smartx.run(config)
     corpus = smartx.open_run(config.run_dir).corpus()
     first, other = vectors_for(corpus, seed=1), vectors_for(corpus, seed=2)
@@ -66,6 +66,9 @@ def test_other_vectors_or_another_corpus_make_them_again(config, counted, tmp_pa
     folder = tmp_path / "means"
     one = kept_task_means(corpus, first, folder)
     two = kept_task_means(corpus, other, folder)
+    assert len(counted) == 3
+    assert len(list(folder.iterdir())) == 2
+    assert kept_task_means(corpus, first, folder).tobytes() == one.tobytes()
     assert len(counted) == 3
     np.testing.assert_array_equal(one, task_means(first, corpus.groups.tasks()))
     np.testing.assert_array_equal(two, task_means(other, corpus.groups.tasks()))
@@ -75,8 +78,8 @@ def test_other_vectors_or_another_corpus_make_them_again(config, counted, tmp_pa
 @pytest.mark.parametrize("fault", ["bit", "cut", "gone", "manifest", "folder"])
 def test_damaged_or_missing_sums_are_noticed_and_made_again(config, counted, fault):
     smartx.run(config)
-    folder = config.run_dir / "means"
-    before, path = tree_digest(config.run_dir / "means"), folder / "sums.npy"
+    (folder,) = (config.run_dir / "means").iterdir()
+    before, path = tree_digest(folder), folder / "sums.npy"
     content = bytearray(path.read_bytes())
     if fault == "bit":
         content[-3] ^= 4

@@ -40,15 +40,16 @@ class Runs(Protocol):
 def kept_task_means(
     corpus: Corpus, embeddings: Embeddings, folder: Path, *, progress: Progress | None = None
 ) -> NDArray[np.float64]:
-    """`task_means` from the sums in `folder`, which are made first where they are not there.
+    """`task_means` from the sums in folder/ID, which are made first where they are not there.
 
-    Reading all vectors takes longer than the rest of a mixture, so it is done once for each content
-    of corpus and embeddings.
+    folder: the run's `means`. ID names the corpus and the vectors: reading these takes longer than
+    the rest of a mixture, so it is done once for each content of the two.
     """
-    tasks, stage = corpus.groups.tasks(), Stage(STAGE, folder)
+    tasks = corpus.groups.tasks()
     inputs = {"corpus": corpus.digest, "embeddings": embeddings.digest}
     key = key_of(STAGE, SCHEMA, {}, inputs)
-    path = folder / SUMS
+    stage = Stage(STAGE, folder / key[:16])
+    path = stage.folder / SUMS
     if not stage.reuse(key):
         stage.begin()
         sums = task_sums(embeddings, tasks, progress=progress)
