@@ -2,7 +2,17 @@
 
 from smartx.corpus.columns import Columns
 from smartx.corpus.corpus import Corpus, Groups, Tasks, open_corpus
-from smartx.corpus.ingest import ingest
+from smartx.corpus.ingest import Ingestion, ingest, ingestion
 from smartx.corpus.pieces import pieces
 
-__all__ = ["Columns", "Corpus", "Groups", "Tasks", "ingest", "open_corpus", "pieces"]
+__all__ = [
+    "Columns",
+    "Corpus",
+    "Groups",
+    "Ingestion",
+    "Tasks",
+    "ingest",
+    "ingestion",
+    "open_corpus",
+    "pieces",
+]

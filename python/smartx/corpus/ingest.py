@@ -69,27 +69,47 @@ def ingest(
     Raises CorpusError for a file that is missing, damaged or not understood, or if no row is left;
     ConfigError or CorpusError, with the number that is needed, where `memory` is too little.
     """
+    asked = ingestion(
+        sources,
+        columns=columns,
+        keep_empty_responses=keep_empty_responses,
+        task_name=task_name,
+        other_columns=other_columns,
+        duplicates=duplicates,
+        tokenizer=tokenizer,
+        progress=progress,
+    )
+    return asked.into(Path(folder), memory=memory, progress=progress)
+
+
+def ingestion(
+    sources: Sequence[str | Path],
+    *,
+    columns: Columns = _NO_COLUMNS,
+    keep_empty_responses: bool = False,
+    task_name: str | None = None,
+    other_columns: bool = True,
+    duplicates: Literal["keep", "drop"] = "keep",
+    tokenizer: str | None = None,
+    progress: Progress = _SILENT,
+) -> Ingestion:
+    """What `ingest` with these arguments will make: its key is known before a row is read.
+
+    Raises CorpusError for a source that is missing or of a kind that is not understood.
+    """
     if task_name is not None and columns.task is not None:
         raise InputError("a task name and a task column exclude each other", fix="pass one of them")
     if duplicates not in ("keep", "drop"):
         raise InputError(f"duplicates cannot be {duplicates!r}", fix='pass "keep" or "drop"')
     files = find_sources(sources, progress.note)
     options = Options(columns, keep_empty_responses, task_name, other_columns)
-    work = _Work(Path(folder), files, options, duplicates, token_counter(tokenizer))
-    if work.is_done():
-        progress.note(f"the corpus in {folder} is up to date and is used again")
-    else:
-        room = Room() if memory is None else Room(memory)
-        room.check()
-        work.do(room, progress)
-    return open_corpus(work.folder)
+    return Ingestion(files, options, duplicates, token_counter(tokenizer))
 
 
 @dataclass(frozen=True)
-class _Work:
-    """A corpus to be made: all that decides what is in it."""
+class Ingestion:
+    """A corpus that is asked for: all that decides what is in it."""
 
-    folder: Path
     files: list[SourceFile]
     options: Options
     duplicates: str
@@ -99,6 +119,11 @@ class _Work:
     def digests(self) -> dict[str, str]:
         """SHA-256 of the sources, by name."""
         return {file.name: _digest(file) for file in self.files}
+
+    @cached_property
+    def key(self) -> str:
+        """Names the corpus: another source, order or option gives another one. Reads all files."""
+        return self._key(self.parameters)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -110,23 +135,30 @@ class _Work:
             "order": [[file.name, file.default_name] for file in self.files],
         }
 
+    def into(
+        self, folder: Path, *, memory: int | None = None, progress: Progress = _SILENT
+    ) -> Corpus:
+        """Make the corpus in a folder, or use it where it stands there already. See `ingest`."""
+        if Stage(STAGE, folder).reuse(self.key):
+            progress.note(f"the corpus in {folder} is up to date and is used again")
+        else:
+            room = Room() if memory is None else Room(memory)
+            room.check()
+            self._do(folder, room, progress)
+        return open_corpus(folder)
+
     def _key(self, parameters: Mapping[str, Any]) -> str:
         return key_of(STAGE, SCHEMA, parameters, self.digests)
 
-    def is_done(self) -> bool:
-        """Whether the folder holds just this corpus."""
-        return Stage(STAGE, self.folder).reuse(self._key(self.parameters))
-
-    def do(self, room: Room, progress: Progress) -> None:
-        """Make the corpus."""
-        stage, parameters = Stage(STAGE, self.folder), self.parameters
+    def _do(self, folder: Path, room: Room, progress: Progress) -> None:
+        stage, parameters = Stage(STAGE, folder), self.parameters
         stage.begin()
         with storing(stage.folder):
-            facts, entries = self._make(room, progress)
+            facts, entries = self._make(folder, room, progress)
         texts = {name: value for name, value in parameters.items() if name not in _BESIDES_TEXT}
         facts["digest"] = self._key(texts)
         stage.finish(
-            key=self._key(parameters),
+            key=self.key,
             schema=SCHEMA,
             parameters=parameters,
             inputs=self.digests,
@@ -134,23 +166,25 @@ class _Work:
             facts=facts,
         )
 
-    def _make(self, room: Room, progress: Progress) -> tuple[dict[str, Any], list[FileEntry]]:
+    def _make(
+        self, folder: Path, room: Room, progress: Progress
+    ) -> tuple[dict[str, Any], list[FileEntry]]:
         """Write the files of the corpus. Returns what the manifest says, and the files."""
-        arrivals, counting = Arrivals(self.folder, ROW_GROUP, room), Counting(self.counter)
+        arrivals, counting = Arrivals(folder, ROW_GROUP, room), Counting(self.counter)
         try:
-            with table_file(self.folder / DROPPED_FILE, DROPPED) as writer:
+            with table_file(folder / DROPPED_FILE, DROPPED) as writer:
                 reading = Reading(self.options, room, arrivals, DropLedger(writer), progress)
                 _read(reading, self.files)
                 order = arrivals.order(drop_repeats=self.duplicates == "drop")
                 _account_for_repeats(reading, order, self.files)
             with step(progress, "group rows", order.rows, "rows") as advance:
                 pieces = one_ahead(arrivals.placed(order))
-                entries = _write_rows(pieces, self.folder, counting, advance)
+                entries = _write_rows(pieces, folder, counting, advance)
         finally:
             arrivals.close()
-        entries.append(_write_groups(order, self.folder))
+        entries.append(_write_groups(order, folder))
         dropped = sum(reading.ledger.reasons.values())
-        entries.append(FileEntry.of(self.folder / DROPPED_FILE, dropped))
+        entries.append(FileEntry.of(folder / DROPPED_FILE, dropped))
         _report(reading, order, progress)
         facts = {**_facts(reading, order), "tokens": counting.facts()}
         facts["sources"] = [{**f, "sha256": self.digests[f["name"]]} for f in facts["sources"]]
