@@ -8,21 +8,21 @@ import os
 
 import pytest
 
+from conftest import tree_digest
 from smartx.errors import StoreError
-from smartx.store import (
-    FileEntry,
-    Sidecar,
-    Stage,
+from smartx.files import (
+    MARK,
     canonical_json,
     commit_bytes,
     committing,
     file_digest,
-    is_sealed,
-    key_of,
-    sealed,
+    has_mark,
+    own,
     storing,
     sweep,
+    temporary_path,
 )
+from smartx.store import FileEntry, Sidecar, Stage, is_sealed, key_of, read_manifest, sealed
 
 
 def finished_stage(folder, *, key="k", content=b"abc"):
@@ -85,13 +85,84 @@ def test_the_temporary_name_keeps_the_ending(tmp_path):
     assert (tmp_path / "a.parquet").read_bytes() == b"x"
 
 
-def test_sweep_deletes_what_a_killed_run_left_and_nothing_else(tmp_path):
-    with committing(tmp_path / "a.txt") as temporary:
-        temporary.write_bytes(b"x")
-        (tmp_path / (temporary.name + "-left")).write_bytes(b"half")
-    (tmp_path / ".hidden").write_bytes(b"mine")
+def test_sweep_deletes_what_a_killed_run_left_and_nothing_that_only_looks_like_it(tmp_path):
+    own(tmp_path, "run folder")
+    left = temporary_path(tmp_path / "a.txt")
+    left.write_bytes(b"half")
+    temporary_path(tmp_path / "folder").mkdir()
+    foreign = [".x.tmp.y", ".a.tmp.0123.bin", ".report.tmp.keep", "notes.txt", "rows.bin.json"]
+    for name in foreign:
+        (tmp_path / name).write_bytes(b"mine")
     sweep(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a.txt"]
+    assert not left.exists()
+    assert all((tmp_path / name).read_bytes() == b"mine" for name in foreign)
+
+
+def test_sweep_touches_nothing_in_a_folder_without_our_mark(tmp_path):
+    left = temporary_path(tmp_path / "a.txt")
+    left.write_bytes(b"half")
+    sweep(tmp_path)
+    assert left.exists()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "manifest.json", ".lock", "q12-00000.npy"])
+def test_a_folder_that_holds_anything_of_somebody_else_is_refused_and_left_alone(tmp_path, name):
+    (tmp_path / name).write_bytes(b"mine")
+    before = tree_digest(tmp_path)
+    with pytest.raises(StoreError, match="did not write") as caught:
+        Stage("corpus", tmp_path).begin()
+    assert "choose another folder" in caught.value.fix
+    assert tree_digest(tmp_path) == before
+
+
+def test_a_link_in_a_run_folder_is_refused_and_what_it_points_to_left_alone(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_bytes(b"mine")
+    run = tmp_path / "run"
+    own(run, "run folder")
+    (run / "corpus").symlink_to(mine)
+    for folder in (run / "corpus", run / "corpus" / "0123"):
+        with pytest.raises(StoreError, match="it is a link"):
+            Stage("corpus", folder).begin()
+    assert sorted(path.name for path in mine.iterdir()) == ["notes.txt"]
+
+
+def test_a_mark_whose_writing_was_cut_off_is_written_again(tmp_path):
+    (tmp_path / MARK).write_bytes(b"")
+    own(tmp_path, "run folder")
+    assert has_mark(tmp_path)
+
+
+def test_a_stage_that_is_given_up_leaves_what_others_put_there(tmp_path):
+    stage = Stage("corpus", tmp_path / "corpus")
+    stage.begin()
+    commit_bytes(stage.folder / "rows.bin", b"ours")
+    stage.abandon()
+    assert not stage.folder.exists()
+    stage.begin()
+    commit_bytes(stage.folder / "rows.bin", b"ours")
+    (stage.folder / "notes.txt").write_bytes(b"mine")
+    stage.abandon()
+    assert (stage.folder / "notes.txt").read_bytes() == b"mine"
+    assert not (stage.folder / "rows.bin").exists()
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", ""])
+def test_a_manifest_that_names_files_outside_its_folder_is_not_read(tmp_path, name):
+    entry = {"name": name, "bytes": 1, "sha256": "0", "rows": 1}
+    (tmp_path / "manifest.json").write_bytes(canonical_json(sealed({"files": [entry]})))
+    with pytest.raises(StoreError, match="not inside the folder"):
+        read_manifest(tmp_path / "manifest.json")
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"a": 1e999}', b'{"a": NaN}', b"[" * 100_000, b'{"files": 1}']
+)
+def test_a_hostile_manifest_is_one_clear_error(tmp_path, content):
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_manifest(tmp_path / "manifest.json")
 
 
 def test_a_stage_is_done_for_its_own_key_only(tmp_path):
@@ -126,7 +197,7 @@ def test_a_stage_of_another_layout_says_which_it_has_and_which_is_read(tmp_path)
 
 def test_a_file_is_hashed_once_a_process_until_it_changes(tmp_path, monkeypatch):
     stage, hashed = finished_stage(tmp_path), []
-    monkeypatch.setattr("smartx.store.file_digest", lambda p: hashed.append(p) or file_digest(p))
+    monkeypatch.setattr("smartx.files.file_digest", lambda p: hashed.append(p) or file_digest(p))
     for _ in range(3):
         assert stage.reuse("k")
     assert len(hashed) <= 1
@@ -135,14 +206,24 @@ def test_a_file_is_hashed_once_a_process_until_it_changes(tmp_path, monkeypatch)
     assert len(hashed) <= 2
 
 
-def test_reuse_deletes_what_a_kill_after_the_manifest_left(tmp_path):
+def test_reuse_deletes_what_a_kill_after_the_manifest_left_and_nothing_else(tmp_path):
     stage = finished_stage(tmp_path)
-    (tmp_path / "rows.bin.json").write_text("{}")
-    (tmp_path / ".rows.tmp.0123.bin").write_text("half")
+    Sidecar(tmp_path / "rows.bin", "p").vouch(FileEntry.of(tmp_path / "rows.bin", 1))
+    temporary_path(tmp_path / "rows.bin").write_text("half")
+    (tmp_path / "rows-old.bin").write_bytes(b"mine")
     assert not stage.reuse("other")
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 6
     assert stage.reuse("k")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "rows.bin"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [MARK, "manifest.json", "rows-old.bin", "rows.bin"]
+
+
+def test_a_manifest_that_lost_its_last_line_end_is_mended_by_reuse(tmp_path):
+    stage = finished_stage(tmp_path)
+    whole = stage.manifest_path.read_bytes()
+    stage.manifest_path.write_bytes(whole.rstrip())
+    assert stage.reuse("k")
+    assert stage.manifest_path.read_bytes() == whole
 
 
 def test_a_part_counts_only_with_its_key_and_its_bytes(tmp_path):
@@ -188,19 +269,11 @@ def test_a_changed_manifest_breaks_its_seal(tmp_path):
     assert is_sealed(sealed({"stage": "corpus"}))
 
 
-def test_a_stage_that_began_again_is_not_done(tmp_path):
+def test_a_finished_stage_stands_until_a_new_one_is_finished(tmp_path):
     stage = finished_stage(tmp_path)
     stage.begin()
-    assert not stage.is_done("k")
-    with pytest.raises(StoreError, match="not been finished"):
-        stage.manifest()
-
-
-def test_finishing_deletes_files_of_an_earlier_run(tmp_path):
-    finished_stage(tmp_path)
-    (tmp_path / "rows-old.bin").write_bytes(b"stale")
-    finished_stage(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "rows.bin"]
+    stage.abandon()
+    assert stage.reuse("k")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"stage": "ranking"}', b"\xff"])

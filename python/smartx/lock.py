@@ -19,12 +19,13 @@ from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
 
+from smartx.files import canonical_json, own, storing, sweep
 from smartx.progress import Progress
-from smartx.store import canonical_json, storing, sweep
 
 LOCK = ".lock"
 _LOOK_SECONDS = 0.1
 _held = threading.local()  # .folders: what this thread has locked
+_open_locks: set[FileIO] = set()
 
 
 @contextmanager
@@ -32,18 +33,19 @@ def working_in(folder: Path, progress: Progress) -> Iterator[None]:
     """Hold the lock of a run folder, which is made if need be; a thread may ask again inside.
 
     While it is held, RUN/.lock says who holds it. Half-written files directly in the folder, which
-    nobody can be writing any more, are deleted. Raises StoreError where the folder cannot be
-    written.
+    nobody can be writing any more, are deleted. Raises StoreError where the folder holds anything
+    and has no mark of ours, or cannot be written.
     """
     place = os.path.realpath(folder)
     mine: set[str] = _held.__dict__.setdefault("folders", set())
     if place in mine:
         yield
         return
+    own(folder, "run folder")
     with storing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = FileIO(folder / LOCK, "a+")
+        file = FileIO(folder / LOCK, "a+", opener=_opened)
     with file:
+        _open_locks.add(file)
         _wait(file, folder, progress)
         mine.add(place)
         try:
@@ -52,8 +54,25 @@ def working_in(folder: Path, progress: Progress) -> Iterator[None]:
             yield
         finally:
             mine.discard(place)
-            with suppress(OSError):
+            _open_locks.discard(file)
+            with suppress(OSError, ValueError):  # ValueError: closed, in a forked child
                 file.truncate(0)
+
+
+def _opened(path: str, flags: int) -> int:
+    """A link at the place of the lock is not followed: it may point to any file."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def _let_go() -> None:
+    """A forked child holds no lock, or it would hold its parent's for as long as it lives."""
+    for file in _open_locks:
+        file.close()
+    _open_locks.clear()
+    _held.__dict__.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _wait(file: FileIO, folder: Path, progress: Progress) -> None:

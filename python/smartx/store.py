@@ -1,52 +1,38 @@
-"""Folders on disk that survive a crash: files appear whole or not at all, and a stage is done only
-when it says so.
+"""Stages on disk: a folder is finished only when its manifest says so.
 
-A file is written under a temporary name, flushed to disk, and renamed; the folder is flushed too. A
-stage (corpus, embeddings, a ranking) is a folder whose `manifest.json` is written last and names
+A stage (corpus, embeddings, a ranking) is a folder whose `manifest.json` is written last and names
 the key of everything that went into the stage and the size and SHA-256 of every file. A stage is
 reused only when its key is the one that is wanted and its files hash to what the manifest says.
-Inside an unfinished stage, a part (a shard of vectors, a piece of a ranking) counts as made only
-while the sidecar beside it names its key and its digest. What a disk refuses is a StoreError.
+Stages with other keys stand beside it in folders of their own, so nothing finished is ever
+withdrawn. Inside an unfinished stage, a part (a shard of vectors, a piece of a ranking) counts as
+made only while the sidecar beside it names its key and its digest.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from smartx.errors import StoreError
+from smartx.files import canonical_json as canonical_json
+from smartx.files import commit_bytes as commit_bytes
+from smartx.files import committing as committing
+from smartx.files import discard, has_mark, own
+from smartx.files import file_digest as file_digest
+from smartx.files import storing as storing
+from smartx.files import sweep as sweep
+from smartx.files import unchanged_digest as unchanged_digest
 
 MANIFEST = "manifest.json"
-_TEMPORARY = ".tmp."
+MIXTURE = "mixture"  # the stage that stands in OUT
+_ID = 16  # hex digits of a key that name a folder
 _SEAL = "seal"
-_REFUSALS = {
-    errno.ENOSPC: "free some space, or choose another disk",
-    errno.EDQUOT: "free some space, or have the quota raised",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another disk",
-    errno.EROFS: "choose a folder that can be written",
-    errno.EACCES: "choose a folder that can be written, or have its permissions changed",
-    errno.EPERM: "choose a folder that can be written, or have its permissions changed",
-    errno.ENOTDIR: "a file stands where a folder is needed: move it, or choose another folder",
-    errno.EEXIST: "a file stands where a folder is needed: move it, or choose another folder",
-    errno.EISDIR: "a folder stands where a file is needed: move it, or choose another folder",
-    errno.ENOENT: "its folder was deleted, or another run works in it: start again",
-    errno.ENAMETOOLONG: "choose a folder with a shorter path",
-    errno.EIO: "the disk is failing: choose another",
-}
-
-
-def canonical_json(value: Any) -> bytes:
-    """JSON whose bytes depend on the value alone: sorted keys, UTF-8, a newline at the end."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
-    return (text + "\n").encode()
+_COMMANDS = {"corpus": "ingest", "embeddings": "embed", "ranking": "rank", "means": "mix"}
 
 
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,90 +63,46 @@ def key_of(
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        sha = hashlib.sha256()
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
+def folder_of(parent: Path, key: str) -> Path:
+    """Where the stage with this key stands among those of its kind."""
+    return parent / key[:_ID]
 
 
-def unchanged_digest(path: Path) -> str:
-    """`file_digest`, computed once a process for as long as the file's inode and times stay."""
-    state = path.stat()
-    place = (os.path.abspath(path), state.st_dev, state.st_ino, state.st_size)
-    key = (*place, state.st_mtime_ns, state.st_ctime_ns)
-    if key not in _digests:
-        _digests[key] = file_digest(path)
-    return _digests[key]
-
-
-_digests: dict[tuple[Any, ...], str] = {}
-
-
-@contextmanager
-def storing(*places: Path) -> Iterator[None]:
-    """Turn what a disk refuses while `places` are written into one StoreError.
-
-    Full, read-only, no permission, too large: the error names the first place, the fault and the
-    fix. An OSError about a file elsewhere passes through.
-    """
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno not in _REFUSALS or not _concerns(problem, places):
-            raise
-        raise StoreError(
-            f"it cannot be written ({os.strerror(problem.errno)})",
-            place=str(places[0]),
-            fix=_REFUSALS[problem.errno] + "; finished work is kept",
-        ) from problem
-
-
-def _concerns(problem: OSError, places: Sequence[Path]) -> bool:
-    """Whether the error is about one of the places, or does not say what it is about."""
-    if problem.filename is None:
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is a run folder or a stage of ours, or a mixture."""
+    if has_mark(folder):
         return True
-    name = Path(os.path.abspath(os.fsdecode(problem.filename)))
-    for place in (Path(os.path.abspath(place)) for place in places):
-        if name == place or place in name.parents or name in place.parents:
-            return True
-    return False
+    try:
+        return read_manifest(folder / MANIFEST).get("stage") == MIXTURE
+    except StoreError:
+        return False
 
 
-@contextmanager
-def committing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; when the block ends well, the file there becomes `path`.
-
-    The temporary name keeps the ending of `path`, since some writers look at it. Where the block
-    or the disk fails, `path` is as it was and nothing is left over. Raises StoreError for a disk
-    that is full or refuses to be written.
-    """
-    temporary = path.with_name(f".{path.stem}{_TEMPORARY}{uuid.uuid4().hex}{path.suffix}")
-    with storing(path, temporary):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-            _flush_folder(path.parent)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+def read_manifest(path: Path) -> dict[str, Any]:
+    """A manifest as it was sealed. Raises StoreError where it is missing, damaged or hostile."""
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("it is not an object")
+        whole = is_sealed(content)
+        for entry in content.get("files", []):
+            _check_entry(entry)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as problem:
+        fault = problem.strerror if isinstance(problem, OSError) else str(problem)[:200]
+        raise StoreError(
+            f"its manifest cannot be read ({fault or type(problem).__name__})", place=str(path)
+        ) from problem
+    if not whole:
+        raise StoreError("its content is not what was written", place=str(path))
+    return content
 
 
-def commit_bytes(path: Path, content: bytes) -> None:
-    """Write a small file, whole or not at all."""
-    with committing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def sweep(folder: Path) -> None:
-    """Delete what a killed run left half-written in `folder`."""
-    for path in folder.glob(f".*{_TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+def _check_entry(entry: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a file of a manifest lies inside the manifest's folder."""
+    name = PurePosixPath(str(entry["name"]))
+    if name.is_absolute() or ".." in name.parts or not name.parts:
+        raise ValueError(f"it names {str(name)!r}, which is not inside the folder")
+    int(entry["bytes"]), str(entry["sha256"])
 
 
 @dataclass(frozen=True)
@@ -198,7 +140,7 @@ class Sidecar:
         try:
             content = json.loads(self.path.read_bytes())
             entry = FileEntry.of(self.part, content["rows"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return entry if content == self._content(entry) else None
 
@@ -213,6 +155,13 @@ class Sidecar:
     def vouch(self, entry: FileEntry) -> None:
         """Write the sidecar."""
         commit_bytes(self.path, canonical_json(self._content(entry)))
+
+    def withdraw(self) -> None:
+        """Delete the sidecar, if it is one."""
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            content = json.loads(self.path.read_bytes())
+            if content["name"] == self.part.name and content["key"]:
+                self.path.unlink()
 
     def _content(self, entry: FileEntry) -> dict[str, Any]:
         return {"key": self.key, **vars(entry)}
@@ -235,37 +184,28 @@ class Stage:
 
         Raises StoreError if there is none that can be read, or none of the asked layout.
         """
+        again = f"run `smartx {_COMMANDS.get(self.name, self.name)}` again"
         try:
-            content = json.loads(self.manifest_path.read_bytes())
-        except FileNotFoundError:
-            raise StoreError(
-                f"the {self.name} stage has not been finished here",
-                place=str(self.folder),
-                fix=f"run `smartx {self._command}` on this run folder first",
-            ) from None
-        except (ValueError, OSError) as problem:
-            raise StoreError(
-                f"its manifest cannot be read ({problem})",
-                place=str(self.manifest_path),
-                fix="delete the folder and run the stage again",
-            ) from None
-        if not isinstance(content, dict) or content.get("stage") != self.name:
+            content = read_manifest(self.manifest_path)
+        except StoreError as problem:
+            if isinstance(problem.__cause__, FileNotFoundError):
+                raise StoreError(
+                    f"the {self.name} stage has not been finished here",
+                    place=str(self.folder),
+                    fix=f"{again.removesuffix(' again')} on this run folder first",
+                ) from None
+            raise StoreError(problem.fault, place=problem.place, fix=again) from None
+        if content.get("stage") != self.name:
             raise StoreError(
                 f"it is not the manifest of a {self.name} stage",
                 place=str(self.manifest_path),
                 fix="choose another run folder",
             )
-        if not is_sealed(content):
-            raise StoreError(
-                "its content is not what was written",
-                place=str(self.manifest_path),
-                fix=f"run `smartx {self._command}` again",
-            )
         if schema is not None and content.get("schema") != schema:
             raise StoreError(
                 f"its layout is {content.get('schema')}, and this version reads layout {schema}",
                 place=str(self.manifest_path),
-                fix=f"run `smartx {self._command}` again",
+                fix=again,
             )
         return content
 
@@ -284,7 +224,10 @@ class Stage:
         """
         if not self._stands(key, _is_whole):
             return False
-        self.tidy()
+        manifest = self.manifest()
+        if self.manifest_path.read_bytes() != canonical_json(manifest):
+            commit_bytes(self.manifest_path, canonical_json(manifest))
+        self._tidy(manifest)
         return True
 
     def _stands(self, key: str, check: Callable[[Path, Mapping[str, Any]], bool]) -> bool:
@@ -296,13 +239,12 @@ class Stage:
         except (StoreError, OSError, KeyError, TypeError):
             return False
 
-    def tidy(self) -> None:
-        """Delete files of a finished stage's folder that its manifest does not name."""
-        named = {entry["name"] for entry in self.manifest()["files"]}
+    def _tidy(self, manifest: Mapping[str, Any]) -> None:
+        """Delete what a stage needs only until it is finished."""
         with storing(self.folder):
-            for path in self.folder.iterdir():
-                if path.is_file() and path.name not in named and path.name != MANIFEST:
-                    path.unlink(missing_ok=True)
+            sweep(self.folder)
+            for entry in manifest["files"]:
+                Sidecar(self.folder / entry["name"], manifest["key"]).withdraw()
 
     def keep_parts(self, key: str, part_key: Callable[[Mapping[str, Any]], str]) -> None:
         """If a finished stage with this key has lost or damaged a file, vouch for the others.
@@ -310,22 +252,30 @@ class Stage:
         part_key: the key of a part, given the manifest. To be called before `begin`.
         """
         try:
-            manifest = json.loads(self.manifest_path.read_bytes())
+            manifest = self.manifest()
             if manifest["key"] != key:
                 return
             entries = [FileEntry(**entry) for entry in manifest["files"]]
             keyed = part_key(manifest)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (StoreError, KeyError, TypeError):
             return
         for entry in entries:
-            Sidecar(self.folder / Path(entry.name).name, keyed).vouch(entry)
+            Sidecar(self.folder / entry.name, keyed).vouch(entry)
 
     def begin(self) -> None:
-        """Make the folder ready for new work: withdraw the manifest, sweep half-written files."""
+        """Make the folder ready for new work: ours, and without half-written files.
+
+        Raises StoreError where the folder holds anything without our mark, or is a link.
+        """
+        own(self.folder, f"{self.name} stage")
         with storing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.manifest_path.unlink(missing_ok=True)
             sweep(self.folder)
+
+    def abandon(self) -> None:
+        """Take back what this process wrote into the stage, if it is not finished."""
+        with suppress(OSError):
+            if not self.manifest_path.exists():
+                discard(self.folder)
 
     def finish(
         self,
@@ -337,7 +287,7 @@ class Stage:
         files: Sequence[FileEntry],
         facts: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Write the manifest, and delete files of an earlier run that it does not name."""
+        """Write the manifest: from here on the stage is finished."""
         manifest = {
             "stage": self.name,
             "schema": schema,
@@ -349,14 +299,8 @@ class Stage:
         }
         manifest = sealed(manifest)
         commit_bytes(self.manifest_path, canonical_json(manifest))
-        self.tidy()
+        self._tidy(manifest)
         return manifest
-
-    @property
-    def _command(self) -> str:
-        return {"corpus": "ingest", "embeddings": "embed", "ranking": "rank", "means": "mix"}.get(
-            self.name, self.name
-        )
 
 
 def _is_whole(path: Path, entry: Mapping[str, Any]) -> bool:
@@ -365,11 +309,3 @@ def _is_whole(path: Path, entry: Mapping[str, Any]) -> bool:
 
 def _has_size(path: Path, entry: Mapping[str, Any]) -> bool:
     return path.stat().st_size == int(entry["bytes"])
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
