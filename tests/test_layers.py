@@ -15,7 +15,7 @@ PACKAGE = Path(smartx.__file__).parent
 ROOMS = [
     "errors", "progress", "draws", "config", "files", "store", "lock",
     "engine", "corpus", "embed", "means", "weights", "rankers", "budget", "mixture", "report",
-    "planning", "verify", "pipeline", "doctor", "demo", "display", "flags", "cli",
+    "planning", "verify", "preflight", "pipeline", "doctor", "demo", "display", "flags", "cli",
 ]  # fmt: skip
 
 

@@ -95,8 +95,8 @@ class RunConfig(BaseModel):
         None, ge=1, description="SMART's M': how many tasks (default all)"
     )
     task_function: Function = Field("graph-cut", description="set function that orders the tasks")
-    penalty: float = Field(0.4, ge=0, description="graph cut's lambda: how much redundancy costs")
-    ridge: float = Field(1.0, gt=0, description="log-det's lambda: added to the kernel's diagonal")
+    penalty: float = Field(0.4, description="graph cut's lambda: how much redundancy costs")
+    ridge: float = Field(1.0, description="log-det's lambda: added to the kernel's diagonal")
     dense_limit: int = Field(
         4 << 30,
         ge=0,
@@ -115,6 +115,9 @@ class RunConfig(BaseModel):
     # How much, and where to
     rows: int | None = Field(None, ge=1, description="rows of the mixture")
     out: Path | None = Field(None, description="folder of the mixture")
+    overwrite: bool = Field(
+        False, description="replace the mixture that stands in OUT, if it is another one"
+    )
     run_dir: Path | None = Field(
         None, description="folder where the stages keep their work (default: OUT.run)"
     )
@@ -144,13 +147,39 @@ class RunConfig(BaseModel):
         return self.ranker or PRESETS[self.preset][1]
 
     @property
+    def changes_preset(self) -> bool:
+        """Whether something else runs than the preset's name stands for.
+
+        The number of tasks and the seed are inputs of a preset, as the rows are; all else that
+        decides which rows are taken is the preset's own.
+        """
+        return _in_use(self) != _in_use(RunConfig.model_validate({"preset": self.preset}))
+
+    @property
     def work_folder(self) -> Path:
         """Where the stages keep their work. Raises ConfigError without `run_dir` and `out`."""
         if self.run_dir is not None:
             return self.run_dir
         if self.out is not None:
-            return self.out.with_name(self.out.name + ".run")
-        raise ConfigError("no run folder is given", place="run_dir", fix="pass --run-dir DIR")
+            nameless = self.out.name in ("", "..")
+            out = Path(os.path.abspath(self.out)) if nameless else self.out
+            return out.parent / f"{out.name}.run"
+        raise ConfigError("no run folder is given", place="run_dir", fix="name one in `run_dir`")
+
+
+def _in_use(config: RunConfig) -> tuple[object, ...]:
+    """What decides which rows a strategy takes, from the same corpus, vectors, M' and seed."""
+    orders_tasks = config.law == "taylor-softmax"
+    functions = {config.row_function, *([config.task_function] if orders_tasks else [])}
+    return (
+        config.law,
+        config.row_function,
+        config.task_function if orders_tasks else None,
+        config.penalty if "graph-cut" in functions else None,
+        config.ridge if "log-det" in functions else None,
+        config.dense_limit if config.row_function == "facility-location" else None,
+        config.near_duplicates,
+    )
 
 
 def config_from(values: Mapping[str, Any], *, file: Path | None = None) -> RunConfig:

