@@ -17,7 +17,7 @@ from small import corpus_of, flan_like, row, vectors_for
 from smartx.budget import allot
 from smartx.corpus import ingest
 from smartx.draws import ROW_ORDER, draws
-from smartx.errors import BudgetError, InputError, StoreError
+from smartx.errors import BudgetError
 from smartx.means import task_means
 from smartx.mixture import assemble, mixture_facts, open_mixture, write, write_mixture
 from smartx.mixture.names import markdown, shown
@@ -307,75 +307,3 @@ def test_a_shown_name_is_one_plain_short_line(name):
     assert len(shown(name)) <= 80
     assert "<" not in markdown(name)
     assert "|" not in markdown(name).replace("\\|", "")
-
-
-class TestTheOutFolder:
-    def test_a_foreign_folder_is_refused_and_left_alone(self, corpus, ranked, tmp_path):
-        out = tmp_path / "mix"
-        out.mkdir()
-        (out / "thesis.txt").write_text("mine")
-        with pytest.raises(InputError, match="not a mixture") as caught:
-            mix(corpus, ranked, out)
-        assert caught.value.place == str(out)
-        assert [path.name for path in out.iterdir()] == ["thesis.txt"]
-
-    def test_files_of_others_inside_a_mixture_are_not_deleted(self, corpus, ranked, tmp_path):
-        mix(corpus, ranked, tmp_path / "mix")
-        (tmp_path / "mix" / "notes").mkdir()
-        (tmp_path / "mix" / "notes" / "a.txt").write_text("mine")
-        with pytest.raises(InputError, match=r"notes/a\.txt"):
-            mix(corpus, ranked, tmp_path / "mix", total=9)
-        assert (tmp_path / "mix" / "notes" / "a.txt").exists()
-
-    def test_a_file_or_a_link_is_refused(self, corpus, ranked, tmp_path):
-        (tmp_path / "file").write_text("mine")
-        (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-        for name in ("file", "link"):
-            with pytest.raises(InputError, match="not a folder"):
-                mix(corpus, ranked, tmp_path / name)
-
-    def test_an_empty_folder_and_an_earlier_mixture_are_replaced(self, corpus, ranked, tmp_path):
-        out = tmp_path / "deep" / "mix"
-        out.mkdir(parents=True)
-        assert len(rows_of(mix(corpus, ranked, out, total=9))) == 9
-        mixture = mix(corpus, ranked, out, total=30)
-        assert len(rows_of(mixture)) == 30
-        assert [path.name for path in out.parent.iterdir()] == ["mix"]
-
-    @pytest.mark.parametrize("place", ["report", "manifest", "rename"])
-    def test_a_failure_on_the_way_leaves_the_old_mixture(
-        self, corpus, ranked, tmp_path, monkeypatch, place
-    ):
-        before = tree_digest(mix(corpus, ranked, tmp_path / "mix", total=9).folder)
-
-        def fail(*arguments):
-            raise RuntimeError("stop")
-
-        if place == "manifest":
-            monkeypatch.setattr(write, "canonical_json", fail)
-        if place == "rename":
-            monkeypatch.setattr(write, "_put_in_place", fail)
-        with pytest.raises(RuntimeError):
-            mix(corpus, ranked, tmp_path / "mix", report=fail if place == "report" else render)
-        assert tree_digest(tmp_path / "mix") == before
-        assert [path.name for path in tmp_path.iterdir()] == ["mix"]
-
-    def test_a_run_killed_at_the_last_step_leaves_the_old_mixture_to_the_next_run(
-        self, corpus, ranked, tmp_path
-    ):
-        before = tree_digest(mix(corpus, ranked, tmp_path / "mix", total=9).folder)
-        os.rename(tmp_path / "mix", tmp_path / ".mix.old")  # killed between the two renames
-        (tmp_path / ".mix.tmp.0123").mkdir()
-        (tmp_path / ".mix.tmp.0123" / "manifest.json").write_text("half")
-
-        def fail(*arguments):
-            raise RuntimeError("stop")
-
-        with pytest.raises(RuntimeError):
-            mix(corpus, ranked, tmp_path / "mix", report=fail)
-        assert tree_digest(tmp_path / "mix") == before
-        assert [path.name for path in tmp_path.iterdir()] == ["mix"]
-
-    def test_opening_something_else_is_an_error(self, tmp_path):
-        with pytest.raises(StoreError, match="not a mixture"):
-            open_mixture(tmp_path)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from smartx.mixture.assemble import Chosen, assemble
 from smartx.mixture.facts import mixture_facts
 from smartx.mixture.names import shown
-from smartx.mixture.write import Mixture, check_out, open_mixture, write_mixture
+from smartx.mixture.out import Mixture, check_out, check_replaceable, open_mixture
+from smartx.mixture.write import write_mixture
 
 __all__ = [
     "Chosen",
     "Mixture",
     "assemble",
     "check_out",
+    "check_replaceable",
     "mixture_facts",
     "open_mixture",
     "shown",

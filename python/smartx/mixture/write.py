@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,40 +12,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smartx.corpus import pieces
-from smartx.errors import InputError, StoreError
+from smartx.files import MARK, canonical_json, file_digest, storing
 from smartx.mixture.assemble import Chosen
 from smartx.mixture.card import card
 from smartx.mixture.exports import trainer_files
 from smartx.mixture.others import OtherColumns
+from smartx.mixture.out import (
+    Mixture,
+    building_beside,
+    check_replaceable,
+    open_mixture,
+    put_in_place,
+    recover,
+    stands,
+)
 from smartx.progress import Progress, Silent, step
-from smartx.store import MANIFEST, canonical_json, file_digest, sealed, storing
+from smartx.store import MANIFEST, MIXTURE, sealed
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
 
-STAGE = "mixture"
 PART_ROWS = 100_000  # rows of one file
 BLOCK_ROWS = 10_000  # rows of one row group of a file
 Report = Callable[[Path, dict[str, Any]], str]
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """A finished mixture: its folder, and its manifest as it stands there."""
-
-    folder: Path
-    manifest: dict[str, Any]
-
-
-def open_mixture(folder: Path) -> Mixture:
-    """The mixture in a folder. Raises StoreError if there is none."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        manifest = None
-    if not isinstance(manifest, dict) or manifest.get("stage") != STAGE:
-        raise StoreError("it is not a mixture", place=str(folder), fix="make one with `smartx mix`")
-    return Mixture(folder, manifest)
 
 
 def write_mixture(
@@ -60,20 +44,27 @@ def write_mixture(
     *,
     facts: dict[str, Any],
     report: Report | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Mixture:
     """Write the folder `out`, which a trainer loads.
 
     facts: what the manifest says, from `mixture_facts`.  report: given the finished data and the
     facts, the text of report.html; None: no report.
-    An earlier mixture in `out` is replaced in one step at the end. Raises InputError where `out` is
-    anything else, before any work.
+    overwrite: an earlier mixture in `out`, made otherwise, is replaced in one step at the end. The
+    same mixture is used as it is, if every file of it is whole.
+    Raises InputError before any work where `out` is anything else, or another mixture that may not
+    be overwritten.
     """
     progress = progress or Silent()
     out = Path(os.path.abspath(out))
-    _recover(out)
-    check_out(out)
-    with storing(out, out.parent), _folder_beside(out) as building:
+    facts = {**facts, "digest": _digest(chosen)}
+    recover(out)
+    check_replaceable(out, facts, overwrite=overwrite)
+    if stands(out, facts):
+        progress.note(f"the mixture in {out} is up to date")
+        return open_mixture(out)
+    with storing(out, out.parent), building_beside(out) as building:
         (building / "data").mkdir()
         conversations, tools = _write_rows(corpus, chosen, building, progress)
         (building / "README.md").write_bytes(card(facts))
@@ -81,42 +72,10 @@ def write_mixture(
             (building / name).write_bytes(content)
         if report is not None:
             (building / "report.html").write_text(report(building, facts), encoding="utf-8")
-        digest = _digest(chosen)
-        manifest = sealed({"stage": STAGE, **facts, "digest": digest, "files": _entries(building)})
+        manifest = sealed({"stage": MIXTURE, **facts, "files": _entries(building)})
         (building / MANIFEST).write_bytes(canonical_json(manifest))
-        _flush(building)
-        _put_in_place(building, out)
+        put_in_place(building, out)
     return Mixture(out, manifest)
-
-
-def check_out(out: Path) -> None:
-    """Raise InputError unless `out` is absent, empty, or a mixture and nothing else."""
-    fix = "choose another folder for --out, or empty this one"
-    if not os.path.lexists(out):
-        return
-    if not out.is_dir() or out.is_symlink():
-        raise InputError("it is not a folder", place=str(out), fix=fix)
-    if not any(out.iterdir()):
-        return
-    try:
-        manifest = open_mixture(out).manifest
-    except StoreError:
-        raise InputError(
-            "the folder is not empty and not a mixture of smartx", place=str(out), fix=fix
-        ) from None
-    inside = {
-        path.relative_to(out).as_posix()
-        for path in out.rglob("*")
-        if not path.is_dir() or path.is_symlink()
-    }
-    foreign = sorted(inside - {entry["name"] for entry in manifest["files"]} - {MANIFEST})
-    if foreign:
-        raise InputError(
-            f"the mixture there would be replaced, and {len(foreign)} files in the folder "
-            f"are not part of it (first: {foreign[0]!r})",
-            place=str(out),
-            fix="move them away, or " + fix,
-        )
 
 
 def _write_rows(
@@ -189,7 +148,7 @@ def _digest(chosen: Chosen) -> str:
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARK)
     return [
         {
             "name": path.relative_to(folder).as_posix(),
@@ -198,61 +157,3 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
         }
         for path in paths
     ]
-
-
-@contextmanager
-def _folder_beside(out: Path) -> Iterator[Path]:
-    building = out.with_name(f".{out.name}.tmp.{uuid.uuid4().hex}")
-    building.mkdir(parents=True)
-    try:
-        yield building
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _put_in_place(building: Path, out: Path) -> None:
-    """Let `building` become `out`. An old mixture steps aside; `_recover` undoes that."""
-    old = out.with_name(f".{out.name}.old")
-    try:
-        if out.exists():
-            os.rename(out, old)
-        os.rename(building, out)
-    except OSError as problem:
-        if old.exists() and not out.exists():
-            os.rename(old, out)
-        raise StoreError(
-            f"the folder cannot be put in place ({problem.strerror})",
-            place=str(out),
-            fix="choose a folder that is not a mount point",
-        ) from None
-    shutil.rmtree(old, ignore_errors=True)
-    _flush_folder(out.parent)
-
-
-def _recover(out: Path) -> None:
-    """Undo what a killed run left: an old mixture comes back, half-built folders go."""
-    old = out.with_name(f".{out.name}.old")
-    if old.exists() and not out.exists():
-        os.rename(old, out)
-    shutil.rmtree(old, ignore_errors=True)
-    if out.parent.is_dir():
-        for path in out.parent.iterdir():
-            if path.name.startswith(f".{out.name}.tmp."):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _flush(folder: Path) -> None:
-    """Have the disk hold every file and folder below `folder`."""
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with open(os.path.join(root, name), "rb") as file:
-                os.fsync(file.fileno())
-        _flush_folder(Path(root))
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
