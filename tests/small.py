@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx import strategies
+from smartx.config import RunConfig
 from smartx.corpus import Corpus, ingest
 from smartx.engine import quantize
 
+RANKERS = {name: recipe.made(RunConfig()) for name, recipe in strategies.RANKERS.items()}
 NAMES = ["zs_opt", "zs_noopt", "fs_opt", "fs_noopt"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import smartx
-from small import flan_like
+from small import RANKERS, flan_like
 from smartx import pipeline, planning
 from smartx.cli import app
 from smartx.config import RunConfig, config_from, size_in_bytes
@@ -31,7 +31,7 @@ from smartx.engine import (
 from smartx.errors import ConfigError, StoreError
 from smartx.planning import Limits, Vectors, plan_of
 from smartx.progress import Silent, size
-from smartx.rankers import RANKERS, SubmodularRanker
+from smartx.rankers import SubmodularRanker
 
 FUNCTIONS = [FacilityLocation(), GraphCut(), LogDet()]
 
@@ -80,7 +80,7 @@ def test_the_engine_of_a_plan_is_the_engine_that_runs(function):
 
 
 def test_a_size_class_ends_where_the_engine_changes(corpus):
-    plan = planned(corpus, SubmodularRanker(FacilityLocation(), dense_bytes=kernel_bytes(9)))
+    plan = planned(corpus, SubmodularRanker(FacilityLocation(), dense_limit=kernel_bytes(9)))
     assert {c.engine for c in plan.classes} == {"dense-u16", "graph"}  # too small for a head
     for c in plan.classes:
         assert (c.largest <= 9) == (c.engine == "dense-u16")

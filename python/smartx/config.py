@@ -8,16 +8,22 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from smartx.errors import ConfigError
+from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS
 
 Preset = Literal["smart-acl2024", "proportional", "equal", "random"]
-Function = Literal["facility-location", "graph-cut", "log-det", "random"]
-Law = Literal["taylor-softmax", "proportional", "equal", "random-rows"]
+if TYPE_CHECKING:
+    Function: TypeAlias = str
+    TaskFunction: TypeAlias = str
+    Law: TypeAlias = str
+else:
+    Function, TaskFunction = Literal[tuple(RANKERS)], Literal[tuple(TASK_FUNCTIONS)]
+    Law = Literal[tuple(LAWS)]
 
 # mixture = weight law x ranker x budget. A preset names the first two; the user's own choice
 # goes before it.
@@ -94,7 +100,9 @@ class RunConfig(BaseModel):
     num_tasks: int | None = Field(
         None, ge=1, description="SMART's M': how many tasks (default all)"
     )
-    task_function: Function = Field("graph-cut", description="set function that orders the tasks")
+    task_function: TaskFunction = Field(
+        "graph-cut", description="set function that orders the tasks"
+    )
     penalty: float = Field(0.4, description="graph cut's lambda: how much redundancy costs")
     ridge: float = Field(1.0, description="log-det's lambda: added to the kernel's diagonal")
     dense_limit: int = Field(

@@ -39,7 +39,7 @@ from smartx.embed import (
     embeddings_there,
     open_embeddings,
 )
-from smartx.engine import FacilityLocation, GraphCut, LogDet, default_memory, resolve_threads
+from smartx.engine import default_memory, resolve_threads
 from smartx.errors import ConfigError
 from smartx.lock import working_in
 from smartx.means import kept_task_means
@@ -47,23 +47,16 @@ from smartx.mixture import Mixture, assemble, check_out, mixture_facts, write_mi
 from smartx.planning import Limits, Plan, Vectors, plan_of
 from smartx.progress import Progress, Silent
 from smartx.rankers import (
-    RandomRanker,
-    Ranker,
     Rankings,
-    SubmodularRanker,
     is_ranked,
     near_duplicates_line,
     open_rankings,
     rank_corpus,
+    ranker_from,
 )
 from smartx.report import render
 from smartx.store import MANIFEST, canonical_json, commit_bytes, storing, sweep
-from smartx.weights import (
-    LAWS,
-    RandomTasks,
-    TaylorSoftmax,
-    WeightLaw,
-)
+from smartx.weights import WeightLaw, law_from
 
 WORTH_TIMING = 20_000  # rows for which a run times the encoder before it starts
 LONG = 10.0  # nominal seconds of ranking from which a run measures this machine
@@ -165,7 +158,7 @@ def _plan_with(
     *,
     measure: bool,
 ) -> Plan:
-    ranker, near = ranker_of(config), config.near_duplicates
+    ranker, near = ranker_from(config), config.near_duplicates
     folder = config.work_folder / RANKINGS
     ranked = is_ranked(corpus, embeddings, ranker, folder, near_duplicates=near)
     looked_for = near is not None
@@ -242,7 +235,7 @@ def embed_step(config: RunConfig, progress: Progress) -> Embeddings:
 
 def rank_step(config: RunConfig, progress: Progress) -> Rankings:
     """RUN/corpus and RUN/embeddings -> RUN/rankings/ID."""
-    corpus, ranker = open_corpus(config.work_folder / CORPUS), ranker_of(config)
+    corpus, ranker = open_corpus(config.work_folder / CORPUS), ranker_from(config)
     embeddings = _embeddings(config) if _ranks_vectors(config) else None
     folder = config.work_folder / RANKINGS
     made = Vectors(embeddings.dimensions, 0.0, False, done=True) if embeddings else None
@@ -276,7 +269,7 @@ def means_step(config: RunConfig, progress: Progress) -> NDArray[np.float64]:
 def mix_step(config: RunConfig, progress: Progress) -> Mixture:
     """RUN/corpus and a ranking -> OUT, a folder that trainers load. Ranks first if need be."""
     total, out = _required(config, "rows"), _required(config, "out")
-    corpus, law = open_corpus(config.work_folder / CORPUS), law_of(config)
+    corpus, law = open_corpus(config.work_folder / CORPUS), law_from(config)
     rankings = rank_step(config, progress)
     means = means_step(config, progress) if law.needs_means else None
     with _doing(config, "mix", progress, out):
@@ -290,7 +283,7 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
             allotment,
             chosen,
             law=law,
-            ranker=ranker_of(config),
+            ranker=ranker_from(config),
             preset="" if config.weights or config.ranker else config.preset,
             seed=config.seed,
             version=__version__,
@@ -300,33 +293,11 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
 
 
 def _needs_vectors(config: RunConfig) -> bool:
-    return _ranks_vectors(config) or law_of(config).needs_means
+    return _ranks_vectors(config) or law_from(config).needs_means
 
 
 def _ranks_vectors(config: RunConfig) -> bool:
-    return ranker_of(config).needs_embeddings or config.near_duplicates is not None
-
-
-def law_of(config: RunConfig) -> WeightLaw:
-    """The weight law that a configuration asks for."""
-    if config.law == "taylor-softmax":
-        return TaylorSoftmax(_function(config.task_function, config), config.num_tasks)
-    if config.num_tasks is not None:
-        raise ConfigError(
-            f"the weight law {config.law} mixes all tasks",
-            place="num_tasks",
-            fix="leave it out, or use --weights taylor-softmax",
-        )
-    return LAWS[config.law]()
-
-
-def ranker_of(config: RunConfig) -> Ranker:
-    """The ranker that a configuration asks for."""
-    if config.row_function == "random":
-        return RandomRanker(config.seed)
-    function = _function(config.row_function, config)
-    assert not isinstance(function, RandomTasks)
-    return SubmodularRanker(function, config.dense_limit)
+    return ranker_from(config).needs_embeddings or config.near_duplicates is not None
 
 
 def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
@@ -349,14 +320,6 @@ def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
         dtype=config.dtype,
         threads=resolve_threads(config.threads),
     )
-
-
-def _function(name: str, config: RunConfig) -> FacilityLocation | GraphCut | LogDet | RandomTasks:
-    if name == "graph-cut":
-        return GraphCut(penalty=config.penalty)
-    if name == "log-det":
-        return LogDet(ridge=config.ridge)
-    return FacilityLocation() if name == "facility-location" else RandomTasks()
 
 
 def _embeddings(config: RunConfig) -> Embeddings:

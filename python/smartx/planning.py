@@ -265,7 +265,7 @@ def _rank_plan(
     if not isinstance(ranker, SubmodularRanker):
         seconds = 0.0 if ranked else 0.1 + 3e-7 * corpus.num_rows
         return (), StagePlan("rank", folder, seconds, memory, disk, ranked)
-    function, dense = ranker.function, ranker.dense_bytes
+    function, dense = ranker.function, ranker.dense_limit
     speed = measured_speed(d, function, limits.threads) if measure and not ranked else None
     costs = _seconds(sizes, d, function, dense, speed, limits.threads)
     most, wide = int(sizes.max()), bundle_rows(d, limits.memory)

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 import smartx
 from q12_reference import extreme_rows
-from small import corpus_of, flan_like, row, vectors_for
+from small import RANKERS, corpus_of, flan_like, row, vectors_for
 from smartx import _core
 from smartx.cli import app
 from smartx.engine import near_duplicate_bytes, near_duplicates, quantize
 from smartx.errors import BudgetError, ConfigError, InputError
 from smartx.progress import Silent
-from smartx.rankers import RANKERS, is_ranked, open_rankings, rank_corpus, rankings, run
+from smartx.rankers import is_ranked, open_rankings, rank_corpus, rankings, run
 from smartx.verify import verify_folder
 
 LEVELS = [(level, threads) for level in _core.simd_levels() for threads in (1, 2, 8)]

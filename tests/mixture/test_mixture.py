@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from conftest import tree_digest
-from small import corpus_of, flan_like, row, vectors_for
+from small import RANKERS, corpus_of, flan_like, row, vectors_for
 from smartx.budget import allot
 from smartx.corpus import ingest
 from smartx.draws import ROW_ORDER, draws
@@ -21,7 +21,7 @@ from smartx.errors import BudgetError
 from smartx.means import task_means
 from smartx.mixture import assemble, mixture_facts, open_mixture, write, write_mixture
 from smartx.mixture.names import markdown, shown
-from smartx.rankers import RANKERS, RandomRanker, rank_corpus
+from smartx.rankers import RandomRanker, rank_corpus
 from smartx.report import render
 from smartx.weights import Equal, Proportional, RandomRows, TaylorSoftmax
 

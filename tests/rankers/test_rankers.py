@@ -8,13 +8,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from small import Vectors, flan_like, vectors_for
+from small import RANKERS, Vectors, flan_like, vectors_for
 from smartx.draws import ROW_ORDER, draws
 from smartx.engine import FacilityLocation, GraphCut, maximize
 from smartx.errors import InputError, StoreError
 from smartx.progress import Silent
 from smartx.rankers import (
-    RANKERS,
     RandomRanker,
     SubmodularRanker,
     open_rankings,

@@ -15,8 +15,8 @@ from smartx.errors import BudgetError, ConfigError, InputError
 from smartx.means import task_means
 from smartx.progress import Silent
 from smartx.rankers import RandomRanker
+from smartx.strategies import LAWS
 from smartx.weights import (
-    LAWS,
     Equal,
     Ground,
     Proportional,
@@ -29,7 +29,7 @@ from smartx.weights import (
 )
 
 LAW_CASES = {
-    **{name: law() for name, law in LAWS.items()},
+    **{name: recipe.kind()() for name, recipe in LAWS.items()},
     "taylor-softmax, 3 random tasks": TaylorSoftmax(RandomTasks(), num_tasks=3),
     "taylor-softmax, facility location": TaylorSoftmax(FacilityLocation()),
 }
@@ -72,7 +72,7 @@ class TestEveryLaw:
         assert written not in [json.dumps({"name": o.name, **o.parameters()}) for o in others]
 
     def test_it_is_registered_under_its_name(self, law, corpus, means):
-        assert LAWS[law.name] is type(law)
+        assert LAWS[law.name].kind() is type(law)
 
     @pytest.mark.parametrize("total", [0, 1, 7, 20, 29])
     def test_budgets_sum_and_fit(self, law, corpus, means, total):

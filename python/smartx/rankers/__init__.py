@@ -1,28 +1,25 @@
 """Rankers: in which order the rows of a group are taken. One file per ranker.
 
 A new ranker is a frozen dataclass as `Ranker` describes it, in a file of its own, and a line in
-RANKERS; the contract tests run over RANKERS.
+`strategies.RANKERS`; the contract tests run over that table.
 """
 
 from __future__ import annotations
 
-from smartx.engine import FacilityLocation, GraphCut, LogDet
+from typing import TYPE_CHECKING
+
 from smartx.rankers.near import near_duplicates_line
 from smartx.rankers.random import RandomRanker
 from smartx.rankers.ranker import Ranker
 from smartx.rankers.rankings import Rankings, open_rankings
 from smartx.rankers.run import is_ranked, rank_corpus
 from smartx.rankers.submodular import SubmodularRanker
+from smartx.strategies import RANKERS
 
-RANKERS: dict[str, Ranker] = {
-    "facility-location": SubmodularRanker(FacilityLocation()),
-    "graph-cut": SubmodularRanker(GraphCut()),
-    "log-det": SubmodularRanker(LogDet()),
-    "random": RandomRanker(),
-}
+if TYPE_CHECKING:
+    from smartx.config import RunConfig
 
 __all__ = [
-    "RANKERS",
     "RandomRanker",
     "Ranker",
     "Rankings",
@@ -31,4 +28,11 @@ __all__ = [
     "near_duplicates_line",
     "open_rankings",
     "rank_corpus",
+    "ranker_from",
 ]
+
+
+def ranker_from(config: RunConfig) -> Ranker:
+    """The ranker that a configuration asks for."""
+    ranker: Ranker = RANKERS[config.row_function].made(config)
+    return ranker

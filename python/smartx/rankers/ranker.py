@@ -11,7 +11,7 @@ from smartx.progress import Progress
 
 
 class Ranker(Protocol):
-    """A ranker is a frozen dataclass with these members, registered in `rankers.RANKERS`."""
+    """A ranker is a frozen dataclass with these members, named in `strategies.RANKERS`."""
 
     @property
     def name(self) -> str:

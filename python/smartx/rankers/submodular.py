@@ -26,13 +26,13 @@ from smartx.weights import described
 class SubmodularRanker:
     """The row with the largest marginal gain first, then again and again until none is left.
 
-    dense_bytes: facility location over a group uses its dense kernel up to this size, and a graph
+    dense_limit: facility location over a group uses its dense kernel up to this size, and a graph
     of nearest neighbours above it. It decides the order of such groups, so it is a parameter like
     any other, and does not follow the memory of the machine.
     """
 
     function: FacilityLocation | GraphCut | LogDet = field(default_factory=FacilityLocation)
-    dense_bytes: int = DENSE_BYTES
+    dense_limit: int = DENSE_BYTES
 
     needs_embeddings: ClassVar[bool] = True
 
@@ -45,12 +45,12 @@ class SubmodularRanker:
         """The options of the set function, and what decides which engine runs it."""
         options = asdict(self.function)
         if isinstance(self.function, FacilityLocation):
-            options.update(dense_bytes=self.dense_bytes, graph_neighbours=GRAPH_NEIGHBOURS)
+            options.update(dense_bytes=self.dense_limit, graph_neighbours=GRAPH_NEIGHBOURS)
         return options
 
     def seconds(self, sizes: NDArray[np.int64], dimensions: int) -> NDArray[np.float64]:
         """By the cost model of the engines, at nominal speed."""
-        return ranking_seconds(sizes, dimensions, self.function, self.dense_bytes)
+        return ranking_seconds(sizes, dimensions, self.function, self.dense_limit)
 
     def rank(
         self,
@@ -69,6 +69,6 @@ class SubmodularRanker:
             sizes,
             self.function,
             threads=threads,
-            memory_bytes=self.dense_bytes,
+            memory_bytes=self.dense_limit,
             progress=progress,
         )

@@ -52,7 +52,7 @@ class Shares:
 
 
 class WeightLaw(Protocol):
-    """A law is a frozen dataclass with these members, registered in `weights.LAWS`."""
+    """A law is a frozen dataclass with these members, named in `strategies.LAWS`."""
 
     @property
     def name(self) -> str:
