@@ -19,7 +19,10 @@ from smartx.corpus import Corpus
 from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
 from smartx.engine import GraphCut, LogDet, resolve_threads, simd_level
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
+from smartx.rankers import ranker_from
 from smartx.store import MANIFEST
+from smartx.strategies import LAWS
+from smartx.weights import law_from
 
 NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
 WRITES_OUT = ("run", "mix", "plan")
@@ -80,7 +83,7 @@ def _working_directory() -> None:
 def _strategy(config: RunConfig) -> None:
     for field in ("num_tasks", "task_function"):
         given = field in config.model_fields_set and getattr(config, field) is not None
-        if given and config.law != "taylor-softmax":
+        if given and field not in LAWS[config.law].takes():
             _fault(
                 field,
                 f"the weight law {config.law} mixes all tasks, without an order",
@@ -155,8 +158,8 @@ def _readable(field: str, path: Path) -> None:
 
 
 def _looks_at_vectors(config: RunConfig) -> bool:
-    of_tasks = config.law == "taylor-softmax" and config.task_function != "random"
-    return of_tasks or config.row_function != "random" or config.near_duplicates is not None
+    law, ranker = law_from(config), ranker_from(config)
+    return law.needs_means or ranker.needs_embeddings or config.near_duplicates is not None
 
 
 def _encoder(config: RunConfig) -> None:
