@@ -54,17 +54,24 @@ def test_names_do_not_tell_where_the_files_lie(tree, tmp_path):
     ("name", "expected"),
     [
         ("alpaca.jsonl", "alpaca"),
-        ("train-00000-of-00012.parquet", "train"),
-        ("flan_3.jsonl.zst", "flan"),
-        ("part-0001.jsonl.gz", "part"),
         ("squad.v2.jsonl", "squad.v2"),
         ("gsm8k.jsonl", "gsm8k"),
-        ("007.jsonl", "007"),
+        ("squad-1.jsonl", "squad-1"),
+        ("flan_3.jsonl.zst", "flan_3"),
+        ("c4-00000-of-00012.parquet", "c4"),
+        ("c4-00000-of-00012-0123456789abcdef.parquet", "c4"),
+        ("train-00000-of-00012.parquet", "in"),
+        ("part-0001.jsonl.gz", "in"),
+        ("part-00000-4d1c0f2a-77b1-4c1f-9be2-d7a3f0c8e9a1-c000.snappy.parquet", "in"),
+        ("007.jsonl", "in"),
+        ("data/default/train/0000.parquet", "in"),
     ],
 )
-def test_a_file_lends_its_name_without_shard_numbers(tmp_path, name, expected):
-    write_rows(tmp_path / name, [ROW])
-    assert find_sources([tmp_path / name], print)[0].default_name == expected
+def test_a_file_lends_its_name_unless_it_says_nothing_then_its_folder_does(
+    tmp_path, name, expected
+):
+    write_rows(tmp_path / "in" / name, [ROW])
+    assert find_sources([tmp_path / "in" / name], print)[0].default_name == expected
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from smartx.errors import CorpusError
+from smartx.errors import CorpusError, plain
 
 TRAIN = "train"
 # Files that describe data and hold none, passed over where a folder is searched.
@@ -28,20 +30,24 @@ NOT_DATA = frozenset(
     )
 )
 _SHARD = re.compile(r"(.+?)-\d{5}-of-\d{5}(?:-[0-9a-f]+)?\.parquet")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CARD_BYTES = 2 << 20  # of a data card; what is behind them is not its head
+_CARD_DEPTH = 50
+_DEEP_WILDS = 2  # `**` in a pattern; every further one multiplies the time it takes
 _FRONT = re.compile(r"---\s*\n(.*?)\n---\s*(?:\n|$)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class SplitFile:
-    """A file of a data set. label: its split, or the name of the folder where one split is read."""
+    """A file of a data set. split: the one it is of, "" where one split is read."""
 
     path: Path
-    label: str
+    split: str
 
 
 def hugging_face_files(folder: Path, note: Callable[[str], None]) -> list[SplitFile] | None:
     """The files of a Hugging Face data set in their order; None for a folder that is none."""
-    for look in (_saved_splits, _saved, _listed_in_readme, _shards):
+    for look in (_saved_splits, _saved, partial(_listed_in_readme, note=note), _shards):
         splits = look(folder)
         if splits is not None:
             return _choose(folder, splits, note)
@@ -53,13 +59,14 @@ def _choose(
 ) -> list[SplitFile]:
     if TRAIN in splits and len(splits) > 1:
         others = ", ".join(f'"{name}"' for name in splits if name != TRAIN)
-        note(f'{folder}: the split "{TRAIN}" is read; left out: {others} (name their files to mix)')
+        said = (
+            f'{folder}: the split "{TRAIN}" is read; left out: {others} (name their files to mix)'
+        )
+        note(plain(said))
         splits = {TRAIN: splits[TRAIN]}
     one = len(splits) == 1
     return [
-        SplitFile(path, folder.resolve().name if one else name)
-        for name, paths in splits.items()
-        for path in paths
+        SplitFile(path, "" if one else name) for name, paths in splits.items() for path in paths
     ]
 
 
@@ -103,9 +110,9 @@ def _saved_files(folder: Path) -> list[Path] | None:
     return paths
 
 
-def _listed_in_readme(folder: Path) -> dict[str, list[Path]] | None:
+def _listed_in_readme(folder: Path, note: Callable[[str], None]) -> dict[str, list[Path]] | None:
     """The `configs:` of the data card. Of several configurations the default one, or the first."""
-    listed = _card(folder).get("configs")
+    listed = _card(folder, note).get("configs")
     configs = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
     configs = [c for c in configs if c.get("data_files")]
     if not configs:
@@ -137,21 +144,45 @@ def _shards(folder: Path) -> dict[str, list[Path]] | None:
 
 
 def _matching(folder: Path, patterns: Sequence[Any]) -> list[Path]:
+    """The files of the folder that fit a pattern; what is no pattern of files in it fits none."""
     found: list[Path] = []
     for pattern in patterns:
-        if isinstance(pattern, str) and not pattern.startswith("/") and ".." not in pattern:
+        if not isinstance(pattern, str) or pattern.startswith("/") or ".." in pattern:
+            continue
+        if not pattern or pattern.count("**") > _DEEP_WILDS:
+            continue
+        with suppress(ValueError, NotImplementedError, OSError, RecursionError):
             found += sorted(path for path in folder.glob(pattern) if path.is_file())
     return list(dict.fromkeys(found))
 
 
-def _card(folder: Path) -> dict[str, Any]:
+def _card(folder: Path, note: Callable[[str], None]) -> dict[str, Any]:
     """The YAML head of README.md; nothing where there is none or it cannot be read."""
+    path = folder / "README.md"
     try:
-        head = _FRONT.match((folder / "README.md").read_text(encoding="utf-8"))
-        content = yaml.safe_load(head[1]) if head else None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            head = _FRONT.match(file.read(_CARD_BYTES).decode("utf-8", "replace"))
+        content = _yaml(head[1]) if head else None
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as problem:
+        reason = str(problem).split("\n", 1)[0][:200]
+        note(plain(f"{path}: its head is not used, since it cannot be read as YAML ({reason})"))
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _yaml(text: str) -> Any:
+    """YAML from anybody. Raises ValueError for what may unfold to any size or depth."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it has an alias, which may unfold to any size")
+        if depth > _CARD_DEPTH:
+            raise ValueError("lists and mappings lie inside each other too deeply")
+    return yaml.load(text, Loader=_LOADER)
 
 
 def _json(path: Path) -> dict[str, Any]:

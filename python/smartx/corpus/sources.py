@@ -5,13 +5,16 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smartx.corpus.folders import NOT_DATA, hugging_face_files
 from smartx.corpus.hub import Hub, fetch, hub_name
-from smartx.errors import CorpusError, InputError
+from smartx.corpus.names import Place, names_of, place_of, readable
+from smartx.errors import CorpusError, InputError, plain
+from smartx.store import is_ours
 
 # What each ending says: (format, compression). The longest ending that fits counts.
 ENDINGS: dict[str, tuple[str, str | None]] = {
@@ -30,8 +33,8 @@ ENDINGS: dict[str, tuple[str, str | None]] = {
         for packed, compression in (("", None), (".gz", "gzip"), (".zst", "zstd"))
     },
 }
-_SHARD = re.compile(r"[-_.](?:part[-_.]?)?\d{1,6}(?:[-_.]of[-_.]\d{1,6})?$")
 _WILD = re.compile(r"[*?\[]")
+_NAMED = re.compile(r"([^=/\\*?\[]+)=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class SourceFile:
     """One file to read.
 
     path: as it was given, for messages.  name: free of the machine's folders, for manifests.
-    label: the name of its split or data set, where it is part of one.
+    label: the data set that it belongs to.  named: whether the caller gave the label.
     hub: NAME@COMMIT of the data set that was fetched for it, or "".
     """
 
@@ -49,14 +52,12 @@ class SourceFile:
     compression: str | None
     label: str = ""
     hub: str = ""
+    named: bool = False
 
     @property
     def default_name(self) -> str:
-        """Source and task of rows that do not say: the data set, or the file without numbers."""
-        if self.label:
-            return self.label
-        stem = self.path.name[: -len(_ending(self.path.name) or "") or None]
-        return _SHARD.sub("", stem) or stem
+        """The task of rows that do not say."""
+        return self.label or self.name
 
 
 def find_sources(
@@ -64,7 +65,9 @@ def find_sources(
 ) -> list[SourceFile]:
     """The files behind `sources`, in the order given; files of a folder or glob are sorted by name.
 
-    A file reached twice is read once. Raises CorpusError for what is missing or unsupported.
+    NAME=SOURCE calls what is behind a source NAME. A file reached twice is read once. What is in
+    run folders and mixtures of ours is passed over, unless it is named.
+    Raises CorpusError for what is missing or unsupported.
     """
     if isinstance(sources, (str, Path)):
         sources = [sources]
@@ -72,23 +75,48 @@ def find_sources(
     for source in sources:
         for file in _expand(source, note, hub):
             if file.path.resolve() in found:
-                note(f"{file.path} is named twice among the sources; it is read once")
+                note(plain(f"{file.path} is named twice among the sources; it is read once"))
             found.setdefault(file.path.resolve(), file)
     if not found:
         raise InputError("no sources were given", fix="name at least one file, folder or glob")
     files = list(found.values())
-    names = _names_below_common_folder([file.path for file in files])
+    paths = [_absolute(file.path) for file in files]
+    places = [_place(file, path) for file, path in zip(files, paths, strict=True)]
+    given = {file.called for file in files if file.called}
+    own = {p for p, file in zip(places, files, strict=True) if not file.called}
+    labels = names_of(own, given)
     return [
-        SourceFile(file.path, name, *_format(file.path), file.label, file.hub)
-        for file, name in zip(files, names, strict=True)
+        SourceFile(
+            file.path,
+            name,
+            *_format(file.path),
+            file.called or labels[place],
+            file.hub,
+            named=bool(file.called),
+        )
+        for file, place, name in zip(files, places, _short_names(paths), strict=True)
     ]
 
 
 @dataclass(frozen=True)
 class _Found:
+    """A file. set_of, split: of the data set that it belongs to.  called: by the caller."""
+
     path: Path
-    label: str = ""
+    set_of: Path | None = None
+    split: str = ""
     hub: str = ""
+    called: str = ""
+
+
+def _place(file: _Found, path: Path) -> Place:
+    """What tells the file's data set from others: see names.py."""
+    if file.set_of is None:
+        stem = path.name[: -len(_ending(path.name) or "") or None]
+        return place_of([readable(part) for part in path.parent.parts[1:]], readable(stem))
+    folders = _absolute(file.set_of).parts[1:]
+    above = (file.hub.partition("@")[0],) if file.hub else map(readable, folders)
+    return (*above, file.split) if file.split else tuple(above)
 
 
 def _format(path: Path) -> tuple[str, str | None]:
@@ -107,45 +135,96 @@ def _expand(source: str | Path, note: Callable[[str], None], hub: Hub | None) ->
             raise CorpusError(path, 0, "it is neither a file nor a folder", fix="name a file")
         _format(path)
         return [_Found(path)]
-    if _WILD.search(str(source)):
-        return _supported(source, map(Path, glob.glob(os.fspath(source), recursive=True)))
-    if hub_name(str(source)) and _ending(path.name) is None:
-        fetched = fetch(str(source), hub)
-        note(f"{source}: read from the Hub at {fetched.origin}")
-        if not any(fetched.folder.rglob("*.parquet")):
-            raise CorpusError(
-                source,
-                0,
-                f"the data set has no Parquet files (at {fetched.origin})",
-                fix=f"most have a copy in Parquet: {fetched.origin.partition('@')[0]}"
-                "@refs/convert/parquet",
-            )
-        files = _folder(source, fetched.folder, note)
-        name = fetched.origin.partition("@")[0]
-        own = fetched.folder.resolve().name  # a commit, which says nothing
-        return [
-            replace(file, hub=fetched.origin, label=name if file.label == own else file.label)
-            for file in files
-        ]
+    text = os.fspath(source)
+    matches = glob.glob(text, recursive=True) if _WILD.search(text) else []
+    named = _NAMED.fullmatch(text)
+    if named and not matches:
+        return [replace(file, called=named[1]) for file in _expand(named[2], note, hub)]
+    if _WILD.search(text):
+        return _supported(source, map(Path, matches), _fixed_part(text), note)
+    if hub_name(text) and _ending(path.name) is None:
+        return _fetched(text, note, hub)
     raise CorpusError(path, 0, "there is no such file or folder", fix="check the name")
+
+
+def _fetched(source: str, note: Callable[[str], None], hub: Hub | None) -> list[_Found]:
+    """The files of a data set of the Hub."""
+    fetched = fetch(source, hub)
+    note(f"{source}: read from the Hub at {fetched.origin}")
+    if not any(fetched.folder.rglob("*.parquet")):
+        raise CorpusError(
+            source,
+            0,
+            f"the data set has no Parquet files (at {fetched.origin})",
+            fix=f"most have a copy in Parquet: {fetched.origin.partition('@')[0]}"
+            "@refs/convert/parquet",
+        )
+    files = _folder(source, fetched.folder, note)
+    return [
+        replace(f, hub=fetched.origin, set_of=f.set_of or fetched.folder, split=f.split)
+        for f in files
+    ]
 
 
 def _folder(source: str | Path, folder: Path, note: Callable[[str], None]) -> list[_Found]:
     splits = hugging_face_files(folder, note)
     if splits is not None:
-        return [_Found(file.path, file.label) for file in splits]
-    return _supported(source, (p for p in folder.rglob("*") if not _hidden(p, folder)))
+        found = [_Found(file.path, folder, file.split) for file in splits]
+        return _not_ours(source, found, folder, note)
+    found_below = (path for path in folder.rglob("*") if not _hidden(path, folder))
+    return _supported(source, found_below, folder, note)
 
 
-def _supported(source: str | Path, candidates: Iterable[Path]) -> list[_Found]:
+def _supported(
+    source: str | Path, candidates: Iterable[Path], root: Path, note: Callable[[str], None]
+) -> list[_Found]:
+    """Of the candidates, all below the root, the files that can be read, sorted by name."""
     found = [
-        path
-        for path in candidates
+        _Found(path)
+        for path in sorted(candidates, key=lambda path: path.as_posix())
         if path.name not in NOT_DATA and _ending(path.name) is not None and path.is_file()
     ]
-    if not found:
+    return _not_ours(source, found, root, note)
+
+
+def _not_ours(
+    source: str | Path, files: Sequence[_Found], root: Path, note: Callable[[str], None]
+) -> list[_Found]:
+    """The files that lie in no run folder or mixture of ours below the root, where nobody names
+    them: a second run would read what the first one wrote.
+    """
+    known: dict[Path, bool] = {}
+    kept = [file for file in files if not _is_inside_ours(file.path.parent, root, known)]
+    left_out = sorted(str(folder) for folder, is_one in known.items() if is_one)
+    if left_out:
+        listed = ", ".join(left_out[:3]) + (" and others" if len(left_out) > 3 else "")
+        said = f"left out of {source}: {listed} (smartx wrote it; name it to mix it)"
+        note(plain(said))
+    if not kept:
         raise CorpusError(source, 0, "it holds no supported file", fix=_supported_list())
-    return [_Found(path) for path in sorted(found, key=lambda path: path.as_posix())]
+    return kept
+
+
+def _is_inside_ours(folder: Path, root: Path, known: dict[Path, bool]) -> bool:
+    """Whether a folder below `root`, or one above it there, was made by smartx.
+
+    known: takes what was found of each topmost one.
+    """
+    for part in reversed([folder, *folder.parents]):
+        if part == root or root not in part.parents:
+            continue
+        if part not in known:
+            known[part] = is_ours(part)
+        if known[part]:
+            return True
+    return False
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The folder that a glob starts from: what stands before the first wild card."""
+    parts = Path(pattern).parts
+    wild = next(i for i, part in enumerate(parts) if _WILD.search(part))
+    return Path(*parts[:wild])
 
 
 def _supported_list() -> str:
@@ -164,6 +243,18 @@ def _ending(name: str) -> str | None:
     return max(fits, key=len, default=None)
 
 
-def _names_below_common_folder(paths: Sequence[Path]) -> list[str]:
+def _absolute(path: Path) -> Path:
+    """The path from the root on. Links stay as they are named, as far as they can."""
+    return path.resolve() if ".." in path.parts else Path(os.path.abspath(path))
+
+
+def _short_names(paths: Sequence[Path]) -> list[str]:
+    """Names of files below the folder that they share, all different, free of odd bytes."""
     common = Path(os.path.commonpath([path.parent for path in paths]))
-    return [path.relative_to(common).as_posix() for path in paths]
+    names = [readable(path.relative_to(common).as_posix()) for path in paths]
+    often = Counter(names)
+    for name, path in zip(names, paths, strict=True):
+        if often[name] > 1:
+            fault = "its name is that of another source, once it is written as text"
+            raise CorpusError(path, 0, fault, fix="rename it")
+    return names
