@@ -153,11 +153,8 @@ def flush_folder(folder: Path) -> None:
 
 def has_mark(folder: Path) -> bool:
     """Whether we made this folder: it carries our mark, as a file of its own and no link."""
-    path = folder / MARK
-    try:
-        return not path.is_symlink() and "smartx" in json.loads(path.read_bytes())
-    except (OSError, ValueError, TypeError, RecursionError):
-        return False
+    mark = folder / MARK
+    return mark.is_file() and not mark.is_symlink()
 
 
 def own(folder: Path, what: str) -> None:
@@ -173,19 +170,19 @@ def own(folder: Path, what: str) -> None:
                 place=str(place),
                 fix="remove the link, or choose another run folder",
             )
+    mark, content = folder / MARK, canonical_json({"smartx": what})
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if has_mark(folder):
-            return
-        there = sorted(path.name for path in folder.iterdir())
-        if there and there != [MARK]:  # a mark alone that cannot be read: its writing was cut off
+        if not has_mark(folder) and (there := sorted(path.name for path in folder.iterdir())):
             raise StoreError(
                 f"the folder holds things that smartx did not write (such as {there[0]!r}), "
                 f"so it is not taken as a {what}",
                 place=str(folder),
                 fix="choose another folder; nothing was changed in this one",
             )
-        commit_bytes(folder / MARK, canonical_json({"smartx": what}))
+        if not has_mark(folder) or mark.read_bytes() != content:
+            mark.touch()  # from here on the folder is ours, wherever the next lines are cut off
+            commit_bytes(mark, content)
 
 
 def sweep(folder: Path) -> None:

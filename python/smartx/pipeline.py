@@ -10,15 +10,11 @@ seconds.
 
 from __future__ import annotations
 
-import json
-import platform
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +24,7 @@ from numpy.typing import NDArray
 from smartx import __version__
 from smartx.budget import allot, check_total
 from smartx.config import RunConfig, config_from
-from smartx.corpus import Columns, Corpus, ingest, open_corpus
+from smartx.corpus import Columns, Corpus, ingestion
 from smartx.embed import (
     Embeddings,
     EncoderSpec,
@@ -37,31 +33,30 @@ from smartx.embed import (
     embed_corpus,
     embedding_rate,
     embeddings_there,
-    open_embeddings,
 )
 from smartx.engine import default_memory, resolve_threads
-from smartx.errors import ConfigError
+from smartx.errors import ConfigError, StoreError
+from smartx.files import storing
 from smartx.lock import working_in
 from smartx.means import kept_task_means
-from smartx.mixture import Mixture, assemble, check_out, mixture_facts, write_mixture
+from smartx.mixture import Mixture, assemble, check_replaceable, mixture_facts, write_mixture
 from smartx.planning import Limits, Plan, Vectors, plan_of
+from smartx.preflight import check, check_tasks
 from smartx.progress import Progress, Silent
-from smartx.rankers import (
-    Rankings,
-    is_ranked,
-    near_duplicates_line,
-    open_rankings,
-    rank_corpus,
-    ranker_from,
-)
+from smartx.rankers import Rankings, is_ranked, near_duplicates_line, rank_corpus, ranker_from
 from smartx.report import render
-from smartx.store import MANIFEST, canonical_json, commit_bytes, storing, sweep
-from smartx.weights import WeightLaw, law_from
+from smartx.runs import CORPUS, EMBEDDINGS, MEANS, RANKINGS, Run
+from smartx.runs import open_run as open_run
+from smartx.store import folder_of
+from smartx.weights import law_from
+
+try:
+    from smartx.embed import warnings_of
+except ImportError:  # SHIM until the embed room has it
+    warnings_of = lambda *_: []
 
 WORTH_TIMING = 20_000  # rows for which a run times the encoder before it starts
 LONG = 10.0  # nominal seconds of ranking from which a run measures this machine
-CORPUS, EMBEDDINGS, MEANS, RANKINGS = "corpus", "embeddings", "means", "rankings"
-RUN_FILE = "run.json"
 
 
 def run(
@@ -74,20 +69,19 @@ def run(
     Raises ConfigError before any work where a needed field is missing; SmartxError where a step
     fails.
     """
-    config, progress = _checked(config), progress or Silent()
-    for field in ("sources", "rows"):
-        _required(config, field)
-    check_out(_required(config, "out"))
-    with working_in(config.work_folder, progress):
-        corpus = ingest_step(config, progress)
-        check_total(corpus.groups, _required(config, "rows"))  # before hours go into vectors
-        worth = corpus.num_rows >= WORTH_TIMING
-        planned = _planned(config, corpus, progress, encoder=worth, speed=False)
-        progress.note(planned.line())
+    session = Session(_checked(config), progress, command="run")
+    session.check_out()
+    with session.alone():
+        session.ingest()
+        check_total(session.corpus.groups, _required(session.config, "rows"))
+        check_tasks(session.config, session.corpus)
+        worth = session.corpus.num_rows >= WORTH_TIMING
+        planned = session.plan(encoder=worth, speed=False)
+        session.progress.note(planned.line())
         planned.check()
-        if _needs_vectors(config):
-            embed_step(config, progress)
-        return mix_step(config, progress)
+        if session.needs_vectors:
+            session.embed()
+        return session.mix()
 
 
 def plan(
@@ -98,217 +92,273 @@ def plan(
     The sizes of the groups decide, so sources are ingested first, unless that was done already;
     then a few seconds go into measuring this machine. Raises as `run` does, up to the ingest.
     """
-    config, progress = _checked(config), progress or Silent()
-    if config.sources:
-        corpus = ingest_step(config, progress)
-    else:
-        corpus = open_corpus(config.work_folder / CORPUS)
-    return _planned(config, corpus, progress, encoder=True, speed=True)
-
-
-def _planned(
-    config: RunConfig, corpus: Corpus, progress: Progress, *, encoder: bool, speed: bool
-) -> Plan:
-    """encoder: time it, if it is here.  speed: measure that of ranking even where it is quick."""
-    embeddings, vectors = None, None
-    if _needs_vectors(config):
-        asked = vectors_of(config)
-        embeddings = _embeddings_there(config, corpus, asked)
-        encodes = isinstance(asked, EncoderSpec)
-        if embeddings is None:
-            rate = embedding_rate(corpus, asked, progress, measure=encoder)
-            vectors = Vectors(
-                rate.dimensions, rate.seconds, encodes, done=False, devices=rate.devices
-            )
-        else:
-            vectors = Vectors(embeddings.dimensions, 0.0, encodes, done=True)
-    limits = _limits(config, rows=config.rows, out=config.out)
-    quick = _plan_with(config, corpus, embeddings, vectors, limits, measure=False)
-    if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):
-        return quick
-    return _plan_with(config, corpus, embeddings, vectors, limits, measure=True)
-
-
-def _embeddings_there(
-    config: RunConfig, corpus: Corpus, asked: EncoderSpec | VectorsSpec
-) -> Embeddings | None:
-    """The vectors that are asked for, if they are there; any of a run that exists, if none are."""
-    folder = config.work_folder / EMBEDDINGS
-    if config.sources or config.encoder is not None or config.vectors is not None:
-        return embeddings_there(corpus, asked, folder)
-    return open_embeddings(folder) if (folder / MANIFEST).exists() else None
-
-
-def _limits(config: RunConfig, *, rows: int | None, out: Path | None) -> Limits:
-    return Limits(
-        threads=resolve_threads(config.threads),
-        memory=config.memory or default_memory(),
-        work=config.work_folder,
-        out=out,
-        rows=rows,
-    )
-
-
-def _plan_with(
-    config: RunConfig,
-    corpus: Corpus,
-    embeddings: Embeddings | None,
-    vectors: Vectors | None,
-    limits: Limits,
-    *,
-    measure: bool,
-) -> Plan:
-    ranker, near = ranker_from(config), config.near_duplicates
-    folder = config.work_folder / RANKINGS
-    ranked = is_ranked(corpus, embeddings, ranker, folder, near_duplicates=near)
-    looked_for = near is not None
-    return plan_of(
-        corpus, ranker, vectors, limits, ranked=ranked, measure=measure, near_duplicates=looked_for
-    )
-
-
-@dataclass(frozen=True)
-class Run:
-    """The folder of a run, for reading what its stages left."""
-
-    folder: Path
-
-    def corpus(self) -> Corpus:
-        """The ingested rows. Raises StoreError where the stage has not been finished."""
-        return open_corpus(self.folder / CORPUS)
-
-    def embeddings(self) -> Embeddings:
-        """The vectors of the rows. Raises StoreError where the stage has not been finished."""
-        return open_embeddings(self.folder / EMBEDDINGS)
-
-    def rankings(self) -> list[Rankings]:
-        """Every finished ranking, one for each choice of ranker and parameters."""
-        finished = sorted(path.parent for path in (self.folder / RANKINGS).glob(f"*/{MANIFEST}"))
-        return [open_rankings(folder) for folder in finished]
-
-
-def open_run(folder: Path | str) -> Run:
-    """The run in a folder. Raises StoreError where there is none."""
-    run = Run(Path(folder))
-    run.corpus()
-    return run
+    session = Session(_checked(config), progress, command="plan")
+    if session.config.sources:
+        session.ingest()
+    return session.plan(encoder=True, speed=True)
 
 
 def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
-    """Sources -> RUN/corpus."""
-    sources = _required(config, "sources")
-    columns = Columns(
-        prompt=config.prompt_column,
-        response=config.response_column,
-        system=config.system_column,
-        messages=config.messages_column,
-        source=config.source_column,
-        task=config.task_column,
-        template=config.template_column,
-    )
-    folder = config.work_folder / CORPUS
-    with _doing(config, "ingest", progress, folder):
-        corpus = ingest(
-            sources,
-            folder,
-            columns=columns,
-            keep_empty_responses=config.keep_empty_responses,
-            task_name=config.task,
-            other_columns=not config.drop_other_columns,
-            duplicates=config.duplicates,
-            tokenizer=config.tokenizer,
-            memory=config.memory or default_memory(),
-            progress=progress,
-        )
-    tasks, groups = len(corpus.groups.tasks().task), len(corpus.groups)
-    progress.note(f"corpus: {corpus.num_rows:,} rows, {tasks:,} tasks, {groups:,} groups")
-    return corpus
+    """Sources -> RUN/corpus/ID."""
+    return Session(config, progress, command="ingest").ingest()
 
 
 def embed_step(config: RunConfig, progress: Progress) -> Embeddings:
-    """RUN/corpus -> RUN/embeddings."""
-    corpus = open_corpus(config.work_folder / CORPUS)
-    folder = config.work_folder / EMBEDDINGS
-    with _doing(config, "embed", progress, folder):
-        return embed_corpus(corpus, vectors_of(config), folder, progress=progress)
+    """The corpus of a run -> RUN/embeddings/ID."""
+    return Session(config, progress, command="embed").embed()
 
 
 def rank_step(config: RunConfig, progress: Progress) -> Rankings:
-    """RUN/corpus and RUN/embeddings -> RUN/rankings/ID."""
-    corpus, ranker = open_corpus(config.work_folder / CORPUS), ranker_from(config)
-    embeddings = _embeddings(config) if _ranks_vectors(config) else None
-    folder = config.work_folder / RANKINGS
-    made = Vectors(embeddings.dimensions, 0.0, False, done=True) if embeddings else None
-    limits = _limits(config, rows=None, out=None)
-    _plan_with(config, corpus, embeddings, made, limits, measure=False).check()
-    with _doing(config, "rank", progress, folder):
-        rankings = rank_corpus(
-            corpus,
-            embeddings,
-            ranker,
-            folder,
-            threads=resolve_threads(config.threads),
-            near_duplicates=config.near_duplicates,
-            memory=config.memory or default_memory(),
-            progress=progress,
-        )
-    if rankings.near_duplicates:
-        line = near_duplicates_line(rankings.num_rows, rankings.near_duplicates)
-        progress.note(f"rank: {line}")
-    return rankings
+    """The corpus and the embeddings of a run -> RUN/rankings/ID."""
+    return Session(config, progress, command="rank").rank()
 
 
 def means_step(config: RunConfig, progress: Progress) -> NDArray[np.float64]:
-    """RUN/corpus and RUN/embeddings -> RUN/means: the mean vector of every task."""
-    corpus, embeddings = open_corpus(config.work_folder / CORPUS), _embeddings(config)
-    folder = config.work_folder / MEANS
-    with _doing(config, "means", progress, folder):
-        return kept_task_means(corpus, embeddings, folder, progress=progress)
+    """The corpus and the embeddings of a run -> RUN/means/ID: the mean vector of every task."""
+    return Session(config, progress, command="rank").means()
 
 
 def mix_step(config: RunConfig, progress: Progress) -> Mixture:
-    """RUN/corpus and a ranking -> OUT, a folder that trainers load. Ranks first if need be."""
-    total, out = _required(config, "rows"), _required(config, "out")
-    corpus, law = open_corpus(config.work_folder / CORPUS), law_from(config)
-    rankings = rank_step(config, progress)
-    means = means_step(config, progress) if law.needs_means else None
-    with _doing(config, "mix", progress, out):
-        groups = corpus.groups.resized(rankings.kept(corpus.groups.rows))
-        check_total(groups, total, left_out=corpus.num_rows - int(groups.rows.sum()))
-        allotment = allot(groups, law, means=means, total=total, seed=config.seed)
-        chosen = assemble(corpus, rankings, allotment.groups, seed=config.seed)
-        facts = mixture_facts(
-            corpus,
-            rankings,
-            allotment,
-            chosen,
-            law=law,
-            ranker=ranker_from(config),
-            preset="" if config.weights or config.ranker else config.preset,
-            seed=config.seed,
-            version=__version__,
-            embedding=_embedding_facts(config, law),
+    """The corpus of a run and a ranking -> OUT, which trainers load. Ranks first if need be."""
+    session = Session(config, progress, command="mix")
+    session.check_out()
+    with session.alone():
+        return session.mix()
+
+
+class Session:
+    """One command at work in a run folder: each stage is opened once, or made, and then held."""
+
+    def __init__(self, config: RunConfig, progress: Progress | None, *, command: str) -> None:
+        """command: run, plan, ingest, embed, rank or mix. Raises what can be known at the start."""
+        check(config, command=command)
+        self.config, self.progress = config, progress or Silent()
+        self.run = Run(config.work_folder)
+        self.law, self.ranker = law_from(config), ranker_from(config)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The corpus that this command made, or that an earlier one named."""
+        return self.run.corpus()
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        """The embeddings that this command made, or that an earlier one named."""
+        return self.run.embeddings(self.corpus)
+
+    @property
+    def ranks_vectors(self) -> bool:
+        """Whether ranking looks at vectors."""
+        return self.ranker.needs_embeddings or self.config.near_duplicates is not None
+
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether anything looks at vectors."""
+        return self.ranks_vectors or self.law.needs_means
+
+    @cached_property
+    def threads(self) -> int:
+        """How many threads work."""
+        return resolve_threads(self.config.threads)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that may be used."""
+        return self.config.memory or default_memory()
+
+    def alone(self) -> Any:
+        """Nobody else works in the run folder inside this block."""
+        return working_in(self.run.folder, self.progress)
+
+    def check_out(self) -> None:
+        """Raise InputError where another mixture, or something else, stands in OUT."""
+        config = self.config
+        settings = {"rows": config.rows, "seed": config.seed, "preset": self.preset}
+        for name, part in (("weights", self.law), ("ranker", self.ranker)):
+            settings[name] = {"name": part.name, **part.parameters()}
+        out = _required(config, "out")
+        check_replaceable(out, settings, overwrite=config.overwrite)
+
+    @property
+    def preset(self) -> str:
+        """The name of the preset, where it is what runs; else nothing."""
+        return "" if self.config.changes_preset else self.config.preset
+
+    def ingest(self) -> Corpus:
+        """Sources -> RUN/corpus/ID."""
+        config, progress = self.config, self.progress
+        with self._doing("ingest", self.run.folder / CORPUS):
+            wanted = ingestion(
+                _required(config, "sources"),
+                columns=_columns(config),
+                keep_empty_responses=config.keep_empty_responses,
+                task_name=config.task,
+                other_columns=not config.drop_other_columns,
+                duplicates=config.duplicates,
+                tokenizer=config.tokenizer,
+                progress=progress,
+            )
+            folder = folder_of(self.run.folder / CORPUS, wanted.key)
+            self.corpus = wanted.into(folder, memory=self.memory, progress=progress)
+            self.run.mean(corpus=folder)
+        tasks, groups = len(self.corpus.groups.tasks()), len(self.corpus.groups)
+        rows = f"{self.corpus.num_rows:,} rows"
+        progress.note(f"corpus: {rows}, {tasks:,} tasks, {groups:,} groups")
+        return self.corpus
+
+    def embed(self) -> Embeddings:
+        """The corpus -> RUN/embeddings/ID."""
+        corpus = self.corpus
+        with self._doing("embed", self.run.folder / EMBEDDINGS):
+            asked = vectors_of(self.config)
+            self.embeddings = embed_corpus(corpus, asked, self.run.folder / 'embeddings' / 'shim', progress=self.progress)
+            self.run.mean(embeddings=self.embeddings.folder)
+        for line in warnings_of(self.embeddings, corpus):
+            self.progress.note(line)
+        return self.embeddings
+
+    def rank(self) -> Rankings:
+        """The corpus and the embeddings -> RUN/rankings/ID."""
+        embeddings = self.embeddings if self.ranks_vectors else None
+        made = Vectors(embeddings.dimensions, 0.0, False, done=True) if embeddings else None
+        limits = self._limits(rows=None, out=None)
+        self._plan_with(embeddings, made, limits, measure=False).check()
+        with self._doing("rank", self.run.folder / RANKINGS):
+            rankings = rank_corpus(
+                self.corpus,
+                embeddings,
+                self.ranker,
+                self.run.folder / RANKINGS,
+                threads=self.threads,
+                near_duplicates=self.config.near_duplicates,
+                memory=self.memory,
+                progress=self.progress,
+            )
+        if rankings.near_duplicates:
+            line = near_duplicates_line(rankings.num_rows, rankings.near_duplicates)
+            self.progress.note(f"rank: {line}")
+        return rankings
+
+    def means(self) -> NDArray[np.float64]:
+        """The corpus and the embeddings -> RUN/means/ID: the mean vector of every task."""
+        folder = self.run.folder / MEANS
+        with self._doing("means", folder):
+            return kept_task_means(self.corpus, self.embeddings, folder, progress=self.progress)
+
+    def mix(self) -> Mixture:
+        """The corpus and a ranking -> OUT, a folder that trainers load. Ranks first if need be."""
+        config, corpus, law = self.config, self.corpus, self.law
+        total, out = _required(config, "rows"), _required(config, "out")
+        check_tasks(config, corpus)
+        rankings = self.rank()
+        means = self.means() if law.needs_means else None
+        with self._doing("mix", out, out.parent):
+            groups = corpus.groups.resized(rankings.kept(corpus.groups.rows))
+            check_total(groups, total, left_out=corpus.num_rows - int(groups.rows.sum()))
+            allotment = allot(groups, law, means=means, total=total, seed=config.seed)
+            chosen = assemble(corpus, rankings, allotment.groups, seed=config.seed)
+            facts = mixture_facts(
+                corpus,
+                rankings,
+                allotment,
+                chosen,
+                law=law,
+                ranker=self.ranker,
+                preset=self.preset,
+                seed=config.seed,
+                version=__version__,
+                embedding=self._embedding_facts(),
+            )
+            return write_mixture(
+                corpus,
+                chosen,
+                out,
+                facts=facts,
+                report=render,
+                overwrite=config.overwrite,
+                progress=self.progress,
+            )
+
+    def plan(self, *, encoder: bool, speed: bool) -> Plan:
+        """encoder: time it, if it is here.  speed: measure that of ranking even where it is quick.
+
+        Says what a whole run with this configuration takes.
+        """
+        embeddings, vectors = None, None
+        if self.needs_vectors:
+            asked = vectors_of(self.config)
+            embeddings = self._embeddings_there(asked)
+            encodes = isinstance(asked, EncoderSpec)
+            if embeddings is None:
+                rate = embedding_rate(self.corpus, asked, self.progress, measure=encoder)
+                vectors = Vectors(
+                    rate.dimensions, rate.seconds, encodes, done=False, devices=rate.devices
+                )
+            else:
+                vectors = Vectors(embeddings.dimensions, 0.0, encodes, done=True)
+        limits = self._limits(rows=self.config.rows, out=self.config.out)
+        quick = self._plan_with(embeddings, vectors, limits, measure=False)
+        if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):
+            return quick
+        return self._plan_with(embeddings, vectors, limits, measure=True)
+
+    def _embeddings_there(self, asked: EncoderSpec | VectorsSpec) -> Embeddings | None:
+        """The vectors that are asked for, if they are there; where none are named, those that the
+        run folder means.
+        """
+        config = self.config
+        if config.sources or config.encoder is not None or config.vectors is not None:
+            return embeddings_there(self.corpus, asked, self.run.folder / 'embeddings' / 'shim')
+        try:
+            return self.embeddings
+        except StoreError:
+            return None
+
+    def _limits(self, *, rows: int | None, out: Path | None) -> Limits:
+        folder = self.run.folder
+        return Limits(threads=self.threads, memory=self.memory, work=folder, out=out, rows=rows)
+
+    def _plan_with(
+        self,
+        embeddings: Embeddings | None,
+        vectors: Vectors | None,
+        limits: Limits,
+        *,
+        measure: bool,
+    ) -> Plan:
+        near, folder = self.config.near_duplicates, self.run.folder / RANKINGS
+        ranked = is_ranked(self.corpus, embeddings, self.ranker, folder, near_duplicates=near)
+        return plan_of(
+            self.corpus,
+            self.ranker,
+            vectors,
+            limits,
+            ranked=ranked,
+            measure=measure,
+            near_duplicates=near is not None,
         )
-        return write_mixture(corpus, chosen, out, facts=facts, report=render, progress=progress)
 
+    def _embedding_facts(self) -> dict[str, Any] | None:
+        """What made the vectors, where the weight law or the ranker looked at any."""
+        if not self.needs_vectors:
+            return None
+        manifest = self.embeddings.manifest
+        seen = {name: manifest[name] for name in ("cut", "shared") if name in manifest}
+        return {**manifest["parameters"], "digest": self.embeddings.digest, **seen}
 
-def _needs_vectors(config: RunConfig) -> bool:
-    return _ranks_vectors(config) or law_from(config).needs_means
-
-
-def _ranks_vectors(config: RunConfig) -> bool:
-    return ranker_from(config).needs_embeddings or config.near_duplicates is not None
+    @contextmanager
+    def _doing(self, step: str, *places: Path) -> Iterator[None]:
+        """One step, alone in the run folder. What a disk refuses in `places` is a StoreError."""
+        with self.alone():
+            started, clock = datetime.now(timezone.utc), time.perf_counter()
+            with storing(*places):
+                yield
+            self.run.record(step, started, time.perf_counter() - clock, self.threads)
 
 
 def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
     """Where the vectors come from: a file of ready ones, or an encoder."""
     if config.vectors is not None:
-        if config.encoder is not None:
-            raise ConfigError(
-                "an encoder and ready vectors are both given",
-                place="vectors",
-                fix="give one of --encoder and --vectors",
-            )
         return VectorsSpec(config.vectors, config.vectors_column)
     return EncoderSpec(
         name=config.encoder or default_encoder(),
@@ -322,16 +372,16 @@ def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
     )
 
 
-def _embeddings(config: RunConfig) -> Embeddings:
-    return open_embeddings(config.work_folder / EMBEDDINGS)
-
-
-def _embedding_facts(config: RunConfig, law: WeightLaw) -> dict[str, Any] | None:
-    """What made the vectors, where the weight law or the ranker looked at any."""
-    if not (law.needs_means or _ranks_vectors(config)):
-        return None
-    embeddings = _embeddings(config)
-    return {**embeddings.manifest["parameters"], "digest": embeddings.digest}
+def _columns(config: RunConfig) -> Columns:
+    return Columns(
+        prompt=config.prompt_column,
+        response=config.response_column,
+        system=config.system_column,
+        messages=config.messages_column,
+        source=config.source_column,
+        task=config.task_column,
+        template=config.template_column,
+    )
 
 
 def _checked(config: RunConfig | Mapping[str, Any] | Path | str) -> RunConfig:
@@ -345,49 +395,5 @@ def _checked(config: RunConfig | Mapping[str, Any] | Path | str) -> RunConfig:
 def _required(config: RunConfig, field: str) -> Any:
     value = getattr(config, field)
     if value in (None, []):
-        given = "SOURCES" if field == "sources" else f"--{field}"
-        raise ConfigError("it is needed here and not given", place=field, fix=f"pass {given}")
+        raise ConfigError("it is needed here and not given", place=field, fix=f"give `{field}`")
     return value
-
-
-@contextmanager
-def _doing(config: RunConfig, step: str, progress: Progress, *places: Path) -> Iterator[None]:
-    """One step, alone in the run folder. What a disk refuses in `places` is a StoreError, and
-    nothing half-written stays in the first of them.
-
-    What is true of this run only (when, where, how long) goes into RUN/run.json.
-    """
-    with working_in(config.work_folder, progress):
-        started, clock = datetime.now(timezone.utc), time.perf_counter()
-        try:
-            with storing(*places):
-                yield
-        finally:
-            sweep(places[0])
-        _record(config, step, started, time.perf_counter() - clock)
-
-
-def _record(config: RunConfig, step: str, started: datetime, seconds: float) -> None:
-    record = {
-        "step": step,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
-        "command": sys.argv,
-        "smartx": __version__,
-        "python": platform.python_version(),
-        "numpy": metadata.version("numpy"),
-        "pyarrow": metadata.version("pyarrow"),
-        "platform": platform.platform(),
-        "threads": resolve_threads(config.threads),
-    }
-    path = config.work_folder / RUN_FILE
-    commit_bytes(path, canonical_json([*_earlier_records(path), record]))
-
-
-def _earlier_records(path: Path) -> list[Any]:
-    """What run.json says already; nothing if it is missing or damaged: only people read it."""
-    try:
-        records = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return []
-    return records if isinstance(records, list) else []

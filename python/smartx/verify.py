@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from smartx.errors import StoreError
+from smartx.files import MARK, TEMPORARY, has_mark
 from smartx.progress import Progress, Silent, step
-from smartx.store import MANIFEST, canonical_json, is_sealed, key_of
+from smartx.runs import VECTORS, Run
+from smartx.store import MANIFEST, MIXTURE, key_of, read_manifest
 
 _BLOCK = 1 << 22
-_OURS = {"run.json", ".lock"}  # of a run folder; they are not results
+_BESIDES = {MANIFEST, MARK}  # of a stage; they are not results
+_KINDS = ("corpus", "vectors", "embeddings", "means", "rankings")  # folders of a run folder
 
 
 @dataclass(frozen=True)
@@ -44,66 +47,78 @@ def verify_folder(folder: Path, progress: Progress | None = None) -> Verified:
 
     folder: of a run, of a mixture, or of one stage. Raises StoreError where it is none of these.
     """
-    stages, notes = _stages(folder)
-    faults: list[Finding] = []
+    folders, notes, faults = _looked_at(folder)
+    held: dict[Path, list[Mapping[str, Any]]] = {}
     manifests: dict[Path, Mapping[str, Any]] = {}
-    for stage in stages:
-        manifest = _manifest(stage, faults)
-        if manifest is not None:
-            manifests[stage] = manifest
-    total = sum(int(entry["bytes"]) for m in manifests.values() for entry in m["files"])
+    for place in folders:
+        try:
+            if place.parent.name == VECTORS:
+                held[place] = _parts(place)
+            else:
+                manifests[place] = read_manifest(place / MANIFEST)
+                _check_key(place, manifests[place])
+                held[place] = manifests[place]["files"]
+        except StoreError as problem:
+            faults.append(Finding(place / MANIFEST, problem.fault))
+    total = sum(int(entry["bytes"]) for entries in held.values() for entry in entries)
     hashed = files = 0
     with step(progress or Silent(), "verify", total, "bytes") as advance:
-        for stage, manifest in manifests.items():
-            for entry in manifest["files"]:
-                path = stage / entry["name"]
-                fault = _fault(path, entry, advance)
+        for place, entries in held.items():
+            for entry in entries:
+                fault = _fault(place / entry["name"], entry, advance)
                 files, hashed = files + 1, hashed + int(entry["bytes"])
                 if fault:
-                    faults.append(Finding(path, fault))
-    for stage, manifest in manifests.items():
-        faults += _foreign(stage, manifest)
-    notes += _strangers(folder, manifests)
-    return Verified(files, hashed, tuple(stages), tuple(faults), tuple(notes))
+                    faults.append(Finding(place / entry["name"], fault))
+    for place, entries in held.items():
+        faults += _foreign(place, {str(entry["name"]) for entry in entries})
+    notes += _strangers(manifests)
+    return Verified(files, hashed, tuple(folders), tuple(faults), tuple(notes))
 
 
-def _stages(folder: Path) -> tuple[list[Path], list[Finding]]:
-    """Folders below `folder` with a manifest, and those of stages that were not finished."""
-    if (folder / MANIFEST).is_file():
-        return [folder], []
-    known = [folder / name for name in ("corpus", "embeddings")]
-    known += [path for name in ("means", "rankings") for path in sorted((folder / name).glob("*"))]
-    there = [path for path in known if path.is_dir()]
-    finished = [path for path in there if (path / MANIFEST).is_file()]
-    if not there:
+def _looked_at(folder: Path) -> tuple[list[Path], list[Finding], list[Finding]]:
+    """Finished stages and mixtures, notes of those that are not finished, and what is missing."""
+    if (folder / MANIFEST).is_file() or folder.parent.name == VECTORS:
+        return [folder], [], []
+    run = folder.parent if folder.name in _KINDS and not has_mark(folder) else folder
+    if not has_mark(run):
         raise StoreError(
             "it is neither the folder of a run nor a mixture",
             place=str(folder),
             fix="name a folder given to --run-dir or --out",
         )
-    unfinished = [path for path in there if path not in finished and any(path.iterdir())]
-    return finished, [Finding(path, "not finished") for path in unfinished]
+    kinds = _KINDS if run == folder else (folder.name,)
+    there = [path for kind in kinds for path in sorted((run / kind).glob("*")) if path.is_dir()]
+    finished = [p for p in there if (p / MANIFEST).is_file() or p.parent.name == VECTORS]
+    meant = [run / stage / name for stage, name in Run(run).current().items() if stage in kinds]
+    lost = [Finding(path, "missing") for path in meant if path not in finished]
+    missing = {finding.path for finding in lost}
+    unfinished = [p for p in there if p not in finished and p not in missing and any(p.iterdir())]
+    return finished, [Finding(path, "not finished") for path in unfinished], lost
 
 
-def _manifest(stage: Path, faults: list[Finding]) -> Mapping[str, Any] | None:
-    """The manifest, if it is good enough to go on; what is wrong with it is added to `faults`."""
-    path = stage / MANIFEST
-    try:
-        content = path.read_bytes()
-        manifest = json.loads(content)
-        whole = is_sealed(manifest) and canonical_json(manifest) == content
-        if "inputs" in manifest and "schema" in manifest and "key" in manifest:
-            names = ("stage", "schema", "parameters", "inputs")
-            whole = whole and key_of(*(manifest[name] for name in names)) == manifest["key"]
-        str(manifest["digest"])
-        for entry in manifest["files"]:
-            (stage / entry["name"], int(entry["bytes"]), entry["sha256"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        faults.append(Finding(path, f"cannot be read ({problem})"))
-        return None
-    if not whole:
-        faults.append(Finding(path, "damaged: it is not what was written"))
-    return manifest if isinstance(manifest, dict) else None
+def _check_key(stage: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise StoreError where a stage's key is not that of what it was made from."""
+    names = ("stage", "schema", "parameters", "inputs")
+    if manifest.get("stage") != MIXTURE and not (
+        all(name in manifest for name in names)
+        and key_of(*(manifest[name] for name in names)) == manifest.get("key")
+    ):
+        raise StoreError("damaged: it is not what was written", place=str(stage))
+
+
+def _parts(folder: Path) -> list[Mapping[str, Any]]:
+    """Parts that stand for themselves, each with its sidecar, and the sidecars."""
+    entries: list[Mapping[str, Any]] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            content = path.read_bytes()
+            entry = json.loads(content)
+            entry["bytes"], entry["sha256"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            raise StoreError(f"{path.name} is damaged", place=str(path)) from None
+        sha = hashlib.sha256(content).hexdigest()
+        entries += [entry, {"name": path.name, "bytes": len(content), "sha256": sha}]
+    return entries
 
 
 def _fault(path: Path, entry: Mapping[str, Any], advance: Any) -> str:
@@ -127,19 +142,21 @@ def _fault(path: Path, entry: Mapping[str, Any], advance: Any) -> str:
     return "" if sha.hexdigest() == entry["sha256"] else "damaged: its bytes have changed"
 
 
-def _foreign(stage: Path, manifest: Mapping[str, Any]) -> Iterator[Finding]:
-    named = {str(entry["name"]) for entry in manifest["files"]} | {MANIFEST}
+def _foreign(stage: Path, named: set[str]) -> Iterator[Finding]:
     for path in sorted(stage.rglob("*")):
-        if not path.is_dir() and path.relative_to(stage).as_posix() not in named:
-            left = ".tmp." in path.name
+        name = path.relative_to(stage).as_posix()
+        if not path.is_dir() and name not in named | _BESIDES:
+            left = TEMPORARY in path.name
             yield Finding(path, "half-written, left by a killed run" if left else "foreign")
 
 
-def _strangers(folder: Path, manifests: Mapping[Path, Mapping[str, Any]]) -> Iterator[Finding]:
-    """Stages made from another corpus or other vectors than those that stand there now."""
-    corpus, vectors = manifests.get(folder / "corpus"), manifests.get(folder / "embeddings")
+def _strangers(manifests: Mapping[Path, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Stages made from a corpus or from vectors that do not stand there any more."""
+    digests: dict[str, set[str]] = {"corpus": set(), "embeddings": set()}
+    for manifest in manifests.values():
+        digests.get(str(manifest["stage"]), set()).add(str(manifest.get("digest")))
     for stage, manifest in manifests.items():
-        inputs = manifest.get("inputs", {})
-        for name, here in (("corpus", corpus), ("embeddings", vectors)):
-            if here and here is not manifest and inputs.get(name, here["digest"]) != here["digest"]:
-                yield Finding(stage, f"made from other {name} than stand there now")
+        for name, there in digests.items():
+            made_from = manifest.get("inputs", {}).get(name)
+            if there and made_from is not None and made_from not in there:
+                yield Finding(stage, f"made from {name} that stand here no more")
