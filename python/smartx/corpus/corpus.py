@@ -130,12 +130,14 @@ class Corpus:
         back[order] = np.arange(len(order))
         return pa.concat_tables(parts).take(pa.array(back)).combine_chunks()
 
-    def rising(self, row_ids: NDArray[np.int64]) -> Iterator[pa.Table]:
-        """Full rows of rising ids, one table for each row group that holds any."""
+    def rising(
+        self, row_ids: NDArray[np.int64], columns: Sequence[str] = ROW_COLUMNS
+    ) -> Iterator[pa.Table]:
+        """Rows of rising ids, one table for each row group that holds any."""
         if len(row_ids) and not 0 <= row_ids[0] <= row_ids[-1] < self.num_rows:
             ends = f"{row_ids[0]}..{row_ids[-1]}"
             raise InputError(f"row ids {ends} are not within 0..{self.num_rows - 1}")
-        return self._take(row_ids, list(ROW_COLUMNS))
+        return self._take(row_ids, list(columns))
 
     def source_positions(self, start: int, stop: int) -> NDArray[np.int64]:
         """Place of rows start..stop-1 among all rows of the sources, dropped ones counted."""
