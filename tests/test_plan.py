@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +17,10 @@ from small import RANKERS, flan_like
 from smartx import pipeline, planning
 from smartx.cli import app
 from smartx.config import RunConfig, config_from, size_in_bytes
+from smartx.costs import BASE_BYTES
 from smartx.embed import EncoderSpec, rate
+from smartx.embed.cost import embed_cost
+from smartx.embed.encoders import PACKAGED, local_folder
 from smartx.engine import (
     DENSE_BYTES,
     FacilityLocation,
@@ -23,17 +28,21 @@ from smartx.engine import (
     LogDet,
     engine_of,
     kernel_bytes,
-    measured_speed,
-    rank_groups,
     ranking_bytes,
     ranking_seconds,
 )
 from smartx.errors import ConfigError, StoreError
+from smartx.mixture import cost as mixture_cost
 from smartx.planning import Limits, Vectors, plan_of
 from smartx.progress import Silent, size
 from smartx.rankers import SubmodularRanker
+from smartx.rankers.cost import measured_speed
 
 FUNCTIONS = [FacilityLocation(), GraphCut(), LogDet()]
+PEAK = (
+    "import re; peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', "
+    "open('/proc/self/status').read())[1]) << 10;"
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +63,10 @@ def planned(corpus, ranker=None, *, memory=8 << 30, rows=20, d=64, done=False, t
 
 def test_many_tasks_take_memory_of_the_mixture(corpus, monkeypatch):
     plan = planned(corpus)
-    monkeypatch.setattr(planning, "TASK_BYTES", planning.TASK_BYTES + 1_000)
+    monkeypatch.setattr(mixture_cost, "TASK_BYTES", mixture_cost.TASK_BYTES + 1_000)
     more = planned(corpus)
     assert more.stages[-1].memory - plan.stages[-1].memory == 1_000 * plan.tasks
-    monkeypatch.setattr(planning, "MIXTURE_PART_ROWS", 19)  # the mixture is of several files
+    monkeypatch.setattr(mixture_cost, "PART_ROWS", 19)  # the mixture is of several files
     assert planned(corpus).stages[-1].disk > plan.stages[-1].disk
 
 
@@ -98,14 +107,9 @@ def test_estimates_grow_with_rows_and_dimensions(function):
 
 def test_what_ranking_holds_is_within_what_was_said():
     """Memory that one group really took, in a process of its own, against the estimate."""
-    import subprocess
-    import sys
-
-    code = (
-        "import re, numpy as np, smartx; from smartx.engine import *;"
+    code = PEAK + (
+        "import numpy as np, smartx; from smartx.engine import *;"
         "rows = smartx.quantize(np.random.default_rng(0).normal(size=(12_000, 64)));"
-        "status = lambda: open('/proc/self/status').read();"
-        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', status())[1]) << 10;"
         "before = peak();"
         "rank_groups(rows, np.array([12_000]), FacilityLocation(), threads=1);"
         "print(peak() - before, ranking_bytes(12_000, 64, FacilityLocation()))"
@@ -117,9 +121,47 @@ def test_what_ranking_holds_is_within_what_was_said():
     assert 0.7 * said < took <= said + (16 << 20)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: type(f).__name__)
-def test_measuring_takes_seconds_and_tells_a_speed(function):
-    speed = measured_speed(32, function, 1)
+@pytest.mark.encoder
+@pytest.mark.slow
+def test_what_an_encoder_holds_is_within_what_was_said(corpus):
+    pytest.importorskip("sentence_transformers")
+    if local_folder(PACKAGED) is None:
+        pytest.skip("the packaged encoder is not here")
+    code = PEAK + (
+        "import smartx.pipeline;"
+        "from smartx.embed.encoders import EncoderSpec, PACKAGED;"
+        "from smartx.embed.sentence_transformer import loaded;"
+        "from smartx.progress import Silent\n"
+        "with loaded(EncoderSpec(PACKAGED, device='cpu'), Silent()) as encoder:\n"
+        "    encoder.encode(['a few words of a prompt ' * 30] * 16)\n"
+        "print(peak())"
+    )
+    took = int(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+        ).stdout.split()[-1]
+    )
+    said = embed_cost(corpus, Vectors(384, None, encoder=True, done=False), 384, corpus.folder)
+    assert 0.4 * said.memory < took <= said.memory
+
+
+@pytest.mark.parametrize("ranker", RANKERS.values(), ids=RANKERS)
+def test_the_plan_of_every_ranker_is_its_own_and_above_zero(corpus, ranker):
+    plan = planned(corpus, ranker)
+    rank = plan.stages[1]
+    assert rank.name == "rank"
+    assert rank.seconds >= ranker.seconds(corpus.groups.rows, 64).sum() > 0
+    assert rank.memory >= BASE_BYTES + ranker.memory(corpus.groups.rows, 64, 1)
+    assert {c.engine for c in plan.classes} == {ranker.engine(n) for n in corpus.groups.rows}
+    many = dataclasses.replace(corpus.groups, rows=corpus.groups.rows * 1_000)
+    more = planned(dataclasses.replace(corpus, groups=many), ranker).stages[1]
+    assert more.seconds > 500 * ranker.seconds(corpus.groups.rows, 64).sum()
+    assert more.memory > rank.memory
+
+
+@pytest.mark.parametrize("ranker", RANKERS.values(), ids=RANKERS)
+def test_measuring_takes_seconds_and_tells_a_speed(ranker):
+    speed = measured_speed(ranker, 32, 1)
     assert speed.products > 1e6
     assert speed.greedy > 0
 
@@ -245,17 +287,6 @@ def test_memory_does_not_change_the_ranking_and_the_dense_limit_does(small_corpu
     assert keys["a"][0] != keys["c"][0]
     assert keys["c"][2]["dense_bytes"] == 1024
     assert keys["a"][2]["dense_bytes"] == DENSE_BYTES == RunConfig().dense_limit
-
-
-def test_small_batches_of_work_change_nothing(monkeypatch):
-    rows = smartx.quantize(np.random.default_rng(1).normal(size=(300, 12)))
-    sizes = np.array([100, 1, 0, 150, 49])
-    for function in FUNCTIONS:
-        whole = rank_groups(rows, sizes, function, threads=1)
-        monkeypatch.setattr("smartx.engine.rank._BATCH_SECONDS", 1e-9)
-        cut = rank_groups(rows, sizes, function, threads=1)
-        monkeypatch.undo()
-        assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from smartx.engine import (
     rank_groups,
     task_gains,
 )
-from smartx.progress import Silent
 
 FUNCTIONS = [FacilityLocation(), GraphCut(0.4), LogDet(1.0)]
 SIZES = np.array([1, 0, 2, 40, 1, 7, 0, 29, 2], dtype=np.int64)
@@ -49,13 +48,11 @@ def test_every_group_is_ordered_as_if_it_were_alone(function: Any) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_threads_and_calls_change_no_byte(function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_change_no_byte(function: Any) -> None:
     expected = [array.tobytes() for array in rank_groups(ROWS, SIZES, function, threads=1)]
     for threads in (2, 8):
         orders = rank_groups(ROWS, SIZES, function, threads=threads)
         assert [array.tobytes() for array in orders] == expected
-    monkeypatch.setattr("smartx.engine.rank._BATCH_ROWS", 10)  # many calls of the core
-    assert [array.tobytes() for array in rank_groups(ROWS, SIZES, function)] == expected
 
 
 def test_a_large_group_beside_small_ones_changes_no_byte() -> None:
@@ -79,18 +76,6 @@ def test_a_group_whose_kernel_does_not_fit_is_ordered_over_its_graph() -> None:
     assert gains[start:stop].tobytes() == large.gains.tobytes()
     outside = np.r_[0:start, stop : len(ROWS)]
     assert order[outside].tolist() == dense[outside].tolist()
-
-
-def test_progress_counts_every_row_once() -> None:
-    class Count(Silent):
-        rows = 0
-
-        def advance(self, amount: int) -> None:
-            self.rows += amount
-
-    count = Count()
-    rank_groups(ROWS, SIZES, FacilityLocation(), progress=count)
-    assert count.rows == len(ROWS)
 
 
 def test_no_rows_give_no_order() -> None:

@@ -196,8 +196,8 @@ def test_missing_or_foreign_vectors_are_an_error(corpus, vectors, tmp_path):
 class Broken(RandomRanker):
     """Names a row twice and another never."""
 
-    def rank(self, rows, sizes, first_row, *, threads, progress):
-        order, gains = super().rank(rows, sizes, first_row, threads=threads, progress=progress)
+    def rank(self, rows, sizes, first_row, *, threads):
+        order, gains = super().rank(rows, sizes, first_row, threads=threads)
         order[1] = order[0]
         return order, gains
 

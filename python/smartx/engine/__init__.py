@@ -5,8 +5,6 @@ from smartx.engine.cost import (
     NOMINAL,
     Speed,
     engine_of,
-    measured_products,
-    measured_speed,
     near_duplicate_bytes,
     near_duplicate_seconds,
     ranking_bytes,
@@ -15,6 +13,7 @@ from smartx.engine.cost import (
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import MAX_NORM2, SCALE, as_rows, is_q12, quantize, sum_rows
 from smartx.engine.graph import SimilarityGraph, knn_graph
+from smartx.engine.measure import made_up_rows, measured_products, seconds_of
 from smartx.engine.memory import (
     DENSE_BYTES,
     DENSE_TASKS,
@@ -57,9 +56,9 @@ __all__ = [
     "is_q12",
     "kernel_bytes",
     "knn_graph",
+    "made_up_rows",
     "maximize",
     "measured_products",
-    "measured_speed",
     "near_duplicate_bytes",
     "near_duplicate_seconds",
     "near_duplicates",
@@ -68,6 +67,7 @@ __all__ = [
     "ranking_bytes",
     "ranking_seconds",
     "resolve_threads",
+    "seconds_of",
     "simd_level",
     "simd_levels",
     "sum_rows",

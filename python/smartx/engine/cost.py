@@ -1,25 +1,19 @@
 """What it costs to rank a group: one model for scheduling, for the plan and for refusing.
 
 Times are products of row pairs (the similarities, in blocks) and greedy work (nanoseconds on one
-thread of the machine of docs/performance.md); `measured_speed` says how this machine compares.
+thread of the machine of docs/performance.md); a Speed says how another machine compares.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx import _core
-from smartx.engine.fixed_point import quantize
 from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, dense_head, kernel_bytes
 from smartx.engine.objectives import FacilityLocation, GraphCut, Objective
 
-SMALL_GROUP = 4_096  # rows of the largest sample
 _GROUP_NS = 3_000.0  # of any group, however small
 _DENSE_NS = 1.3  # greedy over a dense kernel, per pair of rows
 _CUT_NS = 0.040  # graph cut over rows, per rows^1.4 and values of a row^1.4
@@ -30,7 +24,6 @@ _HNSW_NS = 5.5  # HNSW, built and asked, per rows^1.42 and (values of a row + 29
 _EDGE_BYTES = 40  # of the lists, the graph, its transpose and what joins them, at their peak
 _FRESH_ROWS = 4_096  # rows that are compared with each other at a time (near_duplicates.cpp),
 _FRESH_BYTES = 2 << 20  # and who is near whom among them
-_SAMPLE_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,35 +106,6 @@ def near_duplicate_bytes(rows: int, dimensions: int) -> int:
     return 2 * dimensions * (rows + min(rows, _FRESH_ROWS)) + _FRESH_BYTES + 40 * rows
 
 
-def measured_products(dimensions: int, threads: int) -> float:
-    """How many multiply-adds of row pairs this machine does a second, from a short trial."""
-    rows = _made_up_rows(min(3_000, 3_000_000 // dimensions), dimensions)
-    pairs = len(rows) ** 2 * dimensions / 2
-    return pairs / min(_seconds(lambda: _core.min_similarity(rows, "", threads)) for _ in "ab")
-
-
-def measured_speed(dimensions: int, function: Objective, threads: int) -> Speed:
-    """How fast this machine is, from about a second of work on made-up rows."""
-    products = measured_products(dimensions, threads)
-    size = 256
-    while size < SMALL_GROUP and _greedy(size * 2, dimensions, function) < _SAMPLE_SECONDS:
-        size *= 2
-    rows = np.concatenate([_made_up_rows(size, dimensions)] * threads)
-    sizes = np.full(threads, size, dtype=np.int64)
-    from smartx.engine.rank import rank_groups
-
-    took = _seconds(lambda: rank_groups(rows, sizes, function, threads=threads))
-    work, _ = _work(sizes.astype(float), dimensions, function, DENSE_BYTES)
-    took -= float(work.sum()) / products
-    greedy = threads * _greedy(size, dimensions, function) / max(took, 1e-6)
-    return Speed(products, max(greedy, 0.01))
-
-
-def _greedy(rows: int, dimensions: int, function: Objective) -> float:
-    """Nominal seconds of greedy for one group."""
-    return float(_work(np.array([rows], float), dimensions, function, DENSE_BYTES)[1][0]) * 1e-9
-
-
 def _work(
     sizes: NDArray[np.float64], d: int, function: Objective, dense_bytes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -161,17 +125,3 @@ def _work(
     else:
         greedy = _LOG_DET_NS * sizes**1.5 * d**1.45
     return products, greedy + _GROUP_NS
-
-
-def _made_up_rows(count: int, dimensions: int) -> NDArray[np.int16]:
-    """Rows around centres, as those of real tasks are."""
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(max(2, math.isqrt(count)), dimensions)).astype(np.float32)
-    noise = rng.standard_normal((count, dimensions), dtype=np.float32)
-    return quantize(centres[rng.integers(0, len(centres), count)] + 0.7 * noise)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

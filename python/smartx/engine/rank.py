@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx import _core
-from smartx.engine.cost import ranking_seconds
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows, quantize
 from smartx.engine.memory import DENSE_BYTES, DENSE_TASKS, TOGETHER_BYTES, kernel_fits
@@ -16,10 +15,6 @@ from smartx.engine.objectives import FacilityLocation, Objective
 from smartx.engine.select import Selection, check_objective, kind_of, maximize
 from smartx.engine.threads import resolve_threads
 from smartx.errors import InputError
-from smartx.progress import Progress, Silent
-
-_BATCH_SECONDS = 4.0  # estimated work of one call of the core
-_BATCH_ROWS = 1 << 20
 
 
 def rank_groups(
@@ -29,12 +24,10 @@ def rank_groups(
     *,
     threads: int | None = None,
     memory_bytes: int = DENSE_BYTES,
-    progress: Progress | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Order every group of adjacent rows completely, each over its own rows alone.
 
     rows: (n, d) int16 Q12.  sizes: (g,) int64 >= 0, summing to n.
-    progress: told of finished rows; the caller starts and finishes the step.
     Returns order (n,) int32, places inside each group, best first, group after group; and gains
     (n,) float64 in that order. Neither depends on `threads` or on the other groups.
     Raises InputError where rows and sizes do not fit each other or rows are not Q12.
@@ -47,8 +40,7 @@ def rank_groups(
     rows = as_rows(rows, name="rows", threads=count)
     order, gains = np.empty(len(rows), np.int32), np.empty(len(rows), np.float64)
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    report = progress or Silent()
-    for first, last in pairwise(_batches(sizes, rows.shape[1], function, memory_bytes)):
+    for first, last in pairwise(_calls(sizes, function, memory_bytes)):
         start, stop = int(ends[first]), int(ends[last])
         own = rows[start:stop]
         if last - first == 1 and not _fits(int(sizes[first]), function, memory_bytes):
@@ -58,7 +50,6 @@ def rank_groups(
             order[start:stop], gains[start:stop] = _core.rank_groups(
                 own, sizes[first:last], *kind_of(function), count, TOGETHER_BYTES
             )
-        report.advance(stop - start)
     return order, gains
 
 
@@ -118,23 +109,7 @@ def _fits(size: int, function: Objective, memory_bytes: int) -> bool:
     return not isinstance(function, FacilityLocation) or kernel_fits(size, memory_bytes)
 
 
-def _batches(sizes: NDArray[np.int64], d: int, function: Objective, memory_bytes: int) -> list[int]:
-    """Where to cut the groups into calls of the core: about four seconds of work each, so that
-    progress is told and little memory is held; a group whose kernel does not fit gets a call of its
-    own.
-    """
-    costs = ranking_seconds(sizes, d, function, memory_bytes)
-    cuts, cost, rows = [0], 0.0, 0
-    for index, (size, own) in enumerate(zip(sizes.tolist(), costs.tolist(), strict=True)):
-        alone = not _fits(size, function, memory_bytes)
-        full = cost + own > _BATCH_SECONDS or rows + size > _BATCH_ROWS
-        if cuts[-1] != index and (alone or full):
-            cuts.append(index)
-            cost, rows = 0.0, 0
-        cost, rows = cost + own, rows + size
-        if alone:
-            cuts.append(index + 1)
-            cost, rows = 0.0, 0
-    if cuts[-1] != len(sizes):
-        cuts.append(len(sizes))
-    return cuts
+def _calls(sizes: NDArray[np.int64], function: Objective, memory_bytes: int) -> list[int]:
+    """Where to cut the groups into calls: one whose kernel does not fit is ranked by itself."""
+    alone = [g for g, size in enumerate(sizes.tolist()) if not _fits(size, function, memory_bytes)]
+    return sorted({0, len(sizes), *alone, *(group + 1 for group in alone)})

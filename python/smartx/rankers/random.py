@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.draws import ROW_ORDER, draws
-from smartx.progress import Progress
+from smartx.engine import NOMINAL, Speed
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,19 @@ class RandomRanker:
         """The seed."""
         return {"seed": self.seed}
 
-    def seconds(self, sizes: NDArray[np.int64], dimensions: int) -> NDArray[np.float64]:
+    def seconds(
+        self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
+    ) -> NDArray[np.float64]:
         """Drawing and sorting."""
-        del dimensions
-        return np.full(len(sizes), 3e-7) * sizes
+        return np.asarray(3e-7 / speed.greedy * sizes, dtype=np.float64)
+
+    def memory(self, sizes: NDArray[np.int64], dimensions: int, threads: int) -> int:
+        """The draws, and what sorts them."""
+        return 64 * int(sizes.max(initial=0))
+
+    def engine(self, rows: int) -> str:
+        """There is one."""
+        return "draws"
 
     def rank(
         self,
@@ -37,7 +46,6 @@ class RandomRanker:
         first_row: int,
         *,
         threads: int,
-        progress: Progress,
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Lowest draw first; equal draws by row."""
         count = int(sizes.sum())

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.progress import Progress
+from smartx.engine import NOMINAL, Speed
 
 
 class Ranker(Protocol):
@@ -24,8 +24,19 @@ class Ranker(Protocol):
     def parameters(self) -> dict[str, Any]:
         """Everything that its order depends on besides the rows."""
 
-    def seconds(self, sizes: NDArray[np.int64], dimensions: int) -> NDArray[np.float64]:
-        """(g,) about how long groups of these sizes take, each above 0; their ratios matter."""
+    def seconds(
+        self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
+    ) -> NDArray[np.float64]:
+        """(g,) about how long groups of these sizes take, each above 0.
+
+        speed: of a machine, its threads together; NOMINAL: one thread of docs/performance.md.
+        """
+
+    def memory(self, sizes: NDArray[np.int64], dimensions: int, threads: int) -> int:
+        """Peak bytes of ranking groups of these sizes, besides the rows themselves."""
+
+    def engine(self, rows: int) -> str:
+        """The way in which a group of that many rows is ranked, in a word for a plan."""
 
     def rank(
         self,
@@ -34,7 +45,6 @@ class Ranker(Protocol):
         first_row: int,
         *,
         threads: int,
-        progress: Progress,
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Rank adjacent groups, each by itself and completely.
 

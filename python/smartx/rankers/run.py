@@ -212,7 +212,7 @@ def _ranked(
 ) -> Order:
     """The ranker's answer for the rows from `start` on, checked to be an order of each group."""
     needed = rows if ranker.needs_embeddings else None
-    order, gains = ranker.rank(needed, sizes, start, threads=threads, progress=Silent())
+    order, gains = ranker.rank(needed, sizes, start, threads=threads)
     begins = np.repeat(np.cumsum(sizes) - sizes, sizes)
     inside = len(order) == len(begins) == len(gains) and bool(
         ((order >= 0) & (order < np.repeat(sizes, sizes))).all()

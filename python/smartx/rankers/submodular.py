@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 from smartx.engine import (
     DENSE_BYTES,
     GRAPH_NEIGHBOURS,
+    NOMINAL,
+    TOGETHER_BYTES,
     FacilityLocation,
     GraphCut,
     LogDet,
+    Speed,
+    engine_of,
     rank_groups,
+    ranking_bytes,
     ranking_seconds,
 )
 from smartx.errors import InputError
-from smartx.progress import Progress
 from smartx.weights import described
 
 
@@ -48,9 +52,28 @@ class SubmodularRanker:
             options.update(dense_bytes=self.dense_limit, graph_neighbours=GRAPH_NEIGHBOURS)
         return options
 
-    def seconds(self, sizes: NDArray[np.int64], dimensions: int) -> NDArray[np.float64]:
-        """By the cost model of the engines, at nominal speed."""
-        return ranking_seconds(sizes, dimensions, self.function, self.dense_limit)
+    def seconds(
+        self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
+    ) -> NDArray[np.float64]:
+        """By the cost model of the engines."""
+        return ranking_seconds(sizes, dimensions, self.function, self.dense_limit, speed)
+
+    def memory(self, sizes: NDArray[np.int64], dimensions: int, threads: int) -> int:
+        """Of the largest group of each engine, or of those that are ranked side by side."""
+
+        def held(rows: int) -> int:
+            return ranking_bytes(rows, dimensions, self.function, self.dense_limit)
+
+        beside = sizes
+        if isinstance(self.function, FacilityLocation):
+            beside = sizes[2 * sizes * sizes <= TOGETHER_BYTES // threads]
+        together = sum(map(held, np.sort(beside)[-threads:].tolist()))
+        largest = {self.engine(rows): rows for rows in np.unique(sizes).tolist()}
+        return max(together, *map(held, largest.values()))
+
+    def engine(self, rows: int) -> str:
+        """As the engine room decides by the size of the group."""
+        return engine_of(rows, self.function, self.dense_limit)
 
     def rank(
         self,
@@ -59,7 +82,6 @@ class SubmodularRanker:
         first_row: int,
         *,
         threads: int,
-        progress: Progress,
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Greedy order and gains of every group."""
         if rows is None:
@@ -70,5 +92,4 @@ class SubmodularRanker:
             self.function,
             threads=threads,
             memory_bytes=self.dense_limit,
-            progress=progress,
         )

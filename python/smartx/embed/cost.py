@@ -1,0 +1,44 @@
+"""What embedding a corpus will take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from smartx.corpus import Corpus
+from smartx.corpus.cost import row_bytes
+from smartx.costs import BASE_BYTES, StagePlan
+from smartx.embed.embeddings import SHARD_ROWS
+
+TORCH_BYTES = 900 << 20  # torch and a small encoder at work
+FILE_BYTES = 40 << 20  # of a file of ready vectors, while it is read
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What is known of the vectors. seconds: to make them; None if not measured.
+
+    devices: on which they are made at once, a process each if there are several.
+    """
+
+    dimensions: int | None
+    seconds: float | None
+    encoder: bool
+    done: bool
+    devices: int = 1
+
+
+def embed_cost(corpus: Corpus, vectors: Vectors, dimensions: int, folder: Path) -> StagePlan:
+    """dimensions: of a vector, those that are assumed where they are not known."""
+    if vectors.done:
+        return StagePlan("embed", folder, 0.0, BASE_BYTES, 0, done=True)
+    shard = min(SHARD_ROWS, corpus.num_rows)
+    memory = BASE_BYTES + shard * 2 * dimensions
+    if vectors.encoder:
+        memory += TORCH_BYTES + shard * 3 * row_bytes(corpus)[0]
+    else:
+        memory += FILE_BYTES
+    if vectors.devices > 1:  # each in a process of its own, beside this one
+        memory = BASE_BYTES + vectors.devices * memory
+    disk = 2 * dimensions * corpus.num_rows
+    return StagePlan("embed", folder, vectors.seconds, memory, disk)

@@ -1,0 +1,128 @@
+"""What ranking the groups of a corpus will take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.costs import BASE_BYTES, StagePlan
+from smartx.engine import (
+    NOMINAL,
+    Speed,
+    made_up_rows,
+    measured_products,
+    near_duplicate_bytes,
+    near_duplicate_seconds,
+    seconds_of,
+)
+from smartx.rankers.ranker import Ranker
+from smartx.rankers.rankings import PART_ROWS
+from smartx.rankers.run import bundle_rows
+
+ROW_BYTES = 20  # on disk,
+NEAR_ROW_BYTES = 16  # and of a near duplicate beside that
+SIZE_CLASSES = (50, 500, 4_096, 46_336, 1 << 62)
+_TABLE_BYTES = 120  # of a row, while its part is put together
+_SAMPLE_SECONDS = 0.4
+_SAMPLE_ROWS = 4_096
+_SMALL_ROWS = 4_096  # groups up to so many are compared side by side, a thread each
+Sizes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SizeClass:
+    """Groups of like size: how many, their rows, the engine that ranks them, and how long."""
+
+    largest: int
+    groups: int
+    rows: int
+    engine: str
+    seconds: float
+
+
+def rank_cost(
+    sizes: Sizes,
+    ranker: Ranker,
+    dimensions: int,
+    folder: Path,
+    *,
+    threads: int,
+    memory: int,
+    near_duplicates: bool,
+    done: bool,
+    measure: bool,
+) -> tuple[tuple[SizeClass, ...], StagePlan]:
+    """The classes of groups and the stage.
+
+    sizes: (g,) rows of each group.  memory: that may be used.  near_duplicates: are looked for.
+    done: the ranking is there.  measure: time this machine instead of taking nominal speeds.
+    A group is not compared for near duplicates while it is ranked, so the larger memory counts.
+    """
+    d, rows = dimensions, int(sizes.sum())
+    measure = measure and not done
+    nominal = Speed(NOMINAL.products * threads, NOMINAL.greedy * threads)
+    speed = measured_speed(ranker, d, threads) if measure else nominal
+    seconds = ranker.seconds(sizes, d, speed)
+    classes = tuple(_classes(sizes, seconds, ranker))
+    took, peak = float(seconds.sum()) + 2e-7 * rows, ranker.memory(sizes, d, threads)
+    disk, read = ROW_BYTES * rows, ranker.needs_embeddings or near_duplicates
+    if near_duplicates:
+        products = measured_products(d, threads) if measure else nominal.products
+        took += float(near_duplicate_seconds(sizes, d, products).sum())
+        peak = max(peak, _near_bytes(sizes, d, threads))
+        disk += NEAR_ROW_BYTES * rows
+    held = 4 * d * max(int(sizes.max()), min(bundle_rows(d, memory), rows)) if read else 0
+    peak += BASE_BYTES + _TABLE_BYTES * PART_ROWS + held
+    if done:
+        took, disk = 0.0, 0
+    return classes, StagePlan("rank", folder, took, peak, disk, done)
+
+
+def measured_speed(ranker: Ranker, dimensions: int, threads: int) -> Speed:
+    """How fast this machine ranks, from about a second of work on made-up rows."""
+    d, free = dimensions, float("inf")
+    products = measured_products(d, threads) if ranker.needs_embeddings else NOMINAL.products
+    size = 256
+    while size < _SAMPLE_ROWS and _greedy(ranker, [size * 2], d) < _SAMPLE_SECONDS:
+        size *= 2
+    rows = np.concatenate([made_up_rows(size, d)] * threads) if ranker.needs_embeddings else None
+    sizes = np.full(threads, size, dtype=np.int64)
+    took = seconds_of(lambda: ranker.rank(rows, sizes, 0, threads=threads))
+    took -= float(ranker.seconds(sizes, d, Speed(products, free)).sum())
+    return Speed(products, max(_greedy(ranker, sizes, d) / max(took, 1e-6), 0.01))
+
+
+def _greedy(ranker: Ranker, sizes: Sizes | list[int], d: int) -> float:
+    """Nominal seconds of all but the products of row pairs."""
+    speed = Speed(products=float("inf"), greedy=NOMINAL.greedy)
+    return float(ranker.seconds(np.asarray(sizes, dtype=np.int64), d, speed).sum())
+
+
+def _near_bytes(sizes: Sizes, d: int, threads: int) -> int:
+    """Peak memory of looking for near duplicates: in the largest group, or in small ones at once."""
+    small = int(sizes[sizes <= _SMALL_ROWS].max(initial=1))
+    return max(near_duplicate_bytes(int(sizes.max()), d), threads * near_duplicate_bytes(small, d))
+
+
+def _classes(sizes: Sizes, seconds: NDArray[np.float64], ranker: Ranker) -> Iterator[SizeClass]:
+    """Groups by size class, cut further where the engine changes."""
+    known = np.unique(sizes).tolist()
+    engines = [ranker.engine(size) for size in known]
+    changes = zip(known, engines, engines[1:], strict=False)
+    low = 0
+    for high in sorted({*SIZE_CLASSES, *(size for size, own, next_ in changes if own != next_)}):
+        inside = (sizes > low) & (sizes <= high)
+        low = high
+        if inside.any():
+            largest = int(sizes[inside].max())
+            yield SizeClass(
+                largest,
+                int(inside.sum()),
+                int(sizes[inside].sum()),
+                ranker.engine(largest),
+                float(seconds[inside].sum()),
+            )
