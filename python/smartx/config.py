@@ -6,15 +6,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from smartx.config_file import read_fields
 from smartx.errors import ConfigError
 from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS
+
+DEFAULT_ENCODER = "thenlper/gte-large"  # SMART as published
 
 Preset = Literal["smart-acl2024", "proportional", "equal", "random"]
 if TYPE_CHECKING:
@@ -37,14 +48,15 @@ PRESETS: dict[str, tuple[Law, Function]] = {
 
 def size_in_bytes(value: Any) -> Any:
     """8G, 512M, 1.5GiB or a number of bytes, as a whole number. Raises ValueError otherwise."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(?:[iI]?[bB])?\s*", str(value))
+    found = re.fullmatch(
+        r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([kKmMgGtT]?)(?:[iI]?[bB])?\s*", str(value)
+    )
     if not found:
         raise ValueError("a size such as 8G or 512M is needed")
-    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+    return int(Fraction(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
+MOST = 1 << 53  # of any number: beyond it float64 skips whole numbers
 SIZES = ("memory", "dense_limit")  # fields in bytes
 
 
@@ -63,6 +75,7 @@ class RunConfig(BaseModel):
     task_column: str | None = Field(None, description="column that names the task")
     template_column: str | None = Field(None, description="column that names the template")
     task: str | None = Field(None, description="one task name for every row")
+    source: str | None = Field(None, description="one source name for every row")
     keep_empty_responses: bool = Field(False, description="keep rows whose response is empty")
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="rows that say word for word what an earlier row says"
@@ -76,10 +89,16 @@ class RunConfig(BaseModel):
     )
 
     # How rows are embedded
-    encoder: str | None = Field(None, description="sentence encoder: hub name or folder")
+    encoder: str | None = Field(
+        None, description=f"sentence encoder: Hub name or folder (default: {DEFAULT_ENCODER})"
+    )
     encoder_revision: str | None = Field(None, description="revision of the encoder on the hub")
-    batch_size: int | None = Field(None, ge=1, description="rows an encoder call")
-    max_length: int | None = Field(None, ge=1, description="tokens of a prompt that are read")
+    batch_size: int | None = Field(
+        None, ge=1, le=MOST, description="rows an encoder call (default: as many as are fast)"
+    )
+    max_length: int | None = Field(
+        None, ge=1, le=MOST, description="tokens of a prompt that are read (default: the encoder's)"
+    )
     prompt_prefix: str = Field("", description="text put before every prompt for the encoder")
     device: str = Field(
         "auto", description="auto (all GPUs, or the CPU), cpu, cuda:1, or several: cuda:0,cuda:1"
@@ -89,7 +108,7 @@ class RunConfig(BaseModel):
     )
     vectors: Path | None = Field(
         None,
-        description="ready vectors instead of an encoder: .npy, or Parquet with vectors_column",
+        description="ready vectors instead of an encoder: .npy, or Parquet with `vectors_column`",
     )
     vectors_column: str | None = Field(None, description="column of the vectors in a Parquet file")
 
@@ -98,16 +117,17 @@ class RunConfig(BaseModel):
     weights: Law | None = Field(None, description="weight law, instead of the preset's")
     ranker: Function | None = Field(None, description="ranker of rows, instead of the preset's")
     num_tasks: int | None = Field(
-        None, ge=1, description="SMART's M': how many tasks (default all)"
+        None, ge=1, le=MOST, description="how many tasks get rows, best first (default: all)"
     )
     task_function: TaskFunction = Field(
         "graph-cut", description="set function that orders the tasks"
     )
-    penalty: float = Field(0.4, description="graph cut's lambda: how much redundancy costs")
-    ridge: float = Field(1.0, description="log-det's lambda: added to the kernel's diagonal")
+    penalty: float = Field(0.4, description="of graph cut: how much redundancy costs")
+    ridge: float = Field(1.0, description="of log-det: smaller rewards variety more")
     dense_limit: int = Field(
         4 << 30,
         ge=0,
+        le=MOST,
         description="largest kernel of facility location; a group above it is ranked over the "
         "neighbours of its rows",
     )
@@ -118,10 +138,10 @@ class RunConfig(BaseModel):
         description="leave out rows whose prompt's vector has at least this cosine with that of a "
         "better-ranked row of the same task and template, such as 0.95 (default: keep them)",
     )
-    seed: int = Field(0, description="of every random choice")
+    seed: int = Field(0, ge=-MOST, le=MOST, description="seed of every random choice")
 
     # How much, and where to
-    rows: int | None = Field(None, ge=1, description="rows of the mixture")
+    rows: int | None = Field(None, ge=1, le=MOST, description="rows of the mixture")
     out: Path | None = Field(None, description="folder of the mixture")
     overwrite: bool = Field(
         False, description="replace the mixture that stands in OUT, if it is another one"
@@ -129,10 +149,28 @@ class RunConfig(BaseModel):
     run_dir: Path | None = Field(
         None, description="folder where the stages keep their work (default: OUT.run)"
     )
-    threads: int | None = Field(None, ge=1, description="default: all cores this process may use")
-    memory: int | None = Field(
-        None, ge=1, description="most to use, such as 8G (default: 3/4 of what is available)"
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="processor threads (default: all this process may use)"
     )
+    memory: int | None = Field(
+        None,
+        ge=1,
+        le=MOST,
+        description="most to use, such as 8G (default: 3/4 of what is available)",
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_and_no_are_neither_numbers_nor_words(cls, value: Any, field: ValidationInfo) -> Any:
+        takes = cls.model_fields[str(field.field_name)].annotation
+        if isinstance(value, bool) and takes is not bool:
+            raise ValueError("yes and no (on, off) mean nothing here; a word stands in quotes")
+        return value
+
+    @field_validator("sources", "out", "run_dir", "vectors", "encoder", "tokenizer", mode="before")
+    @classmethod
+    def _paths_are_not_empty_and_begin_at_home(cls, value: Any) -> Any:
+        return [_path(one) for one in value] if isinstance(value, list | tuple) else _path(value)
 
     @field_validator("sources", mode="before")
     @classmethod
@@ -161,7 +199,8 @@ class RunConfig(BaseModel):
         The number of tasks and the seed are inputs of a preset, as the rows are; all else that
         decides which rows are taken is the preset's own.
         """
-        return _in_use(self) != _in_use(RunConfig.model_validate({"preset": self.preset}))
+        inputs = {"preset": self.preset, "num_tasks": self.num_tasks, "seed": self.seed}
+        return _strategy(self) != _strategy(RunConfig.model_validate(inputs))
 
     @property
     def work_folder(self) -> Path:
@@ -175,19 +214,20 @@ class RunConfig(BaseModel):
         raise ConfigError("no run folder is given", place="run_dir", fix="name one in `run_dir`")
 
 
-def _in_use(config: RunConfig) -> tuple[object, ...]:
-    """What decides which rows a strategy takes, from the same corpus, vectors, M' and seed."""
-    orders_tasks = config.law == "taylor-softmax"
-    functions = {config.row_function, *([config.task_function] if orders_tasks else [])}
-    return (
-        config.law,
-        config.row_function,
-        config.task_function if orders_tasks else None,
-        config.penalty if "graph-cut" in functions else None,
-        config.ridge if "log-det" in functions else None,
-        config.dense_limit if config.row_function == "facility-location" else None,
-        config.near_duplicates,
-    )
+def _strategy(config: RunConfig) -> tuple[object, ...]:
+    law, ranker = LAWS[config.law].made(config), RANKERS[config.row_function].made(config)
+    return law, ranker, config.near_duplicates
+
+
+def _path(value: Any) -> Any:
+    """`~` at the beginning, also of PATH in NAME=PATH, is the home of the user."""
+    if not isinstance(value, str | Path):
+        return value
+    text = str(value)
+    if not text or "\0" in text:
+        raise ValueError("it is empty" if not text else "a path cannot hold a null character")
+    name, path = text.split("=", 1) if "=~" in text else ("", text)
+    return f"{name}={os.path.expanduser(path)}" if name else os.path.expanduser(path)
 
 
 def config_from(values: Mapping[str, Any], *, file: Path | None = None) -> RunConfig:
@@ -197,39 +237,55 @@ def config_from(values: Mapping[str, Any], *, file: Path | None = None) -> RunCo
     Raises ConfigError that names the field (and the file), what is wrong with it and what would
     be right.
     """
-    fields = {**(read_yaml(file) if file else {}), **values}
+    file = file and Path(os.path.expanduser(file))
+    fields = {**(read_fields(file) if file else {}), **values}
     try:
         return RunConfig.model_validate(fields)
     except ValidationError as problem:
-        raise _config_error(problem, file) from None
+        raise _config_error(problem, "" if file is None else f"{file}: ", values) from None
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The fields of a YAML file. Raises ConfigError where it cannot be read or is not a mapping."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise ConfigError(
-            f"it cannot be read ({problem.strerror})", place=os.fspath(path)
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"it is not YAML: {problem}", place=os.fspath(path)) from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise ConfigError(
-            "it must be a mapping of field names to values",
-            place=os.fspath(path),
-            fix="write lines such as `rows: 25000`",
-        )
-    return content
-
-
-def _config_error(problem: ValidationError, file: Path | None) -> ConfigError:
+def _config_error(problem: ValidationError, of_file: str, values: Mapping[str, Any]) -> ConfigError:
+    """The first fault, blamed on the file only where the value stands in it."""
     first = problem.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "configuration"
-    place = f"{file}: {name}" if file else f"--{name.replace('_', '-')}"
+    place = name if name in values else of_file + name
     if first["type"] == "extra_forbidden":
-        known = ", ".join(sorted(RunConfig.model_fields))
-        return ConfigError("there is no such field", place=place, fix=f"the fields are: {known}")
-    return ConfigError(f"{first['msg']} (given: {first['input']!r})", place=place)
+        known = sorted(RunConfig.model_fields)
+        meant = close_to(name.replace("-", "_"), known)
+        fix = f'did you mean "{meant}"?' if meant else f"the fields are: {', '.join(known)}"
+        return ConfigError("there is no such field", place=place, fix=fix)
+    fault, fix = _words(first)
+    given = repr(first["input"])
+    given = given if len(given) <= 60 else given[:59] + "…"
+    return ConfigError(f"{fault} (given: {given})", place=place, fix=fix)
+
+
+def _words(error: Any) -> tuple[str, str]:
+    """Fault and fix of one error of pydantic, for people."""
+    kind, limits = error["type"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(limits["error"]), ""
+    if kind == "greater_than_equal":
+        return f"it must be at least {limits['ge']:,}", ""
+    if kind == "less_than_equal":
+        return f"it must be at most {limits['le']:,}", ""
+    if kind == "literal_error":
+        names = [name.strip("'") for name in re.split(", | or ", limits["expected"])]
+        meant = close_to(str(error["input"]), names)
+        return f"it must be one of {', '.join(names)}", meant and f"did you mean {meant}?"
+    needed = {
+        "int": ("a whole number is needed", "write it in digits, such as 25000"),
+        "float": ("a number is needed", "write it in digits, such as 0.95"),
+        "bool": ("yes or no is needed", ""),
+        "string": ("a text is needed", "put it in quotes"),
+        "path": ("a path is needed", ""),
+        "list": ("a list is needed", ""),
+    }
+    return needed.get(kind.split("_")[0], (error["msg"], ""))
+
+
+def close_to(word: str, names: Sequence[str]) -> str:
+    """The name that somebody who wrote `word` meant, or nothing."""
+    near = get_close_matches(word, names, 1) or [n for n in names if word and n.startswith(word)]
+    return near[0] if near else ""

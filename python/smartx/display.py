@@ -1,30 +1,31 @@
-"""Progress for people: live bars on a terminal, plain log lines elsewhere. cli.py chooses."""
+"""What people see: progress as live bars on a terminal and as plain lines elsewhere, and tables.
+cli.py chooses and prints.
+
+All text passes `line`, `table` or `Teller.note`, where names out of anybody's files are cleaned.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from types import TracebackType
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     ProgressColumn,
     SpinnerColumn,
     Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import Progress as RichBars
 from rich.table import Table
 from rich.text import Text
 
-from smartx.progress import duration, size
+from smartx.errors import plain
+from smartx.progress import counted, duration, size
 
 if TYPE_CHECKING:
     from smartx.planning import Plan
@@ -32,31 +33,70 @@ if TYPE_CHECKING:
 LOG_SECONDS = 10.0  # between two log lines of one step
 
 
-class LogLines:
-    """Progress as plain lines: one when a step ends, one every 10 seconds before that."""
+def line(text: str, style: str = "") -> Text:
+    """One or more lines to print."""
+    return Text(plain(text), style=style)
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """The first column is words, cut where they are long; the others stand to the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for place, name in enumerate(names):
+        made.add_column(
+            name,
+            justify="right" if place else "left",
+            overflow="ellipsis",
+            no_wrap=True,
+            max_width=None if place else 60,
+        )
+    for row in rows:
+        made.add_row(*(escape(plain(cell).replace("\n", " ")) for cell in row))
+    return made
+
+
+class Quiet:
+    """Nothing but warnings."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
+
+    def __enter__(self) -> Quiet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def start(self, step: str, total: int | None, unit: str) -> None:
+        """A step begins."""
+
+    def advance(self, amount: int) -> None:
+        """Count."""
+
+    def finish(self) -> None:
+        """The step is over."""
+
+    def note(self, message: str) -> None:
+        """Something of interest."""
+
+    def warn(self, message: str) -> None:
+        """Something that nobody should overlook."""
+        self._console.print(line(f"warning: {message}", "yellow"), soft_wrap=True)
+
+
+class LogLines(Quiet):
+    """Progress as plain lines: one when a step ends, one every 10 seconds before that."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
         self._step, self._unit = "", ""
         self._total: int | None = None
         self._done = 0
         self._started = self._last_line = 0.0
         self._first: tuple[float, int] | None = None  # when work began to flow, and how much had
 
-    def __enter__(self) -> LogLines:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return
-
     def start(self, step: str, total: int | None, unit: str) -> None:
         """A step begins."""
-        self._step, self._total, self._unit, self._done = step, total, unit, 0
+        self._step, self._total, self._unit, self._done = step, total, unit.removesuffix("s"), 0
         self._first = None
         self._started = self._last_line = time.monotonic()
 
@@ -67,112 +107,149 @@ class LogLines:
         self._first = self._first or (now, self._done)
         if now - self._last_line >= LOG_SECONDS:
             self._last_line = now
-            self._say(self._state(now))
+            self.note(f"{self._step}: {self._state(now)}")
 
     def finish(self) -> None:
-        """The step is over."""
+        """The step is over, or given up."""
         seconds = time.monotonic() - self._started
-        self._say(f"{self._done:,} {self._unit} in {duration(seconds)}")
+        self.note(f"{self._step}: {self._so_far(cut=True)} in {duration(seconds)}")
 
     def note(self, message: str) -> None:
         """A line of its own."""
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line(message), soft_wrap=True)
+
+    def _so_far(self, *, cut: bool = False) -> str:
+        """How much is done, and of how much. cut: the latter only where it was not reached."""
+        if not self._total or (cut and self._done == self._total):
+            return counted(self._done, self._unit)
+        done = f"{self._done:,}" if self._unit != "byte" else size(self._done)
+        return f"{done} of {counted(self._total, self._unit)}"
 
     def _state(self, now: float) -> str:
         """How far it is. The rate leaves out what came before the first advance (loading, say)."""
-        of_total = f" of {self._total:,}" if self._total else ""
-        line = f"{self._done:,}{of_total} {self._unit}"
+        text = self._so_far()
         began, before = self._first or (now, self._done)
         if now == began or self._done == before:
-            return line
+            return text
         rate = (self._done - before) / (now - began)
-        line += f", {rate:,.0f} {self._unit}/s" if rate >= 10 else f", {rate:.1f} {self._unit}/s"
+        text += f", {_rate(rate, self._unit)}"
         return (
-            f"{line}, {duration((self._total - self._done) / rate)} left" if self._total else line
+            f"{text}, {duration((self._total - self._done) / rate)} left" if self._total else text
         )
 
-    def _say(self, text: str) -> None:
-        self.note(f"{self._step}: {text}")
 
+class Bars(LogLines):
+    """Progress as one live line for the step that runs; lines above it for all else.
 
-class Bars:
-    """Progress as live bars with rate and time left."""
+    A finished step becomes a line, so what moves is never higher than the screen. Warnings are told
+    once more at the end, where they are seen.
+    """
 
     def __init__(self, console: Console) -> None:
-        self._bars = RichBars(
-            SpinnerColumn(finished_text="[green]done[/]"),
+        super().__init__(console)
+        signs = "dots" if console.encoding.lower().startswith("utf") else "line"
+        columns = (
+            SpinnerColumn(signs),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
+            BarColumn(20),
+            _State(self),
         )
-        self._task: TaskID | None = None
+        self._bars = RichBars(*columns, console=console, transient=True)
+        self._bar: TaskID | None = None
+        self._warnings: list[str] = []
 
     def __enter__(self) -> Bars:
         self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self._clear()
         self._bars.stop()
 
     def start(self, step: str, total: int | None, unit: str) -> None:
-        """A step begins: a new bar."""
-        self._task = self._bars.add_task(escape(step), total=total, unit=unit)
+        """A step begins: a bar."""
+        super().start(step, total, unit)
+        self._clear()
+        self._bar = self._bars.add_task(escape(plain(step)), total=total)
 
     def advance(self, amount: int) -> None:
         """Move the bar."""
-        if self._task is not None:
-            self._bars.advance(self._task, amount)
+        self._done += amount
+        self._first = self._first or (time.monotonic(), self._done)
+        if self._bar is not None:
+            self._bars.advance(self._bar, amount)
 
     def finish(self) -> None:
-        """The bar stays, full if the step's total was not known."""
-        if self._task is not None:
-            task = self._bars.tasks[self._task]
-            if task.total is None:
-                self._bars.update(self._task, total=task.completed)
-            self._task = None
+        """The bar becomes a line."""
+        self._clear()
+        super().finish()
 
     def note(self, message: str) -> None:
-        """A line above the bars."""
-        self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        """A line above the bar, broken between words: the bar's place must be known."""
+        self._console.print(line(message))
+
+    def warn(self, message: str) -> None:
+        """A line above the bar."""
+        self._console.print(line(f"warning: {message}", "yellow"))
+        self._warnings.append(message)
+
+    def repeat_warnings(self) -> None:
+        """Tell again what nobody should overlook, behind all else."""
+        for message in self._warnings:
+            super().warn(message)
+
+    def state(self) -> str:
+        """What stands behind the bar."""
+        return self._state(time.monotonic())
+
+    def _clear(self) -> None:
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+            self._bar = None
 
 
-class _Rate(ProgressColumn):
+class _State(ProgressColumn):
+    def __init__(self, bars: Bars) -> None:
+        super().__init__()
+        self._of = bars
+
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="cyan")
+        return Text(self._of.state(), style="cyan", no_wrap=True, overflow="ellipsis")
 
 
-def plan_tables(plan: Plan) -> Iterator[Table | str]:
+def _rate(rate: float, unit: str) -> str:
+    if unit == "byte":
+        return f"{size(rate)}/s"
+    return f"{rate:,.0f} {unit}s/s" if rate >= 10 else f"{rate:.1f} {unit}s/s"
+
+
+def plan_tables(plan: Plan) -> Iterator[Table | Text]:
     """A plan as a person reads it: the corpus, its groups by size, and what each stage takes."""
     assumed = "" if plan.dimensions_known else " (assumed: the encoder is not here)"
     devices = f", embedding on {plan.devices} devices" if plan.devices > 1 else ""
-    yield (
-        f"{plan.rows:,} rows, {plan.tasks:,} tasks, {plan.groups:,} groups, "
-        f"{plan.dimensions:,} dimensions{assumed}, {plan.threads} threads{devices}"
+    sizes = ", ".join(
+        counted(number, one)
+        for number, one in (
+            (plan.rows, "row"),
+            (plan.tasks, "task"),
+            (plan.groups, "group"),
+            (plan.dimensions, "dimension"),
+        )
     )
+    yield line(f"{sizes}{assumed}, {counted(plan.threads, 'thread')}{devices}")
     if plan.classes:
-        yield _table(
+        yield table(
             ("groups up to", "groups", "rows", "engine", "time"),
             (
                 (f"{c.largest:,}", f"{c.groups:,}", f"{c.rows:,}", c.engine, duration(c.seconds))
                 for c in plan.classes
             ),
         )
-    yield _table(
+    yield table(
         ("largest groups", "rows"),
-        ((escape(" ".join(name)), f"{rows:,}") for *name, rows in plan.largest),
+        ((" ".join(name), f"{rows:,}") for *name, rows in plan.largest),
     )
-    yield _table(
+    yield table(
         ("stage", "time", "memory", "disk"),
         (
             (
@@ -188,14 +265,4 @@ def plan_tables(plan: Plan) -> Iterator[Table | str]:
             for stage in plan.stages
         ),
     )
-    yield f"{size(plan.memory)} of memory may be used"
-
-
-def _table(names: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Table:
-    """The first column is words, the others stand to the right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, name in enumerate(names):
-        table.add_column(name, justify="right" if place else "left", overflow="ellipsis")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    yield line(f"{size(plan.memory)} of memory may be used")

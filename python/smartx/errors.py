@@ -5,15 +5,26 @@ fields.
 from __future__ import annotations
 
 import os
-import re
+import unicodedata
 
-# What moves the cursor, colours a terminal or turns the direction of text; a line end may stay.
-_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Controls, format characters (those that turn the direction of text among them), halves of a
+# character (file names that are no text), line ends of Unicode.
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def plain(text: str) -> str:
-    """Text for a message, with control characters written out: names come from anybody's files."""
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    """Text as a terminal may have it: what is not seen is written out, a line end may stay.
+
+    Names come from anybody's files; everything that is shown to a person goes through here.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in _UNSEEN and char != "\n"
+        else char
+        for char in text
+    )
 
 
 class SmartxError(Exception):

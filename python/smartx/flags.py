@@ -5,6 +5,7 @@ means.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -29,13 +30,25 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "What the columns mean (found by name where not given)": (
         "prompt_column", "response_column", "system_column", "messages_column", "source_column",
-        "task_column", "template_column", "task", "keep_empty_responses",
+        "task_column", "template_column", "task", "source", "keep_empty_responses",
         "duplicates", "drop_other_columns", "tokenizer",
     ),
 }  # fmt: skip
 OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
 RANKING = ("preset", "ranker", "penalty", "ridge", "near_duplicates", "dense_limit", "seed")
 METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
+
+
+def flag(field: str) -> str:
+    """The flag of a field; SOURCES for the sources, nothing for what is no field."""
+    if field == "sources":
+        return "SOURCES"
+    return f"--{field.replace('_', '-')}" if field in RunConfig.model_fields else ""
+
+
+def in_flags(text: str) -> str:
+    """A text with the fields that it names in backquotes as flags."""
+    return re.sub("`([a-z_]+)`", lambda found: flag(found[1]) or found[0], text)
 
 
 def parameters(fields: Sequence[str], *, sources: bool) -> list[inspect.Parameter]:
@@ -47,22 +60,25 @@ def parameters(fields: Sequence[str], *, sources: bool) -> list[inspect.Paramete
 def _option(name: str) -> inspect.Parameter:
     field = RunConfig.model_fields[name]
     panel = next(panel for panel, fields in PANELS.items() if name in fields)
-    flag = "--" + name.replace("_", "-")
     metavar = "" if field.annotation is bool else _metavar(field.annotation)
     if name in SIZES:
         metavar = "SIZE"
     option = typer.Option(
-        flag, help=_help(name, field), rich_help_panel=panel, show_default=False, metavar=metavar
+        flag(name),
+        help=_help(name, field),
+        rich_help_panel=panel,
+        show_default=False,
+        metavar=metavar,
     )
     kind = bool if field.annotation is bool else str
     return _keyword(name, Annotated[kind | None, option], None)
 
 
 def _help(name: str, field: FieldInfo) -> str:
-    words, choices = [str(field.description)], _choices(field.annotation)
+    words, choices = [in_flags(str(field.description))], _choices(field.annotation)
     if choices:
         words.append(f"[dim](one of: {', '.join(choices)})[/]")
-    if field.default not in (None, "", False):
+    if field.default not in (None, "") and field.annotation is not bool:
         default = size(field.default) if name in SIZES else field.default
         words.append(f"[dim](default: {default})[/]")
     return " ".join(words)
@@ -86,6 +102,14 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) in (Union, UnionType):
         return get_args(annotation)
     return (annotation,)
+
+
+def paragraphs(text: str) -> str:
+    """A docstring whose paragraphs are single lines, which the help breaks at its own width."""
+    return "\n\n".join(
+        " ".join(part.split()) if not part.startswith("  ") else part
+        for part in inspect.cleandoc(text).split("\n\n")
+    )
 
 
 def _sources_argument() -> inspect.Parameter:

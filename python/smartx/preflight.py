@@ -17,12 +17,10 @@ from typing import NoReturn
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
-from smartx.engine import GraphCut, LogDet, resolve_threads, simd_level
+from smartx.engine import resolve_threads, simd_level
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
-from smartx.rankers import ranker_from
 from smartx.store import MANIFEST
-from smartx.strategies import LAWS
-from smartx.weights import law_from
+from smartx.strategies import LAWS, RANKERS
 
 NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
 WRITES_OUT = ("run", "mix", "plan")
@@ -89,22 +87,24 @@ def _strategy(config: RunConfig) -> None:
                 f"the weight law {config.law} mixes all tasks, without an order",
                 f"leave `{field}` out, or set `weights` to taylor-softmax",
             )
-    for name, made in (("penalty", GraphCut), ("ridge", LogDet)):
-        try:
-            made(getattr(config, name))
-        except InputError as problem:
-            _fault(name, problem.fault, problem.fix)
+    try:
+        LAWS[config.law].made(config)
+        RANKERS[config.row_function].made(config)
+    except InputError as problem:
+        _fault(problem.place.rpartition(".")[2], problem.fault, problem.fix)
 
 
 def _columns(config: RunConfig) -> None:
-    if config.task is not None and config.task_column is not None:
-        _fault(
-            "task",
-            "one name for every row and a column of names are both given",
-            "give one of `task` and `task_column`",
-        )
-    if config.task is not None and not config.task.strip():
-        _fault("task", "the name is empty", "give a name, or leave `task` out")
+    for field in ("task", "source"):
+        name, column = getattr(config, field), f"{field}_column"
+        if name is not None and getattr(config, column) is not None:
+            _fault(
+                field,
+                "one name for every row and a column of names are both given",
+                f"give one of `{field}` and `{column}`",
+            )
+        if name is not None and not name.strip():
+            _fault(field, "the name is empty", f"give a name, or leave `{field}` out")
 
 
 def _vectors(config: RunConfig) -> None:
@@ -158,8 +158,8 @@ def _readable(field: str, path: Path) -> None:
 
 
 def _looks_at_vectors(config: RunConfig) -> bool:
-    law, ranker = law_from(config), ranker_from(config)
-    return law.needs_means or ranker.needs_embeddings or config.near_duplicates is not None
+    law, ranker = LAWS[config.law].made(config), RANKERS[config.row_function].made(config)
+    return bool(law.needs_means or ranker.needs_embeddings or config.near_duplicates is not None)
 
 
 def _encoder(config: RunConfig) -> None:

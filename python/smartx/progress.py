@@ -39,6 +39,15 @@ class Silent:
         """Ignore."""
 
 
+def warn(progress: Progress, message: str) -> None:
+    """Tell something that nobody should overlook: shown even where progress is not wanted.
+
+    An implementation that has a method `warn` gets it there, any other as a note.
+    """
+    tell: Callable[[str], None] = getattr(progress, "warn", progress.note)
+    tell(message)
+
+
 @contextmanager
 def step(
     progress: Progress, name: str, total: int | None, unit: str
@@ -49,6 +58,13 @@ def step(
         yield progress.advance
     finally:
         progress.finish()
+
+
+def counted(number: int, one: str) -> str:
+    """A number of things: "1 task", "1,840 tasks"; of bytes as `size` has it."""
+    if one == "byte":
+        return size(number)
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"
 
 
 def duration(seconds: float) -> str:

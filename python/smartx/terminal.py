@@ -1,0 +1,91 @@
+"""Standard output and error that never undo work: what they cannot take is kept as a fault.
+
+A mixture that is written stands, whether or not the terminal, pipe or file behind the standard
+streams still takes text, and in whatever encoding.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TextIO, cast
+
+BROKEN_PIPE = 128 + signal.SIGPIPE  # the exit status of a program whose reader has gone
+
+
+class Stream:
+    """A text stream that does not raise. fault: the first thing that it could not do."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.fault: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write, or lose the text."""
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what is buffered, or lose it."""
+        self._attempt(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        if self.fault is not None:
+            return
+        try:
+            act()
+        except OSError as problem:
+            self.fault = problem
+            _point_to_nothing(self._stream.fileno())  # what is buffered goes there at the end
+
+
+def guard() -> tuple[Stream, Stream]:
+    """Let sys.stdout and sys.stderr be Streams that write in any encoding; returns both.
+
+    A closed one writes to nothing, and its number is taken: else a file of ours would get it, and
+    what libraries say would be written into that file.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            _point_to_nothing(descriptor)
+    guarded = [_guarded(getattr(sys, name)) for name in ("stdout", "stderr")]
+    sys.stdout, sys.stderr = (cast(TextIO, stream) for stream in guarded)
+    return guarded[0], guarded[1]
+
+
+def status(asked: int, out: Stream, err: Stream) -> int:
+    """The exit status of a program that ended with `asked` and could not say all.
+
+    A reader who went away is no fault to speak of; anything else is told on the other stream.
+    """
+    out.flush()
+    if out.fault is not None and isinstance(out.fault, BrokenPipeError):
+        asked = asked or BROKEN_PIPE
+    elif out.fault is not None:
+        asked = asked or 1
+        err.write(f"not all could be printed ({out.fault.strerror}); what was written stands\n")
+    err.flush()
+    return asked
+
+
+def _guarded(stream: TextIO | None) -> Stream:
+    if stream is None:
+        return Stream(open(os.devnull, "w", encoding="utf-8"))
+    with suppress(AttributeError, ValueError):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+    return Stream(stream)
+
+
+def _point_to_nothing(descriptor: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    if nothing != descriptor:
+        os.dup2(nothing, descriptor)
+        os.close(nothing)
