@@ -5,6 +5,7 @@ is.
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import smartx
@@ -64,6 +65,19 @@ def test_a_file_imports_only_from_rooms_above_its_own():
         if room_of(module) in ROOMS and ROOMS.index(room_of(module)) > ROOMS.index(room)
     ]
     assert wrong == []
+
+
+def test_no_import_goes_in_a_circle_inside_a_room_either():
+    """Also imports inside of functions, which only hide a circle."""
+    imports = {}
+    for _, path in files():
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        imports[name] = set(imported_modules(path))
+    try:
+        list(TopologicalSorter(imports).static_order())
+    except CycleError as circle:
+        raise AssertionError(" -> ".join(circle.args[1])) from None
 
 
 def test_only_the_engine_touches_the_extension():

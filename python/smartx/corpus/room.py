@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from smartx.costs import BASE_BYTES
 from smartx.errors import ConfigError, CorpusError
 from smartx.progress import size
 
-BASE_BYTES = 180 << 20  # Python with numpy, pyarrow and smartx
 READING_BYTES = 170 << 20  # a few blocks of a source, as Python values, as columns and packed
 LEAST_BYTES = BASE_BYTES + READING_BYTES + (64 << 20)
 MOST_BUCKET_BYTES = 128 << 20
