@@ -14,9 +14,10 @@ PACKAGE = Path(smartx.__file__).parent
 # From the ground up: a file imports only from rooms above its own in this list (or from its own
 # room).
 ROOMS = [
-    "errors", "progress", "costs", "draws", "strategies", "config_file", "config", "files", "store", "lock",
+    "errors", "progress", "costs", "draws", "strategies", "config_file", "config",
+    "files", "store", "lock",
     "engine", "corpus", "embed", "means", "weights", "rankers", "budget", "mixture", "report",
-    "planning", "verify", "preflight", "runs", "pipeline", "doctor", "demo",
+    "planning", "runs", "verify", "preflight", "pipeline", "doctor", "demo",
     "terminal", "display", "flags", "cli",
 ]  # fmt: skip
 

@@ -159,14 +159,6 @@ class RunConfig(BaseModel):
         description="most to use, such as 8G (default: 3/4 of what is available)",
     )
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _yes_and_no_are_neither_numbers_nor_words(cls, value: Any, field: ValidationInfo) -> Any:
-        takes = cls.model_fields[str(field.field_name)].annotation
-        if isinstance(value, bool) and takes is not bool:
-            raise ValueError("yes and no (on, off) mean nothing here; a word stands in quotes")
-        return value
-
     @field_validator("sources", "out", "run_dir", "vectors", "encoder", "tokenizer", mode="before")
     @classmethod
     def _paths_are_not_empty_and_begin_at_home(cls, value: Any) -> Any:
@@ -181,6 +173,14 @@ class RunConfig(BaseModel):
     @classmethod
     def _sizes_have_units(cls, value: Any) -> Any:
         return value if value is None else size_in_bytes(value)
+
+    @field_validator("*", mode="before")
+    @classmethod  # the last one: it is asked first
+    def _yes_and_no_are_neither_numbers_nor_words(cls, value: Any, field: ValidationInfo) -> Any:
+        takes = cls.model_fields[str(field.field_name)].annotation
+        if isinstance(value, bool) and takes is not bool:
+            raise ValueError("yes and no (on, off) mean nothing here; a word stands in quotes")
+        return value
 
     @property
     def law(self) -> Law:

@@ -6,6 +6,7 @@ of the mixture cannot be written. What needs the rows (how many tasks there are)
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -16,16 +17,21 @@ from typing import NoReturn
 
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
+from smartx.corpus.hub import hub_name
+from smartx.corpus.sources import find_sources
 from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
 from smartx.engine import resolve_threads, simd_level
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
+from smartx.files import MARK
+from smartx.lock import LOCK
+from smartx.runs import CORPUS, CURRENT, EMBEDDINGS, MEANS, RANKINGS, RECORDS, VECTORS
 from smartx.store import MANIFEST
 from smartx.strategies import LAWS, RANKERS
 
 NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
+READS_SOURCES = ("run", "plan", "ingest")
 WRITES_OUT = ("run", "mix", "plan")
-STAGES = ("corpus", "vectors", "embeddings", "means", "rankings")  # folders of a run folder
-_RUN_FILES = ("run.json", "current.json", ".lock", ".smartx")
+_OF_A_RUN = (CORPUS, VECTORS, EMBEDDINGS, MEANS, RANKINGS, CURRENT, RECORDS, LOCK, MARK)
 _HUB_SECONDS = 10.0
 _BELOW = 120  # characters of the longest path that is written below OUT or RUN
 _LONGEST = 4_096  # bytes of a path that a system call takes
@@ -45,13 +51,18 @@ def check(config: RunConfig, *, command: str) -> None:
     _columns(config)
     _vectors(config)
     _machine(config)
+    if command in READS_SOURCES:
+        _sources(config.sources)
     if command in WRITES_OUT and config.out is not None:
         _out(config, config.out)
     _run_folder(config)
-    if command == "embed" or (command in ("run", "plan") and _looks_at_vectors(config)):
-        _encoder(config) if config.vectors is None else _readable("vectors", config.vectors)
-    if command in ("run", "plan", "ingest") and config.tokenizer is not None:
+    if command in READS_SOURCES and config.tokenizer is not None:
         _tokenizer(config.tokenizer)
+    if command == "embed" or (command in ("run", "plan") and _looks_at_vectors(config)):
+        if config.vectors is not None:
+            _readable("vectors", config.vectors)
+        else:
+            _encoder(config, at_hand=command != "plan")
 
 
 def check_tasks(config: RunConfig, corpus: Corpus) -> None:
@@ -92,6 +103,13 @@ def _strategy(config: RunConfig) -> None:
         RANKERS[config.row_function].made(config)
     except InputError as problem:
         _fault(problem.place.rpartition(".")[2], problem.fault, problem.fix)
+
+
+def _sources(sources: list[str]) -> None:
+    """Raise where a file is missing or of no known kind; ingest asks the hub for its own."""
+    here = [s for s in sources if os.path.exists(s) or hub_name(s.partition("=")[2] or s) is None]
+    if here:
+        find_sources(here, lambda _: None)
 
 
 def _columns(config: RunConfig) -> None:
@@ -162,12 +180,15 @@ def _looks_at_vectors(config: RunConfig) -> bool:
     return bool(law.needs_means or ranker.needs_embeddings or config.near_duplicates is not None)
 
 
-def _encoder(config: RunConfig) -> None:
-    """Raise unless the encoder is here, or the hub has it; vectors that are there need none."""
+def _encoder(config: RunConfig, *, at_hand: bool) -> None:
+    """Raise unless the encoder is here, or the hub has it; vectors that are there need none.
+
+    at_hand: it will be needed; else only a path is looked at.
+    """
     name = config.encoder or default_encoder()
     if local_folder(name) is None and _means_a_path(name):
         _fault("encoder", f"there is no folder {name}", "check the path")
-    if any(config.work_folder.glob(f"embeddings/**/{MANIFEST}")):
+    if not at_hand or any(config.work_folder.glob(f"{EMBEDDINGS}/*/{MANIFEST}")):
         return
     for package in ("torch", "sentence_transformers"):
         if find_spec(package) is None:
@@ -238,7 +259,7 @@ def _out(config: RunConfig, out: Path) -> None:
             "give `out` and `run_dir` two folders",
         )
     first = os.path.relpath(real, run).split(os.sep)[0]
-    if _inside(real, run) and first in (*STAGES, *_RUN_FILES):
+    if _inside(real, run) and first in _OF_A_RUN:
         _fault("out", f"{out} is where a stage keeps its work", "name another folder")
     _not_eaten(config, real)
 
@@ -278,9 +299,7 @@ def _real(field: str, path: Path) -> str:
     absolute = os.path.abspath(path)
     length = len(os.fsencode(absolute))
     if length + _BELOW > _LONGEST:
-        _fault(
-            field, f"its path has {length:,} bytes, and too few are left", "choose a shorter one"
-        )
+        _fault(field, f"its path has {length:,} bytes, too many", "choose a shorter one")
     return os.path.realpath(absolute)
 
 
@@ -293,11 +312,13 @@ def _writable(field: str, folder: str, prefix: str, *, inside: bool = False) -> 
 
     inside: in the folder, where it is there; else beside it, or in the nearest above that is there.
     """
-    place = folder if inside else os.path.dirname(folder)
+    place, names = folder if inside else os.path.dirname(folder), [""]
     while not os.path.lexists(place):
-        name, place = os.path.basename(place), os.path.dirname(place)
-        prefix = max(prefix, f"{name}.", key=len)
+        place, name = os.path.split(place)
+        names.append(name)
     try:
+        if max(len(os.fsencode(name)) for name in names) > os.pathconf(place, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         made = tempfile.mkdtemp(prefix=prefix, suffix="0" * 24, dir=place)  # as long as a UUID
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else str(problem)

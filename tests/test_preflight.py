@@ -1,0 +1,249 @@
+"""What can be known at the start fails at the start: before a row is read or a folder is made."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import smartx
+from conftest import SmallCorpus
+from smartx import preflight
+from smartx.config import RunConfig
+from smartx.corpus import open_corpus
+from smartx.errors import ConfigError, EncoderError, MissingPackageError, SmartxError
+from smartx.preflight import check, check_tasks
+
+
+@pytest.fixture
+def fields(small_corpus: SmallCorpus, tmp_path: Path):
+    """Of a run that works."""
+    return {
+        "sources": [str(small_corpus.file)],
+        "vectors": small_corpus.vectors,
+        "rows": 50,
+        "out": tmp_path / "mix",
+    }
+
+
+def fault(fields, command: str = "run", **changed: object) -> SmartxError:
+    """What is wrong; nothing may have been made by then."""
+    config = RunConfig(**{**fields, **changed})
+    before = sorted(Path(fields["out"]).parent.rglob("*"))
+    with pytest.raises(SmartxError) as caught:
+        check(config, command=command)
+    assert sorted(Path(fields["out"]).parent.rglob("*")) == before
+    return caught.value
+
+
+def test_what_works_passes_and_leaves_nothing_behind(fields, tmp_path):
+    for command in ("run", "plan", "ingest", "embed", "rank", "mix"):
+        check(RunConfig(**fields), command=command)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changed", "place", "words"),
+    [
+        ({"weights": "equal", "num_tasks": 5}, "num_tasks", "without an order"),
+        ({"preset": "random", "task_function": "log-det"}, "task_function", "without an order"),
+        ({"vectors": None, "vectors_column": "v"}, "vectors_column", "no file"),
+        ({"vectors_column": "v"}, "vectors_column", "has none"),
+        ({"encoder": "all-MiniLM-L6-v2"}, "vectors", "`encoder`"),
+        ({"encoder_revision": "main"}, "vectors", "`encoder_revision`"),
+        ({"max_length": 128}, "vectors", "`max_length`"),
+        ({"prompt_prefix": "q: "}, "vectors", "`prompt_prefix`"),
+        ({"task": "a", "task_column": "b"}, "task", "both given"),
+        ({"source": "a", "source_column": "b"}, "source", "both given"),
+        ({"task": " "}, "task", "empty"),
+        ({"rows": None}, "rows", "needed"),
+        ({"sources": []}, "sources", "needed"),
+        ({"out": None, "run_dir": Path("work")}, "out", "needed"),
+        ({"penalty": -1.0}, "penalty", "-1"),
+        ({"penalty": float("nan")}, "penalty", "nan"),
+        ({"penalty": 1e300}, "penalty", "1e+300"),
+        ({"ranker": "log-det", "ridge": 0.0}, "ridge", "0"),
+        ({"ranker": "log-det", "ridge": 1e-320}, "ridge", "1e-320"),
+        ({"ranker": "log-det", "ridge": 1e-100}, "ridge", "1e-100"),
+        ({"vectors": None, "encoder": "/no/such/encoder"}, "encoder", "no folder"),
+        ({"vectors": None, "encoder": "./minilm"}, "encoder", "no folder"),
+        ({"tokenizer": "/no/such/tokenizer.json"}, "tokenizer", "No such file"),
+        ({"vectors": Path("/no/such/file.npy")}, "vectors", "No such file"),
+        ({"vectors": Path("/dev/zero")}, "vectors", "not a file"),
+        ({"vectors": Path("/tmp")}, "vectors", "not a file"),
+    ],
+)  # fmt: skip
+def test_fields_that_cannot_stand_together_or_alone_are_named(fields, changed, place, words):
+    wrong = fault(fields, **changed)
+    assert isinstance(wrong, ConfigError)
+    assert wrong.place == place
+    assert words in wrong.fault
+
+
+def test_a_missing_source_is_the_first_thing_told(fields, tmp_path):
+    assert "absent.jsonl" in str(fault(fields, sources=[str(tmp_path / "absent.jsonl")]))
+    assert fault(fields, sources=[str(tmp_path / "*.jsonl")])
+
+
+def test_a_pipe_of_vectors_is_refused_and_not_waited_for(fields, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    began = time.monotonic()
+    assert "not a file" in fault(fields, vectors=tmp_path / "pipe").fault
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        (".", "working directory is in it"),
+        ("..", "working directory is in it"),
+        ("/", "working directory is in it"),
+        ("/proc", "mount point"),
+        ("/proc/x", "cannot be written"),
+        ("x" * 255, "cannot be written (File name too long)"),
+        ("x" * 230, "cannot be written (File name too long)"),
+        ("y/" * 2_150, "too many"),
+        ("file/mix", "cannot be written (Not a directory)"),
+        ("none/of/these/" + "x" * 230 + "/mix", ""),
+    ],
+)
+def test_an_out_that_cannot_be_written_is_refused(fields, tmp_path, monkeypatch, out, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    if words:
+        wrong = fault(fields, out=Path(out))
+        assert wrong.place == "out"
+        assert words in wrong.fault
+    else:
+        check(RunConfig(**{**fields, "out": Path(out)}), command="run")
+        assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_parent_is_refused(fields, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "cannot be written" in fault(fields, out=tmp_path / "locked" / "mix").fault
+
+
+@pytest.mark.parametrize(
+    ("out", "run_dir", "words"),
+    [
+        ("a", "a", "is it"),
+        ("a", "a/work", "inside"),
+        ("work/corpus", "work", "a stage keeps"),
+        ("work/rankings/mix", "work", "a stage keeps"),
+        ("work/run.json", "work", "a stage keeps"),
+        ("link/corpus", "work", "a stage keeps"),
+        ("work/mix", "work", ""),
+        ("a", "b", ""),
+    ],
+)
+def test_two_folders_that_would_destroy_each_other_are_refused(
+    fields, tmp_path, out, run_dir, words
+):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "work")
+    folders = {"out": tmp_path / out, "run_dir": tmp_path / run_dir}
+    if words:
+        assert words in fault(fields, **folders).fault
+    else:
+        check(RunConfig(**{**fields, **folders}), command="run")
+
+
+def test_a_mixture_does_not_replace_what_it_is_made_of(fields, tmp_path):
+    rows = tmp_path / "mix" / "data" / "rows.jsonl"
+    rows.parent.mkdir(parents=True)
+    rows.write_text('{"prompt": "p", "response": "r"}\n')
+    for source in (rows, rows.parent, f"{rows.parent}/*.jsonl", f"qa={rows}"):
+        assert fault(fields, sources=[str(source)]).place == "sources"
+    np.save(tmp_path / "mix" / "v.npy", np.ones((1, 4), np.float32))
+    assert fault(fields, vectors=tmp_path / "mix" / "v.npy").place == "vectors"
+
+
+def test_out_and_run_folder_may_lie_in_a_folder_of_sources(fields, tmp_path, small_corpus):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rows.jsonl").write_bytes(small_corpus.file.read_bytes())
+    fields = {**fields, "sources": [str(tmp_path / "data")], "out": tmp_path / "data" / "mix"}
+    first = smartx.run(fields)
+    second = smartx.run({**fields, "overwrite": True})
+    assert first.manifest["digest"] == second.manifest["digest"]
+
+
+def test_more_tasks_than_there_are_is_known_when_the_rows_are(fields, tmp_path):
+    smartx.plan({**fields, "run_dir": tmp_path / "work"})
+    corpus = open_corpus(next((tmp_path / "work" / "corpus").iterdir()))
+    check_tasks(RunConfig(num_tasks=7), corpus)
+    with pytest.raises(ConfigError, match="8 tasks are asked for and the corpus has 7") as caught:
+        check_tasks(RunConfig(num_tasks=8), corpus)
+    assert caught.value.place == "num_tasks"
+
+
+def test_an_encoder_that_is_not_here_is_told_with_one_that_can_be_had(fields, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        preflight, "_not_on_the_hub", lambda *name: asked.append(name) or "no network"
+    )
+    wrong = fault(fields, vectors=None)
+    assert isinstance(wrong, EncoderError)
+    assert "the default encoder thenlper/gte-large" in wrong.fault
+    assert "all-MiniLM-L6-v2" in wrong.fix
+    assert "smartx-mix[demo]" in wrong.fix
+    assert asked == [("thenlper/gte-large", None)]
+    assert "default" not in fault(fields, vectors=None, encoder="no/such").fault
+
+
+def test_nobody_is_asked_for_an_encoder_that_is_not_needed(fields, monkeypatch, tmp_path):
+    monkeypatch.setattr(preflight, "_not_on_the_hub", lambda *_: pytest.fail("asked"))
+    check(RunConfig(**{**fields, "vectors": None, "preset": "proportional"}), command="run")
+    check(RunConfig(**{**fields, "vectors": None}), command="plan")
+    check(RunConfig(run_dir=tmp_path), command="rank")
+
+
+def test_without_torch_embedding_is_refused_at_once(fields, monkeypatch):
+    monkeypatch.setattr(preflight, "find_spec", lambda _: None)
+    assert isinstance(fault(fields, vectors=None, encoder="all-MiniLM-L6-v2"), MissingPackageError)
+    assert isinstance(fault(fields, tokenizer="gpt2"), MissingPackageError)
+
+
+def run_command(*arguments: object, cwd: Path | None = None, **environment: str):
+    code = "from smartx.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True, text=True, timeout=120, check=False, cwd=cwd,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def command_of(fields) -> list[object]:
+    return ["run", *fields["sources"], "--vectors", fields["vectors"], "--rows", fields["rows"]]
+
+
+def test_a_bogus_instruction_set_is_one_error(fields, tmp_path):
+    done = run_command(*command_of(fields), "--out", tmp_path / "mix", SMARTX_SIMD="bogus")
+    assert done.returncode == 2
+    assert done.stderr.startswith('SMARTX_SIMD: "bogus" is no instruction set')
+
+
+def test_a_deleted_working_directory_is_one_error(fields, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = f"import os; os.rmdir({str(gone)!r}); from smartx.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, command_of(fields)), "--out", "mix"],
+        capture_output=True, text=True, timeout=120, check=False, cwd=gone,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("the working directory was deleted")
+
+
+def test_flags_are_named_where_flags_are_given(fields, tmp_path):
+    done = run_command(*command_of(fields), "--out", tmp_path / "m", "--run-dir", tmp_path / "m")
+    assert done.returncode == 2
+    assert done.stderr.startswith("--out: the run folder")
+    assert "give --out and --run-dir two folders" in done.stderr
+    assert list(tmp_path.iterdir()) == []
