@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from q12_reference import SCALE, quantized_row
-from smartx.engine import as_rows, is_q12, quantize, sum_rows
+from smartx.engine import as_rows, other_scale, quantize, sum_rows
+from smartx.engine.fixed_point import q12_norms2
 from smartx.errors import InputError
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
@@ -81,7 +84,6 @@ def test_memory_order_and_byte_order_do_not_matter() -> None:
 def test_q12_rows_pass_through_as_rows_untouched() -> None:
     rows = quantize(np.random.default_rng(3).normal(size=(20, 8)))
     assert as_rows(rows) is rows
-    assert is_q12(rows)
 
 
 def test_as_rows_quantises_floats() -> None:
@@ -117,13 +119,91 @@ def test_rows_without_length_are_named_and_counted() -> None:
 
 
 def test_int16_rows_that_are_too_long_are_named() -> None:
-    rows = np.zeros((4, 2), dtype=np.int16)
-    rows[:, 0] = 4096
+    rows = quantize(np.ones((4, 2)))
     assert as_rows(rows) is rows
-    rows[2, 1] = 1
+    rows[2] = 4096
     with pytest.raises(InputError, match="row 2 is longer"):
         as_rows(rows, name="vectors")
-    assert not is_q12(rows)
+
+
+def rounded_alike(d: int, whole: int, part: float) -> np.ndarray:
+    """A unit row of whose values as many as there is room for are `whole + part` in Q12 units."""
+    value = (whole + part) / SCALE
+    count = min(d, int(1.0 / value**2))
+    return np.r_[np.full(count, value), math.sqrt(max(0.0, 1.0 - count * value**2))]
+
+
+# Values whose rounding errors add up: all of a row rounded the same way.
+awkward = st.one_of(
+    st.builds(lambda d: np.ones(d), st.integers(1, 9_000)),
+    st.builds(
+        rounded_alike,
+        st.integers(1, 9_000),
+        st.integers(0, 40),
+        st.sampled_from([0.49, 0.499999, 0.5, 0.500001, 0.51]),
+    ),
+    st.builds(
+        lambda d, seed: np.random.default_rng(seed).normal(size=d) ** 3,
+        st.integers(1, 9_000),
+        st.integers(0, 99),
+    ),
+    float_rows.map(np.array),
+)
+
+
+@given(awkward)
+def test_whatever_quantize_gives_has_the_length_of_q12(row: np.ndarray) -> None:
+    rows = quantize(row[np.newaxis])
+    low, high = q12_norms2(len(row))
+    assert low <= int((rows.astype(np.int64) ** 2).sum()) <= high
+    assert as_rows(rows) is rows
+
+
+@pytest.mark.parametrize("d", range(1, 400))
+def test_the_bounds_are_no_wider_than_rounding_makes_them(d: int) -> None:
+    low, high = q12_norms2(d)
+    assert math.sqrt(low) >= SCALE - math.sqrt(d) - 1e-3
+    assert math.sqrt(high) <= min(4096.0, SCALE + math.sqrt(d) / 2 + 1e-3)
+
+
+@pytest.mark.parametrize("scale", [3, 127, 1_000, 3_900, 4_200, 32_767])
+@pytest.mark.parametrize("d", [3, 16, 384, 1_024])
+def test_int16_of_another_scale_is_refused_with_the_way_out(scale: int, d: int) -> None:
+    unit = np.random.default_rng(d).normal(size=(9, d))
+    length = np.abs(unit).max if scale == 3 else partial(np.linalg.norm, unit)
+    rows = np.round(unit / length(axis=1, keepdims=True) * scale).astype(np.int16)
+    assert other_scale(rows).all()
+    with pytest.raises(InputError, match=r"another scale|longer") as caught:
+        as_rows(rows)
+    assert "smartx.quantize" in caught.value.fix
+
+
+def test_one_row_of_another_scale_is_named() -> None:
+    rows = quantize(np.random.default_rng(0).normal(size=(2_000, 16)))
+    assert not other_scale(rows).any()
+    rows[1_234] //= 2
+    with pytest.raises(InputError, match="row 1234 has not the length of Q12"):
+        as_rows(rows)
+
+
+def test_a_symmetric_matrix_is_not_taken_for_rows() -> None:
+    X = np.random.default_rng(0).normal(size=(20, 20))
+    assert np.array_equal(as_rows(X), quantize(X))
+    for kernel in (X @ X.T, np.eye(20), (X @ X.T).astype(np.float32)):
+        kernel = np.tril(kernel) + np.tril(kernel, -1).T
+        with pytest.raises(InputError, match="symmetric") as caught:
+            as_rows(kernel)
+        assert "DenseKernel" in caught.value.fix
+        assert np.array_equal(as_rows(quantize(kernel)), quantize(kernel))  # said to be rows
+    assert len(as_rows(np.ones((1, 1)))) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_tensors_of_torch_are_rows(dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    X = torch.arange(12.0).reshape(3, 4).to(getattr(torch, dtype)).requires_grad_(True)
+    assert np.array_equal(quantize(X), quantize(np.arange(12.0).reshape(3, 4)))
+    assert np.array_equal(as_rows(X), quantize(X))
 
 
 def test_the_longest_int16_row_is_refused_not_wrapped() -> None:
@@ -166,4 +246,5 @@ def test_sums_of_many_equal_rows_do_not_wrap() -> None:
 
 @pytest.mark.corpus
 def test_the_stored_vectors_of_the_real_corpus_are_q12(real_data: Path) -> None:
-    assert is_q12(np.load(real_data / "t0_minilm_q12.npy"))
+    rows = np.load(real_data / "t0_minilm_q12.npy")
+    assert as_rows(rows) is rows

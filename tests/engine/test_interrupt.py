@@ -32,7 +32,7 @@ import signal, sys, time
 import numpy as np
 from smartx.engine import *
 THREADS = {threads}
-rows = lambda n, d: np.random.default_rng(0).integers(-90, 90, size=(n, d)).astype(np.int16)
+rows = lambda n, d: quantize(np.random.default_rng(0).random((n, d), dtype=np.float32) - 0.5)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 work = compile({LONG_RUNS[run]!r}, "work", "eval")
 ground = rows(100, 8); maximize(FacilityLocation(), ground, 5)

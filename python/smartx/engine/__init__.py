@@ -11,7 +11,7 @@ from smartx.engine.cost import (
     ranking_seconds,
 )
 from smartx.engine.dense import DenseKernel
-from smartx.engine.fixed_point import MAX_NORM2, SCALE, as_rows, is_q12, quantize, sum_rows
+from smartx.engine.fixed_point import MAX_NORM2, SCALE, as_rows, other_scale, quantize, sum_rows
 from smartx.engine.graph import SimilarityGraph, knn_graph
 from smartx.engine.measure import made_up_rows, measured_products, seconds_of
 from smartx.engine.memory import (
@@ -53,7 +53,6 @@ __all__ = [
     "default_memory",
     "default_threads",
     "engine_of",
-    "is_q12",
     "kernel_bytes",
     "knn_graph",
     "made_up_rows",
@@ -62,6 +61,7 @@ __all__ = [
     "near_duplicate_bytes",
     "near_duplicate_seconds",
     "near_duplicates",
+    "other_scale",
     "quantize",
     "rank_groups",
     "ranking_bytes",

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from smartx import _core
 from smartx.engine.dense import DenseKernel
-from smartx.engine.fixed_point import as_rows
+from smartx.engine.fixed_point import as_rows, native
 from smartx.engine.graph import SimilarityGraph, knn_graph
 from smartx.engine.memory import (
     DENSE_BYTES,
@@ -266,11 +266,7 @@ def _reraise(problem: ValueError, function: Objective) -> NoReturn:
 
 def _array_of(X: Any) -> NDArray[Any]:
     """What is not a graph or kernel must be an array of rows; as_rows checks their values."""
-    try:
-        array = np.asarray(X)
-    except ValueError:
-        raise InputError("the rows are not of equal length", place="X") from None
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    array = native(X)
     if array.ndim != 2 or not (array.dtype == np.int16 or array.dtype.kind == "f"):
         raise InputError(
             f"expected (n, d) float rows or int16 Q12 rows, got shape {array.shape}, "
