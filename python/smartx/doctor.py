@@ -13,7 +13,7 @@ from smartx import __version__
 from smartx.embed.encoders import PACKAGED, default_encoder, devices_of, local_folder
 from smartx.engine import available_bytes, default_memory, default_threads, simd_level, simd_levels
 from smartx.engine.threads import thread_limits
-from smartx.errors import MissingPackageError, SmartxError
+from smartx.errors import InputError, MissingPackageError
 from smartx.progress import size
 
 Line = tuple[str, str]
@@ -53,8 +53,8 @@ def _processor() -> Iterator[Line]:
     forced = os.environ.get("SMARTX_SIMD", "")
     try:
         chosen = simd_level()
-    except (ValueError, RuntimeError, SmartxError) as problem:
-        chosen = f"none: {problem}"
+    except InputError as problem:
+        chosen = f"none: {problem.fault}"
     why = f"SMARTX_SIMD={forced}" if forced else "the best of this processor"
     yield "instruction set", f"{chosen} ({why}; there are {', '.join(simd_levels())})"
 

@@ -20,7 +20,7 @@ from smartx.corpus import Corpus
 from smartx.corpus.hub import hub_name
 from smartx.corpus.sources import find_sources
 from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
-from smartx.engine import resolve_threads, simd_level
+from smartx.engine import resolve_threads
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
 from smartx.files import MARK
 from smartx.lock import LOCK
@@ -151,15 +151,7 @@ def _vectors(config: RunConfig) -> None:
 
 
 def _machine(config: RunConfig) -> None:
-    try:
-        simd_level()
-    except (ValueError, RuntimeError) as problem:
-        raise ConfigError(
-            str(problem).removeprefix("SMARTX_SIMD: "),
-            place="SMARTX_SIMD",
-            fix="unset the variable, or see `smartx doctor`",
-        ) from None
-    resolve_threads(config.threads)
+    resolve_threads(config.threads)  # also asks which instruction set the core uses
 
 
 def _readable(field: str, path: Path) -> None:

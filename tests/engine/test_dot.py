@@ -120,6 +120,38 @@ def test_an_unknown_forced_level_is_an_error_that_names_the_variable() -> None:
     assert 'SMARTX_SIMD: "fastest"' in result.stderr
 
 
+WORK = {
+    "facility location": "maximize(FacilityLocation(), X, 3)",
+    "graph cut": "maximize(GraphCut(), X, 3)",
+    "log-det": "maximize(LogDet(), X, 3)",
+    "groups": "rank_groups(quantize(X), np.array([50]), FacilityLocation())",
+    "neighbours": "knn_graph(X, 3)",
+    "tasks": "task_gains(X, GraphCut())",
+    "near duplicates": "near_duplicates(quantize(X), np.array([50]), np.arange(50), 0.9)",
+}
+
+
+def test_an_unknown_forced_level_is_one_error_and_never_an_abort() -> None:
+    code = (
+        "import numpy as np; from smartx.engine import *; from smartx.errors import InputError\n"
+        "X = np.random.default_rng(0).normal(size=(50, 8))\n"
+        f"for work in {list(WORK.values())!r}:\n"
+        "    try:\n"
+        "        eval(work)\n"
+        "    except InputError as problem:\n"
+        "        print(problem.place, 'generic' in problem.fault)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SMARTX_SIMD": "bogus"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["SMARTX_SIMD True"] * len(WORK)
+
+
 @pytest.mark.corpus
 def test_all_levels_agree_on_real_vectors(real_data: Path) -> None:
     rows = np.ascontiguousarray(np.load(real_data / "t0_minilm_q12.npy", mmap_mode="r")[::30])

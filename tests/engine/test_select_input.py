@@ -17,6 +17,7 @@ from smartx.engine import (
     SimilarityGraph,
     maximize,
 )
+from smartx.engine.objectives import PENALTIES, RIDGES
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(60, 16)).astype(np.float32)
@@ -138,6 +139,11 @@ def test_what_is_no_set_function_is_refused() -> None:
         (lambda: GraphCut(float("nan")), "penalty"),
         (lambda: GraphCut(float("inf")), "penalty"),
         (lambda: GraphCut("0.4"), "penalty"),  # type: ignore[arg-type]
+        (lambda: GraphCut(1e300), "penalty"),
+        (lambda: GraphCut(10**400), "penalty"),
+        (lambda: LogDet(1e-13), "ridge"),
+        (lambda: LogDet(1e-320), "ridge"),
+        (lambda: LogDet(1e308), "ridge"),
         (lambda: LogDet(0.0), "ridge"),
         (lambda: LogDet(-1.0), "ridge"),
         (lambda: LogDet(float("nan")), "ridge"),
@@ -167,6 +173,22 @@ def test_a_kernel_that_is_not_positive_definite_is_refused_with_its_row(optimize
     assert "positive definite" in message
     assert "row 4" in message or "row 3" in message
     assert "raise ridge" in message
+
+
+@pytest.mark.parametrize(
+    "function",
+    [GraphCut(penalty) for penalty in PENALTIES] + [LogDet(ridge) for ridge in RIDGES],
+    ids=repr,
+)
+@pytest.mark.parametrize("ground", [np.r_[X, X[:30]], DenseKernel(np.kron(np.ones((2, 2)), K))])
+def test_at_the_ends_of_what_is_allowed_lazy_is_naive_and_all_gains_are_finite(
+    function: Any, ground: Any
+) -> None:
+    lazy, naive = (
+        maximize(function, ground, len(ground), optimizer=name) for name in ("lazy", "naive")
+    )
+    assert lazy.items.tolist() == naive.items.tolist()
+    assert np.isfinite(lazy.gains).all()
 
 
 @pytest.mark.parametrize("ridge", [1e-6, 1e-3, 1.0])

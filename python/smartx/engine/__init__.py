@@ -1,6 +1,6 @@
 """Everything numeric: fixed point, similarities, set functions, greedy. The core is called here."""
 
-from smartx._core import simd_level, simd_levels
+from smartx._core import simd_levels
 from smartx.engine.cost import (
     NOMINAL,
     Speed,
@@ -27,6 +27,7 @@ from smartx.engine.near_duplicates import NearDuplicates, checked_threshold, nea
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
 from smartx.engine.select import OptimizerName, Selection, maximize
+from smartx.engine.simd import simd_level
 from smartx.engine.threads import default_threads, resolve_threads
 
 __all__ = [

@@ -12,6 +12,12 @@ from typing import TypeAlias
 
 from smartx.errors import InputError
 
+PENALTIES = (0.0, 1e12)
+"""Above, sums of squares overflow, and gains of minus infinity end the search."""
+
+RIDGES = (1e-12, 1e12)
+"""Below, what rounding leaves of a repeated row decides: lazy and naive greedy part ways."""
+
 
 @dataclass(frozen=True)
 class FacilityLocation:
@@ -28,38 +34,38 @@ class GraphCut:
 
     f(S) = sum of s(i, j) over i in V, j in S  -  penalty * sum of s(i, j) over i, j in S: ordered
     pairs, diagonal included, negative similarities kept.
-    penalty: finite, >= 0. Up to 0.5 f is monotone where no similarity is negative.
+    penalty: within PENALTIES. Up to 0.5 f is monotone where no similarity is negative.
     Source: SMART (Renduchintala et al., 2024) uses 0.4.
     """
 
     penalty: float = 0.4
 
     def __post_init__(self) -> None:
-        _check("GraphCut.penalty", self.penalty, lowest_allowed=True)
+        _check("GraphCut.penalty", self.penalty, PENALTIES)
 
 
 @dataclass(frozen=True)
 class LogDet:
     """How much room S spans: log det(K_S + ridge * I), K the similarities.
 
-    ridge: finite, > 0; from 1 upwards f is monotone.
+    ridge: within RIDGES; from 1 upwards f is monotone.
     """
 
     ridge: float = 1.0
 
     def __post_init__(self) -> None:
-        _check("LogDet.ridge", self.ridge, lowest_allowed=False)
+        _check("LogDet.ridge", self.ridge, RIDGES)
 
 
 Objective: TypeAlias = FacilityLocation | GraphCut | LogDet
 
 
-def _check(name: str, value: object, *, lowest_allowed: bool) -> None:
-    """Raise InputError unless `value` is a finite number above 0, or 0 itself where allowed."""
-    wanted = ">= 0" if lowest_allowed else "> 0"
+def _check(name: str, value: object, bounds: tuple[float, float]) -> None:
+    """Raise InputError unless `value` is a number within the bounds."""
+    low, high = bounds
     try:
         number = math.nan if isinstance(value, (bool, str)) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number) or number < 0 or (number == 0 and not lowest_allowed):
-        raise InputError(f"{value!r} is not a finite number {wanted}", place=name)
+    if not low <= number <= high:
+        raise InputError(f"{value!r} is not a number from {low:g} to {high:g}", place=name)

@@ -7,6 +7,7 @@ import os
 import warnings
 from pathlib import Path
 
+from smartx.engine.simd import simd_level
 from smartx.errors import InputError
 
 _MOST = 1024
@@ -28,9 +29,11 @@ def thread_limits() -> dict[str, int]:
 def resolve_threads(threads: int | None) -> int:
     """`threads` as a number, None being the default. Every engine asks here.
 
-    Raises InputError if it is no whole number in 1..1024. In a forked child the answer is 1: the
+    Raises InputError if it is no whole number in 1..1024, and where SMARTX_SIMD forces an
+    instruction set that is none. In a forked child the answer is 1: the
     threads of the core do not survive a fork, and asking for them there would hang.
     """
+    simd_level()
     wanted = default_threads() if threads is None else whole_number(threads, "threads", 1, _MOST)
     if wanted > 1 and _Fork.happened:
         _Fork.warn()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartx.errors import ConfigError
 from smartx.strategies import LAWS
 from smartx.weights.equal import Equal
 from smartx.weights.law import (
@@ -45,16 +44,6 @@ __all__ = [
 
 
 def law_from(config: RunConfig) -> WeightLaw:
-    """The weight law that a configuration asks for.
-
-    Raises ConfigError where it asks for a number of tasks and the law takes none.
-    """
-    recipe = LAWS[config.law]
-    if config.num_tasks is not None and "num_tasks" not in recipe.takes():
-        raise ConfigError(
-            f"the weight law {config.law} mixes all tasks",
-            place="num_tasks",
-            fix="leave it out, or choose the weight law taylor-softmax",
-        )
-    law: WeightLaw = recipe.made(config)
+    """The weight law that a configuration asks for."""
+    law: WeightLaw = LAWS[config.law].made(config)
     return law
