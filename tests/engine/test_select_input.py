@@ -23,6 +23,8 @@ RNG = np.random.default_rng(3)
 X = RNG.normal(size=(60, 16)).astype(np.float32)
 UNIT = X / np.linalg.norm(X, axis=1, keepdims=True)
 K = np.tril(UNIT @ UNIT.T) + np.tril(UNIT @ UNIT.T, -1).T
+REPEATED = np.r_[X, X[:30]]
+WHOLE = np.rint(2.0 * REPEATED.astype(np.float64))
 FUNCTIONS = [FacilityLocation(), GraphCut(0.4), LogDet(1.0)]
 
 
@@ -180,7 +182,7 @@ def test_a_kernel_that_is_not_positive_definite_is_refused_with_its_row(optimize
     [GraphCut(penalty) for penalty in PENALTIES] + [LogDet(ridge) for ridge in RIDGES],
     ids=repr,
 )
-@pytest.mark.parametrize("ground", [np.r_[X, X[:30]], DenseKernel(np.kron(np.ones((2, 2)), K))])
+@pytest.mark.parametrize("ground", [REPEATED, DenseKernel(WHOLE @ WHOLE.T)])
 def test_at_the_ends_of_what_is_allowed_lazy_is_naive_and_all_gains_are_finite(
     function: Any, ground: Any
 ) -> None:
