@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ class Vectors:
 
     table: NDArray[np.int16]
     digest: str = "vectors"
+    manifest: dict[str, Any] = field(default_factory=lambda: {"inputs": {}})
 
     @property
     def num_rows(self) -> int:
@@ -42,7 +44,7 @@ def vectors_for(corpus: Corpus, dimensions: int = 8, seed: int = 0) -> Vectors:
     centres = rng.normal(size=(len(corpus.groups), dimensions))
     group = np.repeat(np.arange(len(corpus.groups)), corpus.groups.rows)
     rows = centres[group] + 0.4 * rng.normal(size=(corpus.num_rows, dimensions))
-    return Vectors(quantize(rows))
+    return Vectors(quantize(rows), manifest={"inputs": {"corpus": corpus.digest}})
 
 
 def row(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -167,7 +169,7 @@ def test_finished_rankings_are_reused_and_others_get_a_folder_of_their_own(
     assert len(again.notes) == 1
     others = [
         rank_corpus(corpus, vectors, SubmodularRanker(GraphCut(0.2)), tmp_path, threads=1),
-        rank_corpus(corpus, Vectors(vectors.table, "new"), ranker, tmp_path, threads=1),
+        rank_corpus(corpus, replace(vectors, digest="new"), ranker, tmp_path, threads=1),
         rank_corpus(corpus, None, RandomRanker(1), tmp_path, threads=1),
         rank_corpus(corpus, vectors, RandomRanker(2), tmp_path, threads=1),
     ]
@@ -175,22 +177,61 @@ def test_finished_rankings_are_reused_and_others_get_a_folder_of_their_own(
     assert open_rankings(first.folder) == first
 
 
-def test_a_damaged_ranking_is_an_error_that_names_the_file(corpus, tmp_path):
-    ranked = rank_corpus(corpus, None, RandomRanker(), tmp_path, threads=1)
-    path = ranked.folder / "ranks-00000.parquet"
+@pytest.mark.parametrize("fault", ["bit", "cut", "other", "gone", "folder"])
+def test_a_damaged_ranking_is_an_error_that_names_file_and_fix(
+    corpus, tmp_path, fault, small_files
+):
+    ranked = rank_corpus(corpus, None, RandomRanker(), tmp_path / "here", threads=1)
+    path = ranked.folder / "ranks-00001.parquet"
     content = bytearray(path.read_bytes())
-    content[len(content) // 8] ^= 0xFF
-    path.write_bytes(content)
+    if fault == "bit":
+        content[len(content) // 8] ^= 0xFF
+        path.write_bytes(content)
+    elif fault == "cut":
+        path.write_bytes(content[:-9])
+    elif fault == "other":  # a sound file of another ranking
+        other = rank_corpus(corpus, None, RandomRanker(9), tmp_path / "there", threads=1)
+        shutil.copy(other.folder / path.name, path)
+    elif fault == "gone":
+        path.unlink()
+    else:
+        shutil.rmtree(ranked.folder)
+    with pytest.raises(StoreError) as caught:
+        ranked.prefix(30, 2)
+    assert caught.value.place == str(path)
+    assert "smartx rank" in caught.value.fix
+    assert rank_corpus(corpus, None, RandomRanker(), tmp_path / "here", threads=1) == ranked
+    assert len(ranked.prefix(30, 2)[0]) == 2  # as the fix says
+
+
+class Removing(RandomRanker):
+    """Somebody deletes the run folder while it works."""
+
+    def rank(self, rows, sizes, first_row, *, threads):
+        if first_row > 40 and removed:
+            shutil.rmtree(removed.pop())
+        return super().rank(rows, sizes, first_row, threads=threads)
+
+
+removed = []
+
+
+def test_a_ranking_that_is_removed_in_mid_run_is_a_store_error(corpus, tmp_path, small_files):
+    removed[:] = [tmp_path / "rankings"]
     with pytest.raises(StoreError, match="ranks-00000"):
-        ranked.prefix(0, corpus.num_rows)
+        rank_corpus(corpus, None, Removing(), tmp_path / "rankings", threads=1)
+    assert not removed
 
 
 def test_missing_or_foreign_vectors_are_an_error(corpus, vectors, tmp_path):
     ranker = RANKERS["facility-location"]
     with pytest.raises(InputError, match="needs embeddings"):
         rank_corpus(corpus, None, ranker, tmp_path, threads=1)
-    with pytest.raises(InputError, match="60 vectors for a corpus of 61"):
-        rank_corpus(corpus, Vectors(vectors.table[1:]), ranker, tmp_path, threads=1)
+    other = {"inputs": {"corpus": "0" * 64}}  # of as many rows as this one
+    for foreign in (replace(vectors, manifest=other), Vectors(vectors.table[1:])):
+        with pytest.raises(InputError, match="vectors are those of another corpus"):
+            rank_corpus(corpus, foreign, ranker, tmp_path, threads=1)
+    assert not list(tmp_path.iterdir())
 
 
 class Broken(RandomRanker):

@@ -103,7 +103,7 @@ def _greedy(ranker: Ranker, sizes: Sizes | list[int], d: int) -> float:
 
 
 def _near_bytes(sizes: Sizes, d: int, threads: int) -> int:
-    """Peak memory of looking for near duplicates: in the largest group, or in small ones at once."""
+    """Peak memory of looking for near duplicates: in the largest group, or small ones at once."""
     small = int(sizes[sizes <= _SMALL_ROWS].max(initial=1))
     return max(near_duplicate_bytes(int(sizes.max()), d), threads * near_duplicate_bytes(small, d))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from smartx.errors import StoreError
+from smartx.files import unchanged_digest
 from smartx.rankers.near import COLUMNS
 from smartx.store import Stage
 
@@ -108,22 +110,31 @@ class Rankings:
             )
 
     def _block(self, number: int, columns: Sequence[str] = _READ) -> pa.Table:
-        per_part = PART_ROWS // BLOCK_ROWS
-        path = self.folder / part_name(number // per_part)
-        try:
+        part, block = divmod(number, PART_ROWS // BLOCK_ROWS)
+        path = self.folder / part_name(part)
+        with reading(path):
+            if unchanged_digest(path) != self.manifest["files"][part]["sha256"]:
+                raise ValueError("its bytes are not those that were written")
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                return file.read_row_group(number % per_part, columns=list(columns))
-        except (OSError, pa.ArrowException) as problem:
-            raise StoreError(
-                f"it cannot be read ({problem})",
-                place=str(path),
-                fix="delete the folder and run `smartx rank` again",
-            ) from None
+                return file.read_row_group(block, columns=list(columns))
 
 
 def part_name(part: int) -> str:
     """File name of the numbered part."""
     return f"ranks-{part:05d}.parquet"
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with a file of a ranking into a StoreError that names it."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as problem:
+        raise StoreError(
+            f"it cannot be read ({problem})",
+            place=str(path),
+            fix="run `smartx rank` again; whole files are kept",
+        ) from None
 
 
 def open_rankings(folder: Path) -> Rankings:

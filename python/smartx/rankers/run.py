@@ -29,6 +29,7 @@ from smartx.rankers.rankings import (
     Rankings,
     open_rankings,
     part_name,
+    reading,
 )
 from smartx.store import FileEntry, Sidecar, Stage, key_of
 
@@ -187,11 +188,12 @@ def _checked_embeddings(
             place="embeddings",
             fix="run `smartx embed` first",
         )
-    if embeddings.num_rows != corpus.num_rows:
+    if embeddings.manifest["inputs"].get("corpus") != corpus.digest:
         raise InputError(
-            f"{embeddings.num_rows:,} vectors for a corpus of {corpus.num_rows:,} rows",
+            f"the {embeddings.num_rows:,} vectors are those of another corpus, and this one has "
+            f"{corpus.num_rows:,} rows",
             place="embeddings",
-            fix="run `smartx embed` again",
+            fix="run `smartx embed` for this one",
         )
     return embeddings
 
@@ -319,7 +321,8 @@ def _facts(
     curve, left_out = _Curve(sizes), np.zeros(len(sizes), dtype=np.int64)
     for entry in entries:
         path = folder / entry.name
-        table = pq.read_table(path, columns=read, page_checksum_verification=True)
+        with reading(path):
+            table = pq.read_table(path, columns=read, page_checksum_verification=True)
         for name, sha in shas.items():
             sha.update(table[name].fill_null(-1).to_numpy().tobytes())
         curve.add(table["gain"].to_numpy())
