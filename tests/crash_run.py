@@ -28,6 +28,7 @@ from embed_fakes import FakeEncoder, some_prompts, write_rows
 from smartx import pipeline
 from smartx.config import config_from
 from smartx.embed import embed_corpus
+from smartx.embed.encoders import PACKAGED
 from smartx.rankers import rankings
 from smartx.rankers import run as rank_run
 
@@ -43,7 +44,7 @@ def use_small_files() -> None:
     rank_run.BUNDLE_ROWS = 50
 
     def embed(corpus: Any, _: Any, out: Path, **options: Any) -> Any:
-        return embed_corpus(corpus, FakeEncoder(), out, shard_rows=SHARD_ROWS, **options)
+        return embed_corpus(corpus, FakeEncoder(), out, part_rows=SHARD_ROWS, **options)
 
     pipeline.embed_corpus = embed
 
@@ -58,8 +59,8 @@ def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:
     warnings.simplefilter("ignore", RuntimeWarning)  # of the fork, which is on purpose here
     try:
         counted = count_visits(kill_at=visit)
-        config = {"sources": [str(source)], "rows": 150, "threads": 1, **NEAR, **fields}
-        config.update(out=folder / "mix", run_dir=folder / "work")
+        config = {"sources": [str(source)], "rows": 150, "threads": 1, **NEAR}
+        config.update(out=folder / "mix", run_dir=folder / "work", encoder=PACKAGED, **fields)
         pipeline.run(config_from(config))
         (source.parent / "visits").write_text(str(counted()))
         status = 0
@@ -102,20 +103,25 @@ def final_tree(folder: Path) -> dict[str, str]:
 class Trial:
     """A source, what an undisturbed run makes of it, and how long that takes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, out: str) -> None:
+        """out: where the mixture goes, in the folder of each run."""
+        self.out = out
         self.source = write_rows(folder / "rows.jsonl", some_prompts(400))
         self.folder = folder / "disturbed"
         began = time.perf_counter()
-        assert wait(start(self.source, folder / "undisturbed")) == 0
+        assert wait(self.start(folder / "undisturbed")) == 0
         self.seconds = time.perf_counter() - began
         self.visits = int((folder / "visits").read_text())
         self.expected = final_tree(folder / "undisturbed")
+
+    def start(self, folder: Path, **options: Any) -> int:
+        return start(self.source, folder, out=folder / self.out, **options)
 
     def kill_randomly(self, kind: int, dice: random.Random) -> int:
         """Start and kill up to three times. Returns how often the kill was in time."""
         hits = 0
         for _ in range(dice.randint(1, 3)):
-            child = start(self.source, self.folder)
+            child = self.start(self.folder)
             time.sleep(dice.uniform(0, self.seconds))
             os.kill(child, kind)
             hit = wait(child) != 0
@@ -125,12 +131,12 @@ class Trial:
 
     def kill_at(self, visit: int) -> int:
         """Start a run that dies at this visit to the disk."""
-        assert wait(start(self.source, self.folder, visit=visit)) == -signal.SIGKILL
+        assert wait(self.start(self.folder, visit=visit)) == -signal.SIGKILL
         return 1
 
     def differing(self) -> list[str]:
         """Let the command go on; names of the files that are not as they should be."""
-        assert wait(start(self.source, self.folder)) == 0, "the run after the kill failed"
+        assert wait(self.start(self.folder)) == 0, "the run after the kill failed"
         tree, expected = final_tree(self.folder), self.expected
         shutil.rmtree(self.folder)
         return sorted(n for n in {*tree, *expected} if tree.get(n) != expected.get(n))
@@ -144,9 +150,10 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=0, help="every Nth visit to the disk")
     parser.add_argument("--together", type=int, default=0, help="pairs of runs at the same time")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", default="mix", help="of the mixture, in the folder of a run")
     asked = parser.parse_args()
     use_small_files()
-    trial = Trial(asked.folder)
+    trial = Trial(asked.folder, asked.out)
     dice, kind = random.Random(asked.seed), getattr(signal, "SIG" + asked.signal)
     kills, differing = 0, []
     while kills < asked.kills:
@@ -157,7 +164,7 @@ def main() -> None:
             kills += trial.kill_at(visit)
             differing.append(trial.differing())
     for _ in range(asked.together):
-        both = [start(trial.source, trial.folder) for _ in range(2)]
+        both = [trial.start(trial.folder) for _ in range(2)]
         assert [wait(child) for child in both] == [0, 0]
         differing.append(trial.differing())
     told = {"kills": kills, "files": len(trial.expected), "visits": trial.visits}

@@ -15,10 +15,11 @@ import orjson
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus, ingest
-from smartx.embed import EncoderSpec
+from smartx.embed import EncoderSpec, Read
 from smartx.progress import Progress
 
 DIMENSIONS = 24
+WINDOW = 28  # words that the encoder says it reads
 
 
 def vector_of(text: str) -> NDArray[np.float32]:
@@ -49,10 +50,12 @@ class FakeEncoder:
         """Every text that was encoded, in order."""
         return [text for call in self.calls for text in call]
 
-    def lengths(self, texts: list[str]) -> NDArray[np.int64]:
-        return np.array([len(text.split()) for text in texts], dtype=np.int64)
+    def read(self, texts: list[str]) -> Read:
+        lengths = np.array([len(text.split()) for text in texts], dtype=np.int64)
+        return Read(texts, lengths, lengths > WINDOW)
 
-    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+    def encode(self, texts: list[str], length: int) -> NDArray[np.float32]:
+        assert {len(text.split()) for text in texts} == {length}
         if self.stop_after is not None and len(self.encoded) + len(texts) > self.stop_after:
             raise KeyboardInterrupt
         self.calls.append(texts)
@@ -76,8 +79,8 @@ class FaultyEncoder(FakeEncoder):
         if self._fault == "absent":
             raise OSError("there is no such encoder")
 
-    def encode(self, texts: list[str]) -> NDArray[np.float32]:
-        vectors = super().encode(texts)
+    def encode(self, texts: list[str], length: int) -> NDArray[np.float32]:
+        vectors = super().encode(texts, length)
         if PIDS in os.environ:
             with (Path(os.environ[PIDS]) / str(os.getpid())).open("a") as file:
                 file.write("".join(f"{text}\n" for text in texts))

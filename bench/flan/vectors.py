@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from flan.shape import CATEGORIES, Shape
+from smartx.embed import Read
 
 BLOCK = 1_024
 REPEATS = 0.03
@@ -92,10 +93,12 @@ class NumberedEncoder:
         self._geometry, self.identity = geometry, dict(identity)
         self.made_by = {"numpy": np.__version__}
 
-    def lengths(self, texts: list[str]) -> np.ndarray:
-        return np.ones(len(texts), dtype=np.int64)
+    def read(self, texts: list[str]) -> Read:
+        return Read(
+            texts, np.ones(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=np.bool_)
+        )
 
-    def encode(self, texts: list[str]) -> np.ndarray:
+    def encode(self, texts: list[str], length: int) -> np.ndarray:
         numbers = [int(text[text.rindex(NUMBER_MARK) + 1 :]) for text in texts]
         return self._geometry.rows(np.array(numbers, dtype=np.int64))
 

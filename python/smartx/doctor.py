@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from smartx import __version__
-from smartx.embed.encoders import PACKAGED, default_encoder, devices_of, local_folder
+from smartx.embed.devices import devices_of
+from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
 from smartx.engine import available_bytes, default_memory, default_threads, simd_level, simd_levels
 from smartx.engine.threads import thread_limits
 from smartx.errors import InputError, MissingPackageError

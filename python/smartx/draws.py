@@ -48,3 +48,4 @@ ROW_ORDER = 1  # the random order of rows: presets random, proportional, equal
 MIXTURE_ORDER = 2  # the order of the rows in a written mixture
 TASK_ORDER = 3  # tasks drawn at random in stage 1
 RECALL_SAMPLE = 4  # rows at which the recall of a neighbour graph is measured
+VECTOR_DIGEST = 5  # factors of the digest of a vector

@@ -1,20 +1,24 @@
-"""Corpus -> embeddings: a sentence encoder, or ready vectors; one int16 Q12 row per prompt."""
+"""Corpus -> embeddings: a sentence encoder, or ready vectors; one int16 Q12 row per row."""
 
+from smartx.embed.counts import warnings_of
 from smartx.embed.embeddings import Embeddings, open_embeddings
-from smartx.embed.encoders import Encoder, EncoderSpec, default_encoder
+from smartx.embed.encoders import Encoder, EncoderSpec, Read, default_encoder
 from smartx.embed.rate import EmbeddingRate, embedding_rate
-from smartx.embed.run import embed_corpus, embeddings_there
-from smartx.embed.vectors import VectorsSpec
+from smartx.embed.run import embed_corpus, embedding_key, embeddings_there
+from smartx.embed.vector_files import VectorsSpec
 
 __all__ = [
     "EmbeddingRate",
     "Embeddings",
     "Encoder",
     "EncoderSpec",
+    "Read",
     "VectorsSpec",
     "default_encoder",
     "embed_corpus",
+    "embedding_key",
     "embedding_rate",
     "embeddings_there",
     "open_embeddings",
+    "warnings_of",
 ]

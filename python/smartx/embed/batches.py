@@ -1,4 +1,4 @@
-"""Which texts are encoded together: like lengths, so that little padding is computed."""
+"""Which texts are encoded together: those of one length, so that none changes another's vector."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 def batches(
     lengths: NDArray[np.int64], max_tokens: int, max_rows: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Split rows 0..n-1 into batches, longest texts first, ties to the lower row.
+    """Split rows 0..n-1 into batches of one length, longest first, inside a batch in order.
 
-    lengths: (n,) tokens of each text, at least 1.
-    A batch has at most max_rows rows and, once padded, max_tokens tokens; a longer text goes alone.
-    The longest come first, so that a batch too large for the memory fails at the start.
+    lengths: (n,) padded tokens of each text, at least 1.
+    A batch has at most max_rows rows and max_tokens tokens; a longer text goes alone. The longest
+    come first, so that a batch too large for the memory fails at the start.
     """
-    order = np.lexsort((np.arange(len(lengths)), -lengths))
+    order = np.argsort(-lengths, kind="stable")
+    ordered = lengths[order]
+    ends = np.append(np.flatnonzero(np.diff(ordered)) + 1, len(order))
     start = 0
-    while start < len(order):
-        rows = max(1, min(max_rows, max_tokens // int(lengths[order[start]])))
-        yield order[start : start + rows]
-        start += rows
+    for end in ends.tolist():
+        while start < end:
+            rows = max(1, min(max_rows, max_tokens // int(ordered[start]), end - start))
+            yield order[start : start + rows]
+            start += rows

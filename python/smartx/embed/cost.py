@@ -8,7 +8,7 @@ from pathlib import Path
 from smartx.corpus import Corpus
 from smartx.corpus.cost import row_bytes
 from smartx.costs import BASE_BYTES, StagePlan
-from smartx.embed.embeddings import SHARD_ROWS
+from smartx.embed.parts import SHARD_ROWS
 
 TORCH_BYTES = 900 << 20  # torch and a small encoder at work
 FILE_BYTES = 40 << 20  # of a file of ready vectors, while it is read

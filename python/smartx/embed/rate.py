@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.embed.batches import batches
-from smartx.embed.embeddings import SHARD_ROWS
-from smartx.embed.encoders import EncoderSpec, devices_of, local_folder
+from smartx.embed.devices import devices_of
+from smartx.embed.encoders import EncoderSpec, encoder_folder
 from smartx.embed.npy import open_npy
-from smartx.embed.vectors import VectorsSpec
+from smartx.embed.texts import Texts, strings
+from smartx.embed.vector_files import VectorsSpec
+from smartx.embed.work import FIRST_ROWS
 from smartx.embed.workers import share_of
 from smartx.errors import MissingPackageError
 from smartx.progress import Progress
@@ -47,15 +50,14 @@ def embedding_rate(
         width = _width_of(Path(encoder.path))
         seconds = None if width is None else corpus.num_source_rows * width / _GATHERED
         return EmbeddingRate(width, seconds)
-    folder, seconds = local_folder(encoder.name), None
-    shards = -(-corpus.num_rows // SHARD_ROWS)
+    folder, seconds = None, None
     devices: tuple[str, ...] = (encoder.device,)
     with suppress(MissingPackageError):  # the embed stage says what to install
-        if measure or encoder.device != "auto":  # to ask for "auto" loads torch
-            devices = devices_of(encoder.device)[:shards]
+        folder = encoder_folder(encoder, fetch=False)
+        devices = devices_of(encoder.device)[: -(-corpus.num_rows // FIRST_ROWS)]
         if measure and folder is not None:
             seconds = _measured(corpus, share_of(encoder, devices, devices[0]), progress)
-            seconds *= -(-shards // len(devices)) / shards  # each makes whole shards
+            seconds /= len(devices)
     width = None if folder is None else _width_of_encoder(folder)
     return EmbeddingRate(width, seconds, len(devices))
 
@@ -65,16 +67,21 @@ def _measured(corpus: Corpus, spec: EncoderSpec, progress: Progress) -> float:
     from smartx.embed.sentence_transformer import loaded
 
     starts = np.linspace(0, max(0, corpus.num_rows - _ROWS), _PLACES, dtype=np.int64)
-    prompts: list[str] = []
-    for start in np.unique(starts).tolist():
-        prompts += corpus.prompts(start, min(start + _ROWS, corpus.num_rows))
+    rows = np.unique(np.minimum(starts[:, None] + np.arange(_ROWS), corpus.num_rows - 1))
+    none = np.empty(0, dtype=np.int64)
+    texts = [text for part in Texts(corpus, spec.turns, none).of(rows) for text in strings(part)]
     with loaded(spec, progress) as encoder:
-        lengths = encoder.lengths(prompts)
+        read = encoder.read(texts)
+        lengths = read.lengths
         made = list(batches(lengths, encoder.batch_tokens, encoder.batch_rows))
-        encoder.encode([prompts[row] for row in made[len(made) // 2][:2]])  # first calls are slow
+
+        def encode(batch: NDArray[np.int64]) -> None:
+            encoder.encode([read.texts[row] for row in batch.tolist()], int(lengths[batch[0]]))
+
+        encode(made[len(made) // 2][:2])  # first calls are slow
         tokens, began = 0, time.perf_counter()
         for batch in made[:: max(1, len(made) // 4)] + made:
-            encoder.encode([prompts[row] for row in batch])
+            encode(batch)
             tokens += int(lengths[batch].sum())
             if time.perf_counter() - began > _SECONDS:
                 break

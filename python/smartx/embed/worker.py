@@ -1,4 +1,4 @@
-"""What a worker process does: load the encoder on its device, then make the shards it is given.
+"""What a worker process does: load the encoder on its device, then make the parts it is given.
 
 Started by `workers.py`. It ends when the connection is closed, and when its parent is no more.
 """
@@ -14,12 +14,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from smartx.corpus import open_corpus
-from smartx.embed.encoders import EncodedShards, EncoderSpec
-from smartx.embed.shards import Shard
+from smartx.embed.encoders import EncoderSpec
+from smartx.embed.encoding import EncodedParts
+from smartx.embed.parts import PartFile
+from smartx.embed.work import Work
 from smartx.errors import SmartxError
 from smartx.progress import Silent
-from smartx.store import Sidecar
 
 _LOOK_SECONDS = 0.2
 
@@ -27,7 +30,7 @@ _LOOK_SECONDS = 0.2
 def main(descriptor: int, parent: int) -> None:
     """Talk with the parent over the socket `descriptor`, in JSON.
 
-    It sends what to load, then a shard at a time; it hears ready, advance, done and failed.
+    It sends what to load, then a part at a time; it hears ready, advance, done and failed.
     """
     os.set_inheritable(descriptor, False)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -51,14 +54,15 @@ def _work(link: Connection[Any, Any], tell: Any) -> None:
     job = json.loads(link.recv_bytes())
     module, name = job["loader"].split(":")
     loaded = getattr(importlib.import_module(module), name)
-    with loaded(EncoderSpec(**job["spec"]), Silent()) as encoder:
-        rows = EncodedShards(open_corpus(Path(job["corpus"])), encoder)
-        tell("ready", rows.made_by)
+    spec = EncoderSpec(**job["spec"])
+    with loaded(spec, Silent()) as encoder:
+        parts = EncodedParts(open_corpus(Path(job["corpus"])), encoder, spec.turns)
+        tell("ready", parts.made_by)
         while True:
-            start, stop, part, key = json.loads(link.recv_bytes())
-            shard = Shard(start, stop, Sidecar(Path(part), key))
-            made = rows.shard(start, stop, lambda amount: tell("advance", amount))
-            tell("done", vars(shard.commit(made)))
+            folder, number, key, *rows = json.loads(link.recv_bytes())
+            texts, own_system = (np.array(ids, dtype=np.int64) for ids in rows)
+            work = Work(PartFile(Path(folder), number, key), texts, own_system)
+            tell("done", vars(parts.part(work, lambda amount: tell("advance", amount)).vectors))
 
 
 def _end_with(parent: int) -> None:

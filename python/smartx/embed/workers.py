@@ -1,8 +1,8 @@
-"""Embedding on several devices: one process a device, each making whole shards.
+"""Embedding on several devices: one process a device, each making whole parts.
 
 Processes are started fresh (no fork: torch and OpenMP do not survive one) and without the caller's
-main module, so a script needs no guard. A worker commits its shards itself, as a single process
-does, so a kill at any moment leaves whole shards and the next run goes on from there.
+main module, so a script needs no guard. A worker commits its parts itself, as a single process
+does, so a kill at any moment leaves whole parts and the next run goes on from there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import deque
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -23,7 +23,8 @@ from typing import Any
 
 from smartx.corpus import Corpus
 from smartx.embed.encoders import EncoderSpec
-from smartx.embed.shards import Advance, Shard
+from smartx.embed.parts import Part
+from smartx.embed.work import Advance, Sizes, Work
 from smartx.engine import resolve_threads
 from smartx.errors import EncoderError, StoreError
 from smartx.progress import Progress
@@ -31,7 +32,7 @@ from smartx.store import FileEntry
 
 LOADER = "smartx.embed.sentence_transformer:loaded"  # what a worker calls with its EncoderSpec
 _ENDING_SECONDS = 5.0
-_KEPT = "finished shards are kept, and the same command goes on from there"
+_KEPT = "finished parts are kept, and the same command goes on from there"
 
 
 @contextmanager
@@ -47,11 +48,7 @@ def workers_on(
         for device in devices:
             started.append(_Worker(share_of(spec, devices, device), corpus))
         workers = Workers(started)
-        made_by = workers.made_by
-        progress.note(
-            f"encoder {spec.name} on {', '.join(devices)}"
-            + (f" in {made_by['dtype']}" if "dtype" in made_by else "")
-        )
+        progress.note(f"encoder {spec.name} on {', '.join(devices)}")
         yield workers
     finally:
         for worker in started:
@@ -67,7 +64,7 @@ def share_of(spec: EncoderSpec, devices: Sequence[str], device: str) -> EncoderS
 
 
 class Workers:
-    """Loaded workers; implements smartx.embed.shards.ShardMaker."""
+    """Loaded workers; implements smartx.embed.work.PartMaker."""
 
     def __init__(self, workers: Sequence[_Worker]) -> None:
         self._workers = workers
@@ -78,38 +75,38 @@ class Workers:
                 made[worker.spec.device] = content
                 loading.remove(worker)
         first = workers[0].spec.device
-        self.made_by: Mapping[str, str] = made[first]
         for device, made_by in made.items():
-            if made_by != self.made_by:
+            if made_by != made[first]:
                 raise EncoderError(
                     f"{first} and {device} would not compute alike: "
-                    f"{dict(self.made_by)} and {dict(made_by)}",
+                    f"{dict(made[first])} and {dict(made_by)}",
                     place="device",
                     fix="name devices of one kind, and one --dtype for all",
                 )
 
-    def make(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, FileEntry]]:
-        """Shards go out in order, each to the first worker that is free."""
-        waiting = deque(shards)
-        for worker in self._workers[: len(waiting)]:
-            worker.give(waiting.popleft())
-        while busy := [worker for worker in self._workers if worker.shard]:
+    def make(
+        self, work: Iterator[Work], sizes: Sizes, advance: Advance
+    ) -> Iterator[tuple[Work, Part]]:
+        """Parts go out in order, each to the first worker that is free."""
+        for worker in self._workers:
+            worker.give(next(work, None))
+        while busy := [worker for worker in self._workers if worker.work]:
             for worker, kind, content in _heard(busy):
                 if kind == "advance":
                     advance(content)
-                elif kind == "done" and (shard := worker.shard) is not None:
-                    worker.shard = None
-                    if waiting:
-                        worker.give(waiting.popleft())
-                    yield shard, FileEntry(**content)
+                elif kind == "done" and (done := worker.work) is not None:
+                    sizes.took(len(done.rows), time.perf_counter() - worker.began)
+                    worker.give(next(work, None))
+                    yield done, done.file.holding(FileEntry(**content))
 
 
 class _Worker:
-    """A process, what is said to it and heard from it. shard: what it works on, if anything."""
+    """A process, what is said to it and heard from it. work: its part, if any, and since when."""
 
     def __init__(self, spec: EncoderSpec, corpus: Corpus) -> None:
         self.spec = spec
-        self.shard: Shard | None = None
+        self.work: Work | None = None
+        self.began = 0.0
         self.link, theirs = Pipe()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed by `close`
         program = (
@@ -129,11 +126,13 @@ class _Worker:
             {"loader": LOADER, "spec": asdict(spec), "corpus": os.path.abspath(corpus.folder)}
         )
 
-    def give(self, shard: Shard) -> None:
-        """The next shard to make."""
-        self.shard = shard
-        part = os.path.abspath(shard.sidecar.part)
-        self._send([shard.start, shard.stop, part, shard.sidecar.key])
+    def give(self, work: Work | None) -> None:
+        """The next part to make, or nothing."""
+        self.work, self.began = work, time.perf_counter()
+        if work is not None:
+            folder = os.path.abspath(work.file.folder)
+            rows, own_system = work.rows.tolist(), work.own_system.tolist()
+            self._send([folder, work.file.number, work.file.key, rows, own_system])
 
     def hear(self) -> tuple[str, Any]:
         """What it says next. Raises what went wrong there, or that it is no more."""
@@ -182,12 +181,9 @@ class _Worker:
 
     @property
     def _doing(self) -> str:
-        if self.shard is None:
+        if self.work is None:
             return f"on {self.spec.device}, while it loaded the encoder"
-        return (
-            f"on {self.spec.device}, in shard {self.shard.sidecar.part.name}, "
-            f"rows {self.shard.start:,}..{self.shard.stop - 1:,}"
-        )
+        return f"on {self.spec.device}, in {self.work.file.name}, {len(self.work.rows):,} texts"
 
 
 def _heard(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, str, Any]]:

@@ -1,0 +1,97 @@
+"""Texts -> vectors, in this process: texts of one length are encoded together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.corpus import Corpus
+from smartx.embed.batches import batches
+from smartx.embed.encoders import Encoder
+from smartx.embed.parts import Part
+from smartx.embed.places import place_of
+from smartx.embed.texts import Texts, strings, text_digests
+from smartx.embed.work import Advance, Sizes, Work
+from smartx.engine.fixed_point import quantize
+from smartx.errors import EncoderError, InputError
+
+
+class EncodedParts:
+    """Makes parts by encoding texts in this process."""
+
+    def __init__(self, corpus: Corpus, encoder: Encoder, turns: str = "user") -> None:
+        self._corpus, self._encoder, self._turns = corpus, encoder, turns
+        self.made_by = dict(encoder.made_by)
+
+    def make(
+        self, work: Iterable[Work], sizes: Sizes, advance: Advance
+    ) -> Iterator[tuple[Work, Part]]:
+        """Part after part."""
+        for part in work:
+            began = time.perf_counter()
+            made = self.part(part, advance)
+            sizes.took(len(part.rows), time.perf_counter() - began)
+            yield part, made
+
+    def part(self, work: Work, advance: Advance) -> Part:
+        """Encode and commit a part; progress moves with what texts cost, not with the rows."""
+        texts: list[str] = []
+        digests = []
+        for array in Texts(self._corpus, self._turns, work.own_system).of(work.rows):
+            texts += strings(array)
+            digests.append(text_digests(array))
+        read = self._encoder.read(texts)
+        vectors: NDArray[np.int16] | None = None
+        cost, done, told = int(read.lengths.sum()), 0, 0
+        for batch, encoded in self._encoded(read.texts, read.lengths):
+            own = self._quantized(encoded, work.rows[batch])
+            if vectors is None:
+                vectors = np.empty((len(texts), own.shape[1]), dtype=np.int16)
+            vectors[batch] = own
+            done += int(read.lengths[batch].sum())
+            now = done * len(texts) // cost
+            advance(now - told)
+            told = now
+        assert vectors is not None  # a part has rows
+        return work.file.commit(vectors, np.concatenate(digests), read.cut)
+
+    def _encoded(
+        self, texts: list[str], lengths: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Each batch of rows with its vectors, in a fixed order."""
+        encoder = self._encoder
+        made = list(batches(lengths, encoder.batch_tokens, encoder.batch_rows))
+
+        def encode(batch: NDArray[np.int64]) -> NDArray[np.float32]:
+            return encoder.encode([texts[row] for row in batch.tolist()], int(lengths[batch[0]]))
+
+        if encoder.workers == 1:
+            yield from zip(made, map(encode, made), strict=True)
+            return
+        with ThreadPoolExecutor(encoder.workers) as pool:
+            yield from zip(made, pool.map(encode, made), strict=True)
+
+    def _quantized(
+        self, encoded: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> NDArray[np.int16]:
+        if encoded.ndim != 2 or len(encoded) != len(rows):
+            raise EncoderError(
+                f"it gave {encoded.shape} for {len(rows)} texts; (texts, d) is needed"
+            )
+        try:
+            return quantize(encoded.astype(np.float32, copy=False))
+        except InputError:
+            with np.errstate(all="ignore"):
+                size = np.abs(encoded).max(axis=1)
+            bad = int(np.argmax(~(np.isfinite(size) & (size > 0))))
+            kind = "zero" if size[bad] == 0 else "not finite"
+            row = int(rows[bad])
+            raise EncoderError(
+                f"the encoder's vector of row {row} is {kind}",
+                place=place_of(self._corpus, row),
+                fix="use --dtype float32, or leave the row out",
+            ) from None

@@ -1,0 +1,243 @@
+"""Vectors found again by the text they are of: one folder an encoder, for all corpora of a run.
+
+A part holds the vectors of some texts, in two files with a sidecar each: `part-00000.npy`, Q12
+rows, and `part-00000.texts.npy`, (n, 5) uint64: digest of the text (2 words), digest of the vector
+(2), whether the text was cut (1). Parts are only ever added, so every corpus of the run folder may
+point into them. One that is damaged is taken away, and its texts are embedded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.draws import VECTOR_DIGEST, draws
+from smartx.embed.npy import open_npy, write_npy
+from smartx.files import file_digest, own, storing, sweep
+from smartx.store import FileEntry, Sidecar, key_of
+
+STAGE = "vectors"
+SCHEMA = 1  # raised when the same texts and encoder give other parts
+SHARD_ROWS = 65_536  # of a file of vectors, at most
+_PIECE = 1 << 21  # digests that are sorted at a time
+_TEXT, _VECTOR, _CUT, _KNOWN = slice(0, 2), slice(2, 4), 4, slice(2, 5)
+_Words: TypeAlias = NDArray[np.uint64]
+Places: TypeAlias = NDArray[np.int64]
+
+
+def number_of(name: str) -> int:
+    """Of a file of vectors: part-00012.npy, q12-00012.npy."""
+    return int(name.partition("-")[2][:5])
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """Where a part is, or will be. key: of the encoder."""
+
+    folder: Path
+    number: int
+    key: str
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"part-{self.number:05d}"
+
+    def commit(self, vectors: NDArray[np.int16], texts: _Words, cut: NDArray[np.bool_]) -> Part:
+        """Write a part: whoever made it writes it, with this one protocol.
+
+        vectors: (n, d).  texts: (n, 2) digests.
+        """
+        told = np.empty((len(vectors), 5), dtype=np.uint64)
+        told[:, _TEXT], told[:, _VECTOR], told[:, _CUT] = texts, vector_digests(vectors), cut
+        entry = self._texts().commit(len(told), partial(write_npy, told))
+        made = self._vectors(entry).commit(len(vectors), partial(write_npy, vectors))
+        return self.holding(made)
+
+    def holding(self, vectors: FileEntry) -> Part:
+        """The part, where its file of vectors has this entry."""
+        return Part(self.folder / vectors.name, vectors, self._texts().part)
+
+    def whole(self) -> Part | None:
+        """The part, if both files are there and unharmed."""
+        texts = self._texts().whole_part()
+        vectors = self._vectors(texts).whole_part() if texts else None
+        return self.holding(vectors) if vectors else None
+
+    def withdraw(self) -> None:
+        """Delete what is left of a part that is not whole.
+
+        Raises OSError, and deletes nothing, where a file cannot be read: it may be whole.
+        """
+        sidecars = (self._texts(), self._vectors(None))
+        paths = [path for sidecar in sidecars for path in (sidecar.path, sidecar.part)]
+        there = [path for path in paths if path.is_file()]
+        for path in there:
+            file_digest(path)
+        for path in there:
+            path.unlink()
+
+    def _texts(self) -> Sidecar:
+        return Sidecar(self.folder / f"{self.name}.texts.npy", self.key)
+
+    def _vectors(self, texts: FileEntry | None) -> Sidecar:
+        """The key names the texts, so that two halves of different parts are not taken for one."""
+        key = key_of(
+            "part", SCHEMA, {}, {"encoder": self.key, "texts": texts.sha256 if texts else ""}
+        )
+        return Sidecar(self.folder / f"{self.name}.npy", key)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A whole part. vectors: the entry of its rows, at `path`.  told: what is known of them."""
+
+    path: Path
+    vectors: FileEntry
+    told: Path
+
+    def words(self, which: slice) -> _Words:
+        """Columns of what is known of the rows."""
+        words: _Words = open_npy(self.told).read(0, self.vectors.rows)[:, which].copy()
+        return words
+
+
+class Parts:
+    """The whole parts of one encoder. The place of a vector is number of its part * 65,536 + row:
+    it stays the same, whatever is added.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        """Look only: what is not whole stays."""
+        self.folder, self._key = folder, key
+        numbers = {number_of(path.name) for path in folder.glob("part-[0-9][0-9][0-9][0-9][0-9].*")}
+        files = {number: PartFile(folder, number, key) for number in sorted(numbers)}
+        found = {number: file.whole() for number, file in files.items()}
+        self.whole = {number: part for number, part in found.items() if part}
+        self._broken = [file for number, file in files.items() if number not in self.whole]
+
+    def begin(self) -> None:
+        """Make the folder ours, and delete what is not whole. Raises StoreError."""
+        own(self.folder, STAGE)
+        with storing(self.folder):
+            sweep(self.folder)
+            for file in self._broken:
+                file.withdraw()
+
+    @property
+    def dimensions(self) -> int:
+        """Values of a vector."""
+        return open_npy(next(iter(self.whole.values())).path).width
+
+    def free(self) -> Iterator[PartFile]:
+        """Where new parts go: the lowest numbers that are not taken."""
+        taken = set(self.whole)
+        return (PartFile(self.folder, n, self._key) for n in count() if n not in taken)
+
+    def add(self, file: PartFile, part: Part) -> Places:
+        """A part that was just made; gives the places of its rows."""
+        self.whole[file.number] = part
+        places: Places = file.number * SHARD_ROWS + np.arange(part.vectors.rows)
+        return places
+
+    def places_of(self, texts: _Words) -> Places:
+        """Where the vector of each text is, or ~r where there is none and r is the first row with
+        that text. texts: (n, 2) digests.
+        """
+        known = [(part.words(_TEXT), number) for number, part in self.whole.items()]
+        places = [number * SHARD_ROWS + np.arange(len(words)) for words, number in known]
+        found = np.concatenate([np.empty(0, np.int64), *places])
+        digests = np.concatenate([np.empty((0, 2), np.uint64), *(words for words, _ in known)])
+        return places_among(texts, digests, found)
+
+    def told_of(self, places: Places) -> Told:
+        """What is known of the vectors at these places."""
+        numbers = np.unique(places // SHARD_ROWS).tolist()
+        return Told({number: self.whole[number] for number in numbers}, places)
+
+
+class Told:
+    """What is known of each row's vector, by row. parts: those that hold any, by number."""
+
+    def __init__(self, parts: dict[int, Part], places: Places) -> None:
+        self.parts, self._places = parts, places
+        self._words = np.concatenate([part.words(_KNOWN) for part in parts.values()])
+        rows = [part.vectors.rows for part in parts.values()]
+        self._before = np.zeros(max(parts) + 1, dtype=np.int64)
+        self._before[list(parts)] = np.cumsum(rows) - rows
+
+    def vector_digests(self, start: int, stop: int) -> _Words:
+        """(stop - start, 2) of the vectors of rows start..stop-1."""
+        digests: _Words = self._words[self._at(start, stop), :2]
+        return digests
+
+    def cut(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """(stop - start,) whether the texts of rows start..stop-1 were cut."""
+        cut: NDArray[np.bool_] = self._words[self._at(start, stop), 2] != 0
+        return cut
+
+    def _at(self, start: int, stop: int) -> Places:
+        number, row = np.divmod(self._places[start:stop], SHARD_ROWS)
+        at: Places = self._before[number] + row
+        return at
+
+
+def places_among(texts: _Words, known: _Words, places: Places) -> Places:
+    """As `Parts.places_of`. known: (m, 2) digests of the texts that have a vector, at `places`."""
+    found = np.empty(len(texts), dtype=np.int64)
+    pieces = np.uint64(max(1, -(-(len(texts) + len(known)) // _PIECE)))
+    for piece in range(int(pieces)):
+        rows = np.flatnonzero(texts[:, 0] % pieces == piece)
+        held = np.flatnonzero(known[:, 0] % pieces == piece)
+        first = _first_alike(np.concatenate([known[held], texts[rows]]))[len(held) :]
+        new = first >= len(held)
+        found[rows[~new]] = places[held[first[~new]]]
+        found[rows[new]] = ~rows[first[new] - len(held)]
+    return found
+
+
+def vector_digests(vectors: NDArray[np.int16]) -> _Words:
+    """(n, 2): 128 bits that name each row, well mixed; not meant to withstand a forger.
+
+    SHA-256 takes five times as long, and this is done for every vector of a corpus.
+    """
+    n, d = vectors.shape
+    words = np.zeros((n, -(-d // 4) * 4), dtype="<i2")
+    digests = np.empty((n, 2), dtype=np.uint64)
+    if words.shape[1] == d and vectors.flags.c_contiguous:
+        words = vectors.astype("<i2", copy=False)
+    else:
+        words[:, :d] = vectors
+    values = words.view("<u8")
+    width = values.shape[1]
+    factors = (draws(0, VECTOR_DIGEST, 0, 4 * width) | np.uint64(1)).reshape(4, width)
+    for start in range(0, n, 2_048):
+        for word in range(2):
+            mixed = values[start : start + 2_048] * factors[2 * word]
+            mixed ^= mixed >> np.uint64(32)
+            mixed *= factors[2 * word + 1]
+            mixed.sum(axis=1, out=digests[start : start + 2_048, word])
+    return digests
+
+
+def _first_alike(digests: _Words) -> NDArray[np.int64]:
+    """(n,) the first row with the same digest."""
+    order = np.argsort(digests[:, 0], kind="stable")
+    ordered = digests[order]
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = ordered[1:, 0] != ordered[:-1, 0]
+    if (ordered[1:, 1] != ordered[:-1, 1])[~new[1:]].any():  # only half of their bits are alike
+        order = np.lexsort((digests[:, 1], digests[:, 0]))
+        ordered = digests[order]
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    first = np.empty(len(order), dtype=np.int64)
+    starts = np.flatnonzero(new)
+    first[order] = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
+    return first
