@@ -117,7 +117,7 @@ class FileEntry:
     @classmethod
     def of(cls, path: Path, rows: int) -> FileEntry:
         """The entry of a file that was just committed."""
-        return cls(path.name, path.stat().st_size, file_digest(path), rows)
+        return cls(path.name, path.stat().st_size, unchanged_digest(path), rows)
 
 
 @dataclass(frozen=True)
