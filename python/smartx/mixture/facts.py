@@ -15,7 +15,12 @@ from smartx.weights import WeightLaw
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
 
-SCHEMA = 1
+SCHEMA = 2
+FEW = 20  # rows of a task too small to speak of
+SEEN = {
+    "cut": "rows cut at the encoder's window",
+    "shared": "rows that share one vector with another row of their task and template",
+}
 
 
 def mixture_facts(
@@ -33,9 +38,9 @@ def mixture_facts(
 ) -> dict[str, Any]:
     """The facts of a mixture, ready for `write_mixture`.
 
-    preset: its name, or "" where weight law and ranker were chosen one by one.
-    version: of smartx.  embedding: what made the vectors (encoder, digest), or None where none were
-    used.
+    preset: its name, or "" where anything else than the preset's own choices ran.
+    version: of smartx.  embedding: what made the vectors (encoder, digest), and as "cut" and
+    "shared" what is known of their rows; None where none were used.
     """
     return {
         "schema": SCHEMA,
@@ -46,24 +51,50 @@ def mixture_facts(
         "weights": {"name": law.name, **law.parameters()},
         "ranker": {"name": ranker.name, **ranker.parameters()},
         "inputs": {"corpus": corpus.digest, "rankings": rankings.digest},
-        "embedding": embedding,
+        "embedding": embedding and {**embedding, **_rows_only(embedding)},
         "sources": corpus.manifest.get("sources", []),
         "corpus_rows": corpus.manifest.get("rows", {"kept": corpus.num_rows}),
         "near_duplicates": rankings.near_duplicates,
-        "tasks": _tasks(corpus, rankings, allotment),
+        "tasks": _tasks(corpus, rankings, allotment, embedding or {}),
         "groups": _groups(corpus, allotment),
         "value": _value(rankings, chosen),
     }
 
 
-def _tasks(corpus: Corpus, rankings: Rankings, allotment: Allotment) -> list[dict[str, Any]]:
+def blind_tasks(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tasks in which most rows have the vector of another row, the largest first.
+
+    Their ranking says nothing: what tells these rows apart is not in what was embedded.
+    """
+    found = [
+        task
+        for task in facts["tasks"]
+        if task["capacity"] >= FEW and 2 * task.get("shared", 0) > task["capacity"]
+    ]
+    return sorted(found, key=lambda task: -int(task["capacity"]))
+
+
+def _rows_only(embedding: dict[str, Any]) -> dict[str, int]:
+    """How many rows were cut and share a vector, in all; those of each task stand there."""
+    return {name: embedding[name]["rows"] for name in SEEN if name in embedding}
+
+
+def _tasks(
+    corpus: Corpus, rankings: Rankings, allotment: Allotment, embedding: dict[str, Any]
+) -> list[dict[str, Any]]:
     """One entry a task, in corpus order. `order`: its place in the law's, null if not chosen.
 
-    `capacity`: its rows in the corpus, of which `near_duplicates` were not to be had.
+    `capacity`: its rows in the corpus, of which `near_duplicates` were not to be had. `cut`: rows
+    whose text is longer than the encoder reads. `shared`: rows that have the vector of another one.
     """
     tasks = corpus.groups.tasks()
     sizes = corpus.groups.rows
     near = np.add.reduceat(sizes - rankings.kept(sizes), tasks.first_group[:-1])
+    seen = {
+        name: np.add.reduceat(np.array(embedding[name]["by_group"]), tasks.first_group[:-1])
+        for name in SEEN
+        if name in embedding
+    }
     place: dict[int, int] = {task: i for i, task in enumerate(allotment.order.tolist())}
     gains = allotment.gains if allotment.gains is not None else np.full(len(tasks.rows), np.nan)
     return [
@@ -72,6 +103,7 @@ def _tasks(corpus: Corpus, rankings: Rankings, allotment: Allotment) -> list[dic
             "task": tasks.task[i],
             "capacity": int(tasks.rows[i]),
             "near_duplicates": int(near[i]),
+            **{name: int(rows[i]) for name, rows in seen.items()},
             "order": place.get(i),
             "gain": None if math.isnan(gains[i]) else float(gains[i]),
             "weight": float(allotment.weights[i]),

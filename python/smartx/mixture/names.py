@@ -24,10 +24,14 @@ def markdown(text: str, limit: int = 80) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """A `_`, `-` or `.` inside a word stays: Markdown does not look at it there."""
+    """A `_`, `-` or `.` inside a word stays: Markdown does not look at it there.
+
+    But for the `.` behind `www`, which makes a link of what follows.
+    """
     char, text, place = match.group(1), match.string, match.start()
     inside = 0 < place < len(text) - 1 and text[place - 1].isalnum() and text[place + 1].isalnum()
-    return char if char in "_-.:()+" and inside else "\\" + char
+    link = char == "." and text[:place].lower().endswith("www")
+    return char if char in "_-.:()+" and inside and not link else "\\" + char
 
 
 # controls, format characters (direction overrides among them), surrogates, line ends

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from smartx.corpus import pieces
 from smartx.files import MARK, canonical_json, file_digest, storing
 from smartx.mixture.assemble import Chosen
 from smartx.mixture.card import card
-from smartx.mixture.exports import trainer_files
+from smartx.mixture.chats import (
+    has_calls,
+    refusals,
+    refused_facts,
+    sharegpt,
+    tools_text,
+    turns_of_all,
+)
+from smartx.mixture.exports import LLAMA_FACTORY, READ_BY_TRAINERS, trainer_files
 from smartx.mixture.others import OtherColumns
 from smartx.mixture.out import (
     Mixture,
@@ -66,9 +74,9 @@ def write_mixture(
         return open_mixture(out)
     with storing(out, out.parent), building_beside(out) as building:
         (building / "data").mkdir()
-        conversations, tools = _write_rows(corpus, chosen, building, progress)
+        facts["trainers"] = _write_rows(corpus, chosen, building, progress)
         (building / "README.md").write_bytes(card(facts))
-        for name, content in trainer_files(conversations=conversations, tools=tools).items():
+        for name, content in trainer_files(facts["trainers"]).items():
             (building / name).write_bytes(content)
         if report is not None:
             (building / "report.html").write_text(report(building, facts), encoding="utf-8")
@@ -80,59 +88,104 @@ def write_mixture(
 
 def _write_rows(
     corpus: Corpus, chosen: Chosen, building: Path, progress: Progress
-) -> tuple[bool, bool]:
-    """Write the rows in mixture order. Returns whether all are conversations, any has tools."""
+) -> dict[str, Any]:
+    """Write the rows in mixture order. Returns what trainers meet: `trainers` of the manifest.
+
+    conversations: every row has `messages`.  tools: there is a column of them.  calls: turns may
+    call some.  shortened: rows that lost turns behind the last answer.  refused: what trainers do
+    not take as it is, with how many rows.
+    """
     parts = max(1, -(-len(chosen) // PART_ROWS))
-    others = OtherColumns.of(corpus, [*_own().names, "messages"])
-    columns = others.schema(_own()).names
-    if _has_messages(corpus):
-        columns.insert(2, "messages")
-    conversations, tools = len(chosen) > 0 and "messages" in columns, False
+    chats = _has_conversations(corpus)
+    others = OtherColumns.of(corpus, [*_own(chats).names, *READ_BY_TRAINERS])
+    met: dict[str, Any] = {"conversations": chats, "tools": False, "calls": False, "shortened": 0}
+    refused = Counter[str]()
     with step(progress, "write", len(chosen), "rows") as advance:
-        for part, rows in enumerate(pieces(corpus, chosen.row_ids, PART_ROWS, building)):
+        for part, rows in enumerate(others.rows(chosen.row_ids, PART_ROWS, building)):
             piece = slice(part * PART_ROWS, (part + 1) * PART_ROWS)
-            table = _rows(corpus, rows, chosen, piece, others).select(columns)
-            conversations = conversations and not table["messages"].null_count
-            tools = tools or ("tools" in columns and table["tools"].null_count < len(table))
-            pq.write_table(
-                table,
-                building / "data" / f"train-{part:05d}-of-{parts:05d}.parquet",
-                row_group_size=BLOCK_ROWS,
-                compression="zstd",
-                write_page_checksum=True,
-            )
+            name = f"train-{part:05d}-of-{parts:05d}.parquet"
+            table = _rows(corpus, rows, chosen, piece, others, chats=chats)
+            if chats:
+                turns = others.messages(rows["messages"])
+                messages, shortened = turns_of_all(turns, rows["prompt"], rows["response"])
+                table = table.add_column(0, "messages", messages)
+                met["shortened"] += shortened
+                met["tools"], met["calls"] = "tools" in table.schema.names, has_calls(messages)
+                refused += refusals(messages, joined=met["tools"] or met["calls"])
+                if met["tools"] or met["calls"]:
+                    refused += _write_for_llama_factory(table, building, name)
+            _write_file(table, building / "data" / name)
             advance(table.num_rows)
-    return conversations, tools
+    if refused:
+        lines = ", ".join(f"{rows:,} {why}" for why, rows in refused.most_common(3))
+        progress.note(f"write: rows that trainers do not take as they are: {lines} (README.md)")
+    return {**met, "refused": refused_facts(refused)}
+
+
+def _write_for_llama_factory(table: pa.Table, building: Path, name: str) -> Counter[str]:
+    """A copy of the turns, and of the tools, for the one trainer that cannot read ours.
+
+    Returns what that trainer loses.
+    """
+    turns, lost = sharegpt(table["messages"].combine_chunks())
+    columns = {"conversations": turns}
+    if "tools" in table.schema.names:
+        columns["tools"] = tools_text(table["tools"])
+    (building / LLAMA_FACTORY).mkdir(exist_ok=True)
+    _write_file(pa.table(columns), building / LLAMA_FACTORY / name)
+    return lost
+
+
+def _write_file(table: pa.Table, path: Path) -> None:
+    pq.write_table(
+        table,
+        path,
+        row_group_size=BLOCK_ROWS,
+        compression="zstd",
+        write_page_checksum=True,
+    )
 
 
 def _rows(
-    corpus: Corpus, rows: pa.Table, chosen: Chosen, piece: slice, others: OtherColumns
+    corpus: Corpus,
+    rows: pa.Table,
+    chosen: Chosen,
+    piece: slice,
+    others: OtherColumns,
+    *,
+    chats: bool,
 ) -> pa.Table:
     group = rows["group_id"].to_numpy()
     names = corpus.groups
-    columns = {
-        "prompt": rows["prompt"],
-        "completion": rows["response"],  # the name that TRL loads; other trainers can be told any
-        "source": pa.array([names.source[i] for i in group], pa.string()),
-        "task": pa.array([names.task[i] for i in group], pa.string()),
-        "template": pa.array([names.template[i] for i in group], pa.string()),
-        "smartx_row": pa.array(chosen.row_ids[piece]),
-        "smartx_rank": pa.array(chosen.ranks[piece]),
-        "smartx_gain": pa.array(chosen.gains[piece]),
-    }
-    own = pa.table(columns).cast(_own())
-    return others.appended(own, rows).append_column("messages", others.messages(rows["messages"]))
+    columns = [
+        rows["prompt"],
+        rows["response"],
+        pa.array([names.source[i] for i in group], pa.string()),
+        pa.array([names.task[i] for i in group], pa.string()),
+        pa.array([names.template[i] for i in group], pa.string()),
+        pa.array(chosen.row_ids[piece]),
+        pa.array(chosen.ranks[piece]),
+        pa.array(chosen.gains[piece]),
+    ]
+    own = _own(chats)
+    return others.appended(pa.table(columns, names=own.names).cast(own), rows)
 
 
-def _own() -> pa.Schema:
-    """The columns that every mixture has."""
-    text = {n: pa.string() for n in ("prompt", "completion", "source", "task", "template")}
+def _own(chats: bool) -> pa.Schema:
+    """The columns that every mixture has, besides `messages` where it holds conversations.
+
+    There the texts must not be called as what trainers look for: they would be taken instead.
+    """
+    texts = ("prompt_text", "completion_text") if chats else ("prompt", "completion")
+    text = {name: pa.string() for name in (*texts, "source", "task", "template")}
     numbers = {"smartx_row": pa.int64(), "smartx_rank": pa.int32(), "smartx_gain": pa.float64()}
     return pa.schema({**text, **numbers})
 
 
-def _has_messages(corpus: Corpus) -> bool:
+def _has_conversations(corpus: Corpus) -> bool:
     """Whether any row of the corpus is a conversation: columns do not depend on the choice."""
+    if (known := corpus.manifest.get("conversations")) is not None:
+        return bool(known)
     for path in sorted(corpus.folder.glob("rows-*.parquet")):
         with pq.ParquetFile(path) as file:
             for block in range(file.num_row_groups):  # a column of nulls takes no time to read

@@ -10,12 +10,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from smartx.mixture.facts import SEEN, blind_tasks
 from smartx.mixture.names import shown
 from smartx.rankers import near_duplicates_line
 
 FIRST_TASKS = 40  # tasks that are seen at once
 ALL_TASKS = 4_000  # tasks that are in the page at all
 SAMPLES = 6  # tasks of which a row is shown
+_TEXTS = ("prompt", "completion", "prompt_text", "completion_text")  # one pair, of a mixture
 SAMPLE_TEXT = 900  # characters of a shown prompt or completion
 
 
@@ -71,12 +73,16 @@ class Numbers:
     recipe: list[tuple[str, str]]
     lines: list[TaskLine]
     lines_left_out: int
-    dots: list[tuple[float, float]]
+    dots: list[tuple[float, float, str]]
     ticks: list[tuple[float, str]]
     templates: list[tuple[str, int, int]]
     dropped: list[tuple[str, int]]
     near: str
     near_tasks: list[tuple[str, int, int]]
+    blind: list[tuple[str, int, int]]
+    seen_tasks: list[tuple[str, int, int, int]]
+    shortened: int
+    refused: list[tuple[str, int, str]]
     sources: list[tuple[str, int, str]]
     samples: list[Sample]
 
@@ -109,6 +115,13 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
         dropped=_dropped(facts),
         near=near_duplicates_line(held, near) if (near := facts["near_duplicates"]) else "",
         near_tasks=_near_tasks(tasks),
+        blind=[
+            (shown(task["task"], 120), task["shared"], task["capacity"])
+            for task in blind_tasks(facts)
+        ],
+        seen_tasks=_seen_tasks(tasks),
+        shortened=facts["trainers"]["shortened"],
+        refused=_refused(facts),
         sources=_sources(facts),
         samples=_samples(folder, ordered),
     )
@@ -143,10 +156,17 @@ def _lines(tasks: list[dict[str, Any]], total: int, held: int) -> list[TaskLine]
     ]
 
 
-def _dots(tasks: list[dict[str, Any]], top: float) -> list[tuple[float, float]]:
-    """(rows in the corpus, in the mixture) of tasks that got any, on one log scale 0..1."""
-    pairs = [(task["capacity"], task["rows"]) for task in tasks if task["rows"]]
-    return [(math.log10(held + 1) / top, math.log10(rows + 1) / top) for held, rows in pairs]
+def _dots(tasks: list[dict[str, Any]], top: float) -> list[tuple[float, float, str]]:
+    """Rows in the corpus and in the mixture, on one log scale 0..1, of tasks that got any."""
+    return [
+        (
+            math.log10(task["capacity"] + 1) / top,
+            math.log10(task["rows"] + 1) / top,
+            f"{shown(task['task'])}: {task['rows']:,} of {task['capacity']:,}",
+        )
+        for task in tasks
+        if task["rows"]
+    ]
 
 
 def _templates(facts: dict[str, Any]) -> list[tuple[str, int, int]]:
@@ -157,6 +177,8 @@ def _templates(facts: dict[str, Any]) -> list[tuple[str, int, int]]:
         given[group["template"]] += group["rows"]
         held[group["template"]] += group["capacity"]
     names = sorted(given, key=lambda name: (-given[name], name))[:12]
+    if names == [""]:
+        return []
     return [(shown(name) or "(none)", given[name], held[name]) for name in names]
 
 
@@ -177,6 +199,29 @@ def _near_tasks(tasks: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
     ]
 
 
+def _seen_tasks(tasks: list[dict[str, Any]]) -> list[tuple[str, int, int, int]]:
+    """Rows cut, rows that share a vector, and all, of the tasks with most of the former."""
+    counts = [(task, task.get("cut", 0), task.get("shared", 0)) for task in tasks]
+    most = sorted(counts, key=lambda count: -(count[1] + count[2]))[:12]
+    return [
+        (shown(task["task"], 120), cut, shared, task["capacity"])
+        for task, cut, shared in most
+        if cut or shared
+    ]
+
+
+def _refused(facts: dict[str, Any]) -> list[tuple[str, int, str]]:
+    """Why trainers do not take how many rows as they are, and what who does."""
+    return [
+        (
+            refused["reason"],
+            refused["rows"],
+            "; ".join(f"{who}: {what}" for who, what in refused["by"].items()),
+        )
+        for refused in facts["trainers"]["refused"]
+    ]
+
+
 def _sources(facts: dict[str, Any]) -> list[tuple[str, int, str]]:
     return [
         (
@@ -193,7 +238,10 @@ def _recipe(facts: dict[str, Any]) -> list[tuple[str, str]]:
     for part in ("weights", "ranker", "embedding"):
         if facts.get(part):
             lines += [
-                (f"{part}: {name}" if name != "name" else part, _text(value))
+                (
+                    part if name == "name" else SEEN.get(name, f"{part}: {name}"),
+                    "all" if name == "num_tasks" and value is None else _text(value),
+                )
                 for name, value in facts[part].items()
             ]
     lines += [("rows", f"{facts['rows']:,}"), ("seed", str(facts["seed"]))]
@@ -207,7 +255,7 @@ def _text(value: Any) -> str:
             str(inner) if name == "name" else f"{name} {_text(inner)}"
             for name, inner in value.items()
         )
-    return "all" if value is None else shown(str(value), 200)
+    return "not set" if value is None else shown(str(value), 200)
 
 
 def _samples(folder: Path, ordered: list[dict[str, Any]]) -> list[Sample]:
@@ -218,8 +266,10 @@ def _samples(folder: Path, ordered: list[dict[str, Any]]) -> list[Sample]:
     half = SAMPLES // 2
     picked = given if len(given) <= SAMPLES else [*given[:half], *given[-half:]]
     with pq.ParquetFile(min((folder / "data").glob("train-*.parquet"))) as file:
-        columns = ["source", "task", "template", "prompt", "completion", "smartx_rank"]
+        texts = [name for name in _TEXTS if name in file.schema_arrow.names]
+        columns = ["source", "task", "template", *texts, "smartx_rank"]
         table = file.read_row_group(0, columns=columns).sort_by("smartx_rank")
+        table = table.rename_columns([name.removesuffix("_text") for name in columns])
     places: dict[tuple[str, str], int] = {}
     names = zip(table["source"].to_pylist(), table["task"].to_pylist(), strict=True)
     for place, name in enumerate(names):
