@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 from flan.shape import Shape
 from flan.vectors import BLOCK, Geometry
 
+CORPUS_FILE = 65_536  # rows
+
 
 def faults(shape: Shape, geometry: Geometry, folder: Path) -> list[str]:
     """Everything that is wrong, in words."""
     return [
-        *_corpus(shape, folder / "run" / "corpus"),
+        *_corpus(shape, _only(folder / "run" / "corpus")),
         *_vectors(shape, geometry, folder / "run"),
         *(fault for each in _rankings_of(folder) for fault in _ranking(shape, each)),
         *(fault for out in sorted(folder.glob("mix-*")) for fault in _mixture(shape, out)),
@@ -39,20 +41,32 @@ def _corpus(shape: Shape, folder: Path) -> Iterator[str]:
 
 def _vectors(shape: Shape, geometry: Geometry, run: Path) -> Iterator[str]:
     """The first vectors of a few groups are those of their rows, up to the rounding."""
-    shards = sorted((run / "embeddings").glob("q12-*.npy"))
-    held = sum(np.load(path, mmap_mode="r").shape[0] for path in shards)
-    if held != shape.rows:
-        yield f"{held:,} vectors for {shape.rows:,} rows"
+    places = np.load(_only(run / "embeddings") / "places.npy", mmap_mode="r")[:, 0]
+    if len(np.unique(places)) != shape.rows:
+        yield f"{len(np.unique(places)):,} vectors for {shape.rows:,} rows"
         return
-    for file in range(0, len(shards), max(1, len(shards) // 4)):
-        stored = np.load(shards[file], mmap_mode="r")[:64].astype(np.float32)
-        table = pq.ParquetFile(run / "corpus" / f"rows-{file:05d}.parquet")
+    parts = _only(run / "vectors")
+    files = -(-shape.rows // CORPUS_FILE)
+    for file in range(0, files, max(1, files // 4)):
+        stored = np.stack(
+            [
+                np.load(parts / f"part-{place >> 16:05d}.npy", mmap_mode="r")[place & 0xFFFF]
+                for place in places[file * CORPUS_FILE :][:64].tolist()
+            ]
+        ).astype(np.float32)
+        table = pq.ParquetFile(_only(run / "corpus") / f"rows-{file:05d}.parquet")
         prompts = next(table.iter_batches(64, columns=["prompt"]))["prompt"].to_pylist()
         numbers = np.array([int(text[text.rindex("#") + 1 :]) for text in prompts])
         made = geometry.rows(numbers)
         cosine = (stored * made).sum(1) / np.sqrt((stored**2).sum(1) * (made**2).sum(1))
         if (cosine < 0.99999).any():
-            yield f"the vectors in {shards[file].name} are not those of their rows"
+            yield f"the vectors of corpus file {file} are not those of their rows"
+
+
+def _only(folder: Path) -> Path:
+    """The one stage that stands in a folder."""
+    (stage,) = folder.iterdir()
+    return stage
 
 
 def _rankings_of(folder: Path) -> list[Path]:

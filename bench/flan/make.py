@@ -14,10 +14,10 @@ from pathlib import Path
 from flan.shape import Shape, flan, one_group, tiny_tasks
 from flan.texts import write_sources
 from flan.vectors import Geometry, NumberedEncoder
-from smartx.corpus import open_corpus
 from smartx.display import LogLines
 from smartx.embed import embed_corpus
 from smartx.progress import step
+from smartx.runs import Run
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,13 @@ def sources(spec: Spec, folder: Path) -> None:
 
 
 def embeddings(spec: Spec, folder: Path) -> None:
-    """FOLDER/run/embeddings, by the stage that encoders go through."""
+    """The vectors of FOLDER/run, by the stage that encoders go through."""
     geometry = Geometry(spec.made(), spec.dimensions, spec.seed)
     encoder = NumberedEncoder(geometry, {"name": "made-up vectors", **asdict(spec)})
-    corpus = open_corpus(folder / "run" / "corpus")
+    run = Run(folder / "run")
     with LogLines(_console()) as progress:
-        embed_corpus(corpus, encoder, folder / "run" / "embeddings", progress=progress)
+        made = embed_corpus(run.corpus(), encoder, run.folder, progress=progress)
+    run.mean(embeddings=made.folder)
 
 
 def _console():

@@ -46,7 +46,7 @@ def stages(folder: Path, rows: int, threads: int, memory: str) -> list[Stage]:
     return [
         Stage("texts", ("-m", "flan.make", "sources", spec, str(folder)), "sources"),
         Stage("ingest", smartx("ingest", str(folder / "sources"), "--run-dir", run), "run/corpus"),
-        Stage("vectors", ("-m", "flan.make", "embeddings", spec, str(folder)), "run/embeddings"),
+        Stage("vectors", ("-m", "flan.make", "embeddings", spec, str(folder)), "run/vectors"),
         Stage("plan", smartx("plan", *mix(1), *limits)),
         Stage("rank", smartx("rank", "--run-dir", run, *limits), "run/rankings"),
         Stage("mix 1 %", smartx("mix", *mix(1), *limits), "mix-1"),
