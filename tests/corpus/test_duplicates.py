@@ -61,7 +61,7 @@ def test_of_rows_with_the_same_words_the_first_in_source_order_stays(
                     repeated.append((position, line, f"of {seen[words(own)]}"))
                 else:
                     seen[words(own)] = place
-                    kept.append(((str(number), own["task"]), position))
+                    kept.append((("", own["task"]), position))
             position += 1
     found = [d for d in dropped(folder / "out") if d["reason"] == "duplicate"]
     assert [(d["source_position"], d["line"], d["detail"]) for d in found] == repeated

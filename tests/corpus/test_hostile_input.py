@@ -234,7 +234,8 @@ def test_hostile_names_are_names_and_nothing_else(tmp_path):
     path.parent.mkdir()
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     corpus = ingest([path], tmp_path / "out")
-    assert corpus.groups.task == sorted(NAMES)
+    named = zip(corpus.groups.source, corpus.groups.task, strict=True)
+    assert list(named) == [*(("", name) for name in sorted(NAMES) if name), ("a", "a")]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
     kinds = corpus.manifest["extra"]["columns"]["kinds"]
     assert set(kinds) == {name or "x" for name in NAMES}
@@ -316,7 +317,7 @@ def test_a_source_that_cannot_be_read_is_one_error(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(sys.modules["smartx.corpus.ingest"], "file_digest", refuse)
+    monkeypatch.setattr(sys.modules["smartx.corpus.ingest"], "unchanged_digest", refuse)
     with pytest.raises(CorpusError, match="Permission denied") as caught:
         ingest([path], tmp_path / "out")
     assert caught.value.path == str(path)

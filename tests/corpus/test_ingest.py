@@ -234,6 +234,7 @@ def test_task_names_are_kept_as_they_are_and_never_become_file_names(tmp_path, e
     corpus = ingest_rows(tmp_path, rows, ending)
     assert corpus.groups.task == sorted(names)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        ".smartx",
         "dropped.parquet",
         "groups.parquet",
         "manifest.json",
@@ -258,8 +259,9 @@ def test_hugging_face_labels_become_their_names(tmp_path):
     rows = {"prompt": ["a", "b", "c"], "response": ["x"] * 3, "task_name": [1, 0, -1]}
     pq.write_table(pa.table(rows, schema=schema), tmp_path / "a.parquet")
     corpus = ingest([tmp_path / "a.parquet"], tmp_path / "out")
-    assert corpus.groups.task == ["a", "rhymes", "sums"]  # -1: no label, so the file's name
-    assert corpus.prompts(0, 3) == ["c", "a", "b"]
+    assert corpus.groups.task == ["rhymes", "sums", "a"]  # -1: no label, so the file's name
+    assert corpus.groups.source == ["", "", "a"]
+    assert corpus.prompts(0, 3) == ["a", "b", "c"]
 
 
 def test_rows_without_a_task_get_the_name_of_their_file_and_task_name_overrules(tmp_path):
@@ -299,10 +301,10 @@ def test_a_file_without_rows_is_an_error(tmp_path, content):
         ingest([tmp_path / "a.jsonl"], tmp_path / "out")
 
 
-def test_a_failed_ingest_leaves_no_half_written_file(tmp_path):
+def test_a_failed_ingest_leaves_nothing(tmp_path):
     good = write_rows(tmp_path / "a.jsonl", [FLAN] * 9)
     bad = tmp_path / "b.parquet"
     bad.write_bytes(b"PAR1 not really")
     with pytest.raises(CorpusError, match=r"b\.parquet"):
         ingest([good, bad], tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()

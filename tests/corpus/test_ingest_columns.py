@@ -160,15 +160,34 @@ def test_a_named_column_that_is_not_there_is_an_error_with_its_option(role):
         roles(Columns(**{role: "nope"}), prompt=["p"], response=["r"])
 
 
-def test_the_guess_and_its_reasons_are_said_once_per_kind_of_file(tmp_path):
+def test_the_guess_and_its_reasons_stand_in_a_table_also_when_a_corpus_is_used_again(tmp_path):
     row = {"prompt": "p", "response": "r", "source": LONG}
-    for name in "abc":
-        write_rows(tmp_path / f"{name}.jsonl", [{**row, "prompt": name}])
-    progress = Notes()
-    ingest([tmp_path], tmp_path / "out", progress=progress)
-    (note,) = progress.notes
-    assert 'prompt "prompt", response "response"' in note
-    assert '"source" was not taken as the task' in note
+    for name in ("a-00000-of-00002", "a-00001-of-00002", "b"):
+        write_rows(tmp_path / f"in/{name}.jsonl", [{**row, "prompt": name}])
+    write_rows(tmp_path / "in/flan.jsonl", [FLAN] * 3)
+    first, again = Notes(), Notes()
+    for notes in (first, again):
+        ingest([tmp_path / "in"], tmp_path / "out", progress=notes)
+    assert first.notes[-6:] == again.notes[-6:]
+    head, a, b, flan, *why = first.notes[-6:]
+    assert head.split() == ["file", "rows", "columns", "source", "task", "template"]
+    assert a.split() == ["a", "(2", "files)", "2", "prompt,", "response", "a", "a", "-"]
+    assert b.split() == ["b.jsonl", "1", "prompt,", "response", "b", "b", "-"]
+    assert "column task_source  column task_name  column template_type" in flan
+    assert [note.split(":")[0] for note in why] == ["a", "b"]
+    assert all('"source" was not taken as the task' in note for note in why)
+
+
+def test_the_table_is_short_and_its_names_are_clean(tmp_path):
+    for i in range(30):
+        write_rows(tmp_path / f"in/{i:02d}\x1b[31m{'n' * 99}.jsonl", [{**FLAN, "inputs": str(i)}])
+    notes = Notes()
+    ingest([tmp_path / "in"], tmp_path / "out", progress=notes)
+    table = notes.notes[-22:]
+    assert table[0].startswith("file ")
+    assert table[-1] == "... and 10 more (10 rows)"
+    assert "\x1b" not in "".join(table)
+    assert max(map(len, table)) < 200
 
 
 def test_a_task_name_and_a_task_column_exclude_each_other(tmp_path):

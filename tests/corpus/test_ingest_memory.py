@@ -121,7 +121,7 @@ def test_long_rows_that_cannot_be_brought_into_order_are_refused_with_what_they_
     rows = [{**FLAN, "inputs": "long " * 2_000 + str(i)} for i in range(2_200)]
     with pytest.raises(ConfigError, match="order") as caught:
         ingest_rows(tmp_path, rows, memory=LEAST_BYTES)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == []
+    assert not (tmp_path / "out").exists()
     assert ingest_rows(tmp_path, rows, memory=needed_by(caught)).num_rows == 2_200
 
 

@@ -14,6 +14,7 @@ from smartx.corpus import Columns, ingest
 from smartx.corpus.grouping import ARRIVAL, Arrivals
 from smartx.corpus.room import UNLIMITED, Room
 from smartx.errors import CorpusError
+from smartx.files import temporary_path
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
@@ -27,6 +28,12 @@ row = st.fixed_dictionaries(
         "template_type": names,
     }
 )
+
+
+def names_of(row, file):
+    """Source, task and template of a row: rows that do not say their task are their file's."""
+    source, task, template = (row[c] for c in ("task_source", "task_name", "template_type"))
+    return source or ("" if task else file), task or file, template
 
 
 @settings(deadline=None, max_examples=60)
@@ -47,7 +54,7 @@ def test_a_corpus_is_its_usable_rows_sorted_by_group_and_then_by_arrival(files, 
     ]
     kept = [
         (
-            tuple(row[c] for c in ("task_source", "task_name", "template_type")),
+            names_of(row, f"f{number}"),
             place,
             row,
             number,
@@ -88,12 +95,9 @@ def arrivals_of(folder, count, seed, room):
         task = pa.array([f"t{k}" for k in random.integers(0, 5, n)])
         ids = pa.array(np.arange(start, start + n))
         turns = pa.nulls(n, ARRIVAL.field("messages").type)
-        extra = pa.nulls(n, pa.large_string())
         files = pa.array(np.zeros(n, dtype=np.int32))
         arrivals.add(
-            pa.RecordBatch.from_arrays(
-                [texts, texts, turns, extra, files, ids, ids], schema=ARRIVAL
-            ),
+            pa.RecordBatch.from_arrays([texts, texts, turns, files, ids, ids], schema=ARRIVAL),
             (task, task, task),
         )
     return arrivals
@@ -157,12 +161,14 @@ def test_an_unchanged_corpus_is_used_again_and_a_changed_one_is_redone(tmp_path)
     assert len({first.digest, changed.digest, *digests}) == 5
 
 
-def test_files_of_an_earlier_corpus_do_not_stay(tmp_path):
+def test_what_a_killed_ingest_left_does_not_stay_and_what_others_wrote_does(tmp_path):
     ingest_rows(tmp_path, [FLAN])
-    (tmp_path / "out" / "rows-00007.parquet").write_bytes(b"old")
-    (tmp_path / "out" / ".arrivals.tmp.1.arrow").write_bytes(b"killed")
+    temporary_path(tmp_path / "out" / "arrivals.arrow").write_bytes(b"killed")
+    (tmp_path / "out" / ".arrivals.tmp.mine").write_bytes(b"a person's")
     ingest_rows(tmp_path, [FLAN, FLAN])
     assert sorted(tree(tmp_path / "out")) == [
+        ".arrivals.tmp.mine",
+        ".smartx",
         "dropped.parquet",
         "groups.parquet",
         "manifest.json",

@@ -58,16 +58,14 @@ def test_published_layouts_are_understood(tmp_path, name, ending):
     assert (found["prompt"], found["response"]) == (prompt, "hello")
 
 
-def test_the_split_of_smoltalk_is_the_source_and_its_source_the_task(tmp_path):
+def test_the_splits_of_smoltalk_share_the_tasks_that_its_source_names(tmp_path):
     for split in ("think", "no_think"):
         rows = [{"messages": [USER, BOT], "source": f"s{i}"} for i in range(2)]
         write_rows(tmp_path / f"set/data/{split}-00000-of-00001.parquet", rows)
     groups = ingest([tmp_path / "set"], tmp_path / "out").groups
-    assert list(zip(groups.source, groups.task, strict=True)) == [
-        ("no_think", "s0"),
-        ("no_think", "s1"),
-        ("think", "s0"),
-        ("think", "s1"),
+    assert list(zip(groups.source, groups.task, groups.rows, strict=True)) == [
+        ("", "s0", 2),
+        ("", "s1", 2),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -30,24 +31,46 @@ class Sample:
     """The first rows of a file.
 
     names: every column found, in the order found.  values: the first cells of each.
+    more: whether rows behind them may have other columns.
     """
 
     names: tuple[str, ...]
     values: Mapping[str, list[Any]]
+    more: bool = False
 
     @classmethod
-    def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> Sample:
+    def of_rows(cls, rows: Sequence[Mapping[str, Any]], *, more: bool) -> Sample:
         """Of rows that each have their own columns."""
         cells = RowCells(rows)
-        return cls(tuple(cells), dict(cells))
+        return cls(tuple(cells), dict(cells), more)
 
 
 class RowCells(Mapping[str, list[Any]]):
-    """Rows that each have their own columns, seen by column: null where a row lacks one."""
+    """Rows that each have their own columns, seen by column: null where a row lacks one.
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.rows = rows
+    big: by index, the JSON of rows that may hold whole numbers of more than 64 bits.
+    """
+
+    def __init__(
+        self, rows: Sequence[Mapping[str, Any]], big: Mapping[int, bytes] | None = None
+    ) -> None:
+        self.rows, self.big = rows, big or {}
         self._columns: dict[str, list[Any]] = {}
+
+    def names_in(self, name: str) -> list[Any]:
+        """A column, in which whole numbers of more than 64 bits are texts of all their digits."""
+        values = self[name]
+        large = [i for i in self.big if isinstance(values[i], float) and abs(values[i]) >= 2**63]
+        if large:
+            values = list(values)
+            for index in large:
+                values[index] = json.loads(self.big[index], parse_int=str)[name]
+        return values
+
+    def take(self, indices: Sequence[int]) -> RowCells:
+        """Some of the rows."""
+        big = {at: self.big[i] for at, i in enumerate(indices) if i in self.big}
+        return RowCells([self.rows[i] for i in indices], big)
 
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._columns:
@@ -72,7 +95,6 @@ class Block:
     places: (n,) int64, 0-based place of each row in its file.
     lines: (n,) int64, 1-based line or row.
     cells: by column, n values: an Arrow array or a list.  drops: (place, line, why).
-    labels: by column, the names that its integers stand for.
     read: bytes of the file that this block took.
     """
 
@@ -80,14 +102,13 @@ class Block:
     lines: NDArray[np.int64]
     cells: Mapping[str, pa.Array | list[Any]]
     drops: list[tuple[int, int, Drop]] = field(default_factory=list)
-    labels: Mapping[str, list[str]] = field(default_factory=dict)
     read: int = 0
 
     def take(self, indices: Sequence[int]) -> Block:
         """Some of its rows, without the drops."""
         where = np.asarray(indices, dtype=np.int64)
         if isinstance(self.cells, RowCells):
-            cells: Mapping[str, Any] = RowCells([self.cells.rows[i] for i in indices])
+            cells: Mapping[str, Any] = self.cells.take(indices)
         else:
             cells = {name: _taken(cell, where) for name, cell in self.cells.items()}
         return replace(

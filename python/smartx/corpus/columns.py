@@ -90,10 +90,17 @@ class Layout:
         return ", ".join(parts) + "".join(f"; {reason}" for reason in self.why)
 
 
-def find_layout(sample: Sample, wanted: Columns, source: SourceFile, *, one_task: bool) -> Layout:
+def find_layout(
+    sample: Sample,
+    wanted: Columns,
+    source: SourceFile,
+    *,
+    one_task: bool = False,
+    one_source: bool = False,
+) -> Layout:
     """Decide which column is what.
 
-    one_task: every row is given one task from outside, so no task column is looked for.
+    one_task, one_source: of every row, given from outside, so no such column is looked for.
     Raises CorpusError, with the columns found and the option to pass, where there is no answer.
     """
     for role in fields(wanted):
@@ -109,13 +116,14 @@ def find_layout(sample: Sample, wanted: Columns, source: SourceFile, *, one_task
     system = wanted.system or _first(SYSTEMS, sample, _is_text, set(texts.values()))
     taken = {*texts.values(), system}
     why: list[str] = []
-    task = wanted.task if one_task or wanted.task else _task_column(sample, taken, source, why)
+    task = wanted.task if one_task or wanted.task else _task_column(sample, taken, why)
     taken |= {task}
     names = SOURCES if task in TASKS or wanted.task or one_task else SOURCES[:1]
     return Layout(
         system=system,
         task=task,
-        source=wanted.source or _first(names, sample, _is_category, taken),
+        source=wanted.source
+        or (None if one_source else _first(names, sample, _is_category, taken)),
         template=wanted.template or _first(TEMPLATES, sample, _is_name, taken),
         why=tuple(why),
         **texts,
@@ -123,6 +131,7 @@ def find_layout(sample: Sample, wanted: Columns, source: SourceFile, *, one_task
 
 
 TEXTS = frozenset((*CONVERSATIONS, *(n for pair in PAIRS for part in pair for n in part), *SYSTEMS))
+MEANINGS = TEXTS.union(TASKS, CATEGORIES, SOURCES, TEMPLATES)  # columns that may get a role
 
 
 def other_layout(sample: Sample, usual: Layout, source: SourceFile) -> Layout | None:
@@ -171,9 +180,7 @@ def _text_columns(sample: Sample, wanted: Columns, source: SourceFile) -> dict[s
     )
 
 
-def _task_column(
-    sample: Sample, taken: set[str | None], source: SourceFile, why: list[str]
-) -> str | None:
+def _task_column(sample: Sample, taken: set[str | None], why: list[str]) -> str | None:
     for name in (*TASKS, *CATEGORIES):
         if name in taken or name not in sample.names:
             continue
@@ -182,7 +189,6 @@ def _task_column(
         why.append(
             f'"{name}" was not taken as the task (its values do not look like names of tasks)'
         )
-    why.append(f'no task column, so the task is "{source.default_name}"')
     return None
 
 

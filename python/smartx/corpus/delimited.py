@@ -107,7 +107,6 @@ class _Records:
     wrong: Drop | None = None
     lines: int = 0
     size: int = 0
-    quotes: int = 0
     ended: bool = False
     reader: Any = None
 
@@ -123,22 +122,28 @@ class _Records:
     def read(self, width: int = 0) -> Iterator[_Record]:
         """Records from where reading stands. width: cells that each has to have (0: any)."""
         while True:
-            start, self.wrong, self.size, self.quotes = self.lines + 1, None, 0, 0
+            start, self.wrong, self.size = self.lines + 1, None, 0
             try:
                 cells = next(self.reader, None)
             except csv.Error as problem:
+                if self.lines > start:  # in quotes, and what comes next would be read from there
+                    raise self._open_quote(start, f"{LINE_LIMIT:,} bytes") from None
                 cells, self.wrong = [""], self.wrong or Drop("not CSV", str(problem))
             if cells is None:
                 return
-            if self.quotes % 2 and self.lines > start and self.ended:
-                raise CorpusError(
-                    self.source.path,
-                    start,
-                    "a quote is opened in this row and not closed before the end of the file",
-                    fix='close it, and write a quote inside a text twice ("")',
-                )
+            if self.ended:  # the reader asked for a line behind the last one, so it is in quotes
+                raise self._open_quote(start, "the end of the file")
             if cells:
-                yield _Record(start, self.size, self.wrong or _right_width(cells, width))
+                lines = self.lines - start + 1
+                yield _Record(start, self.size, self.wrong or _right_width(cells, width, lines))
+
+    def _open_quote(self, line: int, end: str) -> CorpusError:
+        return CorpusError(
+            self.source.path,
+            line,
+            f"a quote is opened in this row and not closed before {end}",
+            fix='close it, and write a quote inside a text twice ("")',
+        )
 
     def _counted(self, lines: Iterable[bytes | None]) -> Iterator[str]:
         """The lines as text; what is noticed on the way is kept for the record they make."""
@@ -150,7 +155,6 @@ class _Records:
             self.size += len(line)
             if self.size > READ_BYTES:
                 self.room.check_row(self.source.path, self.lines, self.size)
-            self.quotes += line.count(b'"')
             try:
                 text = line.decode()
             except UnicodeDecodeError as bad:
@@ -160,7 +164,8 @@ class _Records:
         self.ended = True
 
 
-def _right_width(cells: list[str], width: int) -> list[str] | Drop:
+def _right_width(cells: list[str], width: int, lines: int) -> list[str] | Drop:
     if width and len(cells) != width:
-        return Drop("wrong number of cells", f"{len(cells)}, and the header has {width}")
+        over = f"; it goes over {lines:,} lines: is a quote open?" if lines > 1 else ""
+        return Drop("wrong number of cells", f"{len(cells)}, and the header has {width}{over}")
     return cells

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,21 +27,26 @@ from smartx.corpus.corpus import (
 )
 from smartx.corpus.dropped import DROPPED, DropLedger
 from smartx.corpus.grouping import Arrivals, Order
-from smartx.corpus.reading import Options, Reading
+from smartx.corpus.layouts import Options, look_at
+from smartx.corpus.overview import source_lines
+from smartx.corpus.reading import Reading
 from smartx.corpus.room import Room
-from smartx.corpus.sources import SourceFile, find_sources
+from smartx.corpus.sources import SourceFile, cannot_be_read, find_sources
 from smartx.corpus.tables import ROW_GROUP, table_file, write_table
 from smartx.corpus.tokens import Counting, TokenCounter, token_counter
 from smartx.errors import CorpusError, InputError, plain
+from smartx.files import signature, storing, unchanged_digest
 from smartx.progress import Progress, Silent, step
-from smartx.store import FileEntry, Stage, file_digest, key_of, storing
+from smartx.store import FileEntry, Stage, key_of
 
 _REPEATS = 1 << 17  # duplicates that are accounted for at a time
 _MANY_TASKS = 5_000  # a guessed task column with more values than this is pointed out
 # Parameters that leave texts, groups and order as they are.
 _BESIDES_TEXT = ("other_columns", "tokens")
+_SIZE = 2  # in a signature
 _NO_COLUMNS = Columns()
 _SILENT = Silent()
+T = TypeVar("T")
 
 
 def ingest(
@@ -51,6 +56,7 @@ def ingest(
     columns: Columns = _NO_COLUMNS,
     keep_empty_responses: bool = False,
     task_name: str | None = None,
+    source_name: str | None = None,
     other_columns: bool = True,
     duplicates: Literal["keep", "drop"] = "keep",
     tokenizer: str | None = None,
@@ -59,8 +65,10 @@ def ingest(
 ) -> Corpus:
     """Read the sources into a corpus folder, rows by (source, task, template) and source order.
 
-    sources: files, folders or globs, in this order.  columns: what the guess would get wrong.
-    task_name: one task for all rows.  other_columns: keep what else the rows carry.
+    sources: files, folders, globs or names of the Hub, in this order, each as it is or with a name
+    for what it holds (NAME=SOURCE).  columns: what the guess would get wrong.
+    task_name, source_name: one task, one source for all rows.
+    other_columns: keep what else the rows carry.
     duplicates: whether a row that says what an earlier one says, in any group, is left out.
     tokenizer: tokenizer.json, its folder or a Hub name; None: tokens are estimated.
     memory: bytes that the process may take; None: as many as the rows need. It does not change a
@@ -74,6 +82,7 @@ def ingest(
         columns=columns,
         keep_empty_responses=keep_empty_responses,
         task_name=task_name,
+        source_name=source_name,
         other_columns=other_columns,
         duplicates=duplicates,
         tokenizer=tokenizer,
@@ -88,6 +97,7 @@ def ingestion(
     columns: Columns = _NO_COLUMNS,
     keep_empty_responses: bool = False,
     task_name: str | None = None,
+    source_name: str | None = None,
     other_columns: bool = True,
     duplicates: Literal["keep", "drop"] = "keep",
     tokenizer: str | None = None,
@@ -99,10 +109,13 @@ def ingestion(
     """
     if task_name is not None and columns.task is not None:
         raise InputError("a task name and a task column exclude each other", fix="pass one of them")
+    if source_name is not None and columns.source is not None:
+        fault = "a source name and a source column exclude each other"
+        raise InputError(fault, fix="pass one of them")
     if duplicates not in ("keep", "drop"):
         raise InputError(f"duplicates cannot be {duplicates!r}", fix='pass "keep" or "drop"')
     files = find_sources(sources, progress.note)
-    options = Options(columns, keep_empty_responses, task_name, other_columns)
+    options = Options(columns, keep_empty_responses, task_name, source_name, other_columns)
     return Ingestion(files, options, duplicates, token_counter(tokenizer))
 
 
@@ -116,9 +129,15 @@ class Ingestion:
     counter: TokenCounter
 
     @cached_property
+    def signatures(self) -> list[tuple[int, ...]]:
+        """Of the files when their digests were taken: they must not change until they are read."""
+        return [_asked(signature, file) for file in self.files]
+
+    @cached_property
     def digests(self) -> dict[str, str]:
         """SHA-256 of the sources, by name."""
-        return {file.name: _digest(file) for file in self.files}
+        assert len(self.signatures) == len(self.files)  # taken before the first byte is read
+        return {file.name: _asked(unchanged_digest, file) for file in self.files}
 
     @cached_property
     def key(self) -> str:
@@ -132,7 +151,7 @@ class Ingestion:
             **asdict(self.options),
             "duplicates": self.duplicates,
             "tokens": self.counter.parameters(),
-            "order": [[file.name, file.default_name] for file in self.files],
+            "order": [[file.name, file.label, file.named] for file in self.files],
         }
 
     def into(
@@ -145,7 +164,10 @@ class Ingestion:
             room = Room() if memory is None else Room(memory)
             room.check()
             self._do(folder, room, progress)
-        return open_corpus(folder)
+        corpus = open_corpus(folder)
+        for line in source_lines(corpus.manifest["sources"]):
+            progress.note(line)
+        return corpus
 
     def _key(self, parameters: Mapping[str, Any]) -> str:
         return key_of(STAGE, SCHEMA, parameters, self.digests)
@@ -153,8 +175,12 @@ class Ingestion:
     def _do(self, folder: Path, room: Room, progress: Progress) -> None:
         stage, parameters = Stage(STAGE, folder), self.parameters
         stage.begin()
-        with storing(stage.folder):
-            facts, entries = self._make(folder, room, progress)
+        try:
+            with storing(stage.folder):
+                facts, entries = self._make(folder, room, progress)
+        except BaseException:
+            stage.abandon()
+            raise
         texts = {name: value for name, value in parameters.items() if name not in _BESIDES_TEXT}
         facts["digest"] = self._key(texts)
         stage.finish(
@@ -166,6 +192,17 @@ class Ingestion:
             facts=facts,
         )
 
+    def _read(self, reading: Reading) -> None:
+        """All rows of all files, into the arrivals or the ledger."""
+        looks = look_at(self.files, self.signatures, self.options, reading.room)
+        with step(reading.progress, "ingest", sum(s[_SIZE] for s in self.signatures), "bytes"):
+            each = zip(self.files, looks, self.signatures, strict=True)
+            for number, (file, look, before) in enumerate(each):
+                reading.read(number, file, look, before)
+        if sum(reading.ledger.reasons.values()) == reading.position:
+            reasons = "\n  ".join(["no row can be used", *reading.ledger.summary()])
+            raise CorpusError(self.files[0].path, 0, reasons, fix=_nothing_left_fix(reading))
+
     def _make(
         self, folder: Path, room: Room, progress: Progress
     ) -> tuple[dict[str, Any], list[FileEntry]]:
@@ -173,8 +210,9 @@ class Ingestion:
         arrivals, counting = Arrivals(folder, ROW_GROUP, room), Counting(self.counter)
         try:
             with table_file(folder / DROPPED_FILE, DROPPED) as writer:
-                reading = Reading(self.options, room, arrivals, DropLedger(writer), progress)
-                _read(reading, self.files)
+                ledger = DropLedger(writer)
+                reading = Reading(self.options, folder, room, arrivals, ledger, progress)
+                self._read(reading)
                 order = arrivals.order(drop_repeats=self.duplicates == "drop")
                 _account_for_repeats(reading, order, self.files)
             with step(progress, "group rows", order.rows, "rows") as advance:
@@ -182,21 +220,22 @@ class Ingestion:
                 entries = _write_rows(pieces, folder, counting, advance)
         finally:
             arrivals.close()
-        entries.append(_write_groups(order, folder))
+        entries += [*reading.entries, _write_groups(order, folder)]
         dropped = sum(reading.ledger.reasons.values())
         entries.append(FileEntry.of(folder / DROPPED_FILE, dropped))
         _report(reading, order, progress)
         facts = {**_facts(reading, order), "tokens": counting.facts()}
+        facts["conversations"] = counting.conversations
         facts["sources"] = [{**f, "sha256": self.digests[f["name"]]} for f in facts["sources"]]
         return facts, entries
 
 
-def _digest(file: SourceFile) -> str:
+def _asked(question: Callable[[Path], T], file: SourceFile) -> T:
+    """What the system says about a file."""
     try:
-        return file_digest(file.path)
+        return question(file.path)
     except OSError as problem:
-        fault = f"it cannot be read ({problem.strerror})"
-        raise CorpusError(file.path, 0, fault, fix="check its permissions, and the disk") from None
+        raise cannot_be_read(file.path, problem) from None
 
 
 def _facts(reading: Reading, order: Order) -> dict[str, Any]:
@@ -214,17 +253,6 @@ def _facts(reading: Reading, order: Order) -> dict[str, Any]:
         "extra": {"columns": reading.extra.facts(), "turns": reading.turns.facts()},
         "sources": reading.facts,
     }
-
-
-def _read(reading: Reading, files: list[SourceFile]) -> None:
-    """All rows of all files, into the arrivals or the ledger."""
-    total = sum(file.path.stat().st_size for file in files)
-    with step(reading.progress, "ingest", total, "bytes"):
-        for number, file in enumerate(files):
-            reading.read(number, file)
-    if sum(reading.ledger.reasons.values()) == reading.position:
-        reasons = "\n  ".join(["no row can be used", *reading.ledger.summary()])
-        raise CorpusError(files[0].path, 0, reasons, fix=_nothing_left_fix(reading))
 
 
 def _account_for_repeats(reading: Reading, order: Order, files: list[SourceFile]) -> None:

@@ -44,7 +44,7 @@ class JsonLines:
             rows += block.rows
             if len(rows) >= SAMPLE_ROWS:
                 break
-        return Sample.of_rows(rows[:SAMPLE_ROWS])
+        return Sample.of_rows(rows[:SAMPLE_ROWS], more=len(rows) >= SAMPLE_ROWS)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """All rows in order; their other columns are there too."""
@@ -53,7 +53,7 @@ class JsonLines:
             yield Block(
                 np.array(block.places, dtype=np.int64),
                 np.array(block.lines, dtype=np.int64),
-                RowCells(block.rows),
+                RowCells(block.rows, block.big),
                 block.drops,
                 read=block.read,
             )
@@ -196,6 +196,7 @@ class _Parsed:
     places: Sequence[int]
     lines: list[int]
     rows: list[dict[str, Any]]
+    big: dict[int, bytes]
     drops: list[tuple[int, int, Drop]]
     read: int
 
@@ -205,14 +206,27 @@ def _parsed(place: int, numbers: list[int], lines: list[bytes | None], read: int
     try:
         rows = [orjson.loads(line) for line in lines]  # type: ignore[arg-type]
         if set(map(type, rows)) <= {dict}:
-            return _Parsed(range(place, place + len(rows)), numbers, rows, [], read)
+            return _Parsed(range(place, place + len(rows)), numbers, rows, _big(lines), [], read)
     except orjson.JSONDecodeError:
         pass
-    found = list(zip(count(place), numbers, map(parse_object, lines), strict=False))
-    good = [(at, number, row) for at, number, row in found if not isinstance(row, Drop)]
-    drops = [(at, number, row) for at, number, row in found if isinstance(row, Drop)]
-    rows = [row for _, _, row in good]
-    return _Parsed([at for at, _, _ in good], [line for _, line, _ in good], rows, drops, read)
+    found = list(zip(count(place), numbers, map(parse_object, lines), lines, strict=False))
+    drops = [(at, number, row) for at, number, row, _ in found if isinstance(row, Drop)]
+    good = [(at, number, row, line) for at, number, row, line in found if isinstance(row, dict)]
+    rows, big = [row for _, _, row, _ in good], _big([line for _, _, _, line in good])
+    return _Parsed([at for at, *_ in good], [line for _, line, *_ in good], rows, big, drops, read)
+
+
+def _big(lines: list[bytes | None]) -> dict[int, bytes]:
+    """Lines with 20 digits in a row, by index: the parser makes a float of so large a number."""
+    return {
+        index: line
+        for index, line in enumerate(lines)
+        if line is not None and _TWENTY in line.translate(_DIGITS)
+    }
+
+
+_DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
+_TWENTY = b"0" * 20
 
 
 def parse_object(line: bytes | None) -> dict[str, Any] | Drop:

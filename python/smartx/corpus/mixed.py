@@ -12,7 +12,7 @@ import pyarrow as pa
 from smartx.corpus.blocks import Block, Drop, Sample
 from smartx.corpus.columns import TEXTS, Layout, other_layout
 from smartx.corpus.extra import Kinds
-from smartx.corpus.normalise import Naming, Normal, normalise
+from smartx.corpus.normalise import Naming, Normal, normalise, values_of
 from smartx.corpus.sources import SourceFile
 
 _MISSING = ("no prompt", "no response")
@@ -49,7 +49,7 @@ class OtherLayouts:
 
     def _layout(self, rows: Block, names: frozenset[str]) -> Layout | None:
         if names not in self.found and len(self.found) < _KINDS:
-            values = {name: _list(rows.cells[name]) for name in sorted(names)}
+            values = {name: values_of(rows.cells[name]) for name in sorted(names)}
             self.found[names] = other_layout(Sample(tuple(values), values), self.usual, self.source)
         return self.found.get(names)
 
@@ -72,15 +72,6 @@ def _is_there(cells: pa.Array | list[Any]) -> Any:
     if isinstance(cells, list):
         return [value is not None for value in cells]
     return cells.is_valid().to_numpy(zero_copy_only=False)
-
-
-def _list(cells: pa.Array | list[Any]) -> list[Any]:
-    if isinstance(cells, list):
-        return cells
-    try:
-        return list(cells.to_pylist())
-    except UnicodeDecodeError:
-        return [None] * len(cells)
 
 
 def _with(normal: Normal, rows: list[int], again: Normal) -> Normal:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from smartx.corpus.blocks import Block, Drop, json_kind
+from smartx.corpus.blocks import Block, Drop, RowCells, json_kind
 from smartx.corpus.columns import Layout
-from smartx.corpus.extra import TOO_DEEP, Kinds, TooDeepError, json_text
+from smartx.corpus.extra import TOO_DEEP, Kinds, TooDeepError, json_bytes
 
 TEXT = pa.large_string()
 # extra: JSON of the other keys of a turn (tool calls, weights, ...), null for none.
@@ -27,6 +28,8 @@ _ROLES = {
     **dict.fromkeys(("human", "prompter"), "user"),
     **dict.fromkeys(("gpt", "bot", "model", "chatgpt", "bing", "bard"), "assistant"),
 }
+_ANSWERS = ("assistant", "function_call")  # ShareGPT has a role of its own for a call
+_CALLS = ("tool_calls", "function_call")
 _ROLE_KEYS, _CONTENT_KEYS = ("role", "from"), ("content", "value")
 _TURN_KEYS = frozenset((*_ROLE_KEYS, *_CONTENT_KEYS))
 Turn = dict[str, Any]  # role, content: texts; extra: the other keys
@@ -61,13 +64,16 @@ class Normal:
 class Naming:
     """What normalising needs to know besides the layout.
 
-    default_name: source and task of rows that do not say.
-    task_name: the one task of all rows, or None.
+    label: of the data set: the task of rows that do not say, and their source.
+    task: the one task of all rows, or None.
+    source: of all rows that do not say, or None. Then rows that say their task have no source, so
+    that a task column over several files is one set of tasks.
     keep_empty: rows whose response is empty are kept.
     """
 
-    default_name: str
-    task_name: str | None
+    label: str
+    task: str | None
+    source: str | None
     keep_empty: bool
 
 
@@ -87,15 +93,23 @@ def normalise(block: Block, layout: Layout, naming: Naming, turn_kinds: Kinds) -
     if not naming.keep_empty:
         for index in np.flatnonzero(_blank(response)):
             drops.setdefault(int(index), Drop("empty response"))
-    task_name, default_name = naming.task_name, naming.default_name
-    default_source = default_name if task_name is None else ""
-    columns = {"prompt": prompt, "response": response, "messages": messages}
-    for role, default in (
-        ("source", default_source),
-        ("task", task_name or default_name),
-        ("template", ""),
-    ):
-        columns[role] = _names(block, getattr(layout, role), role, default, drops)
+    names = {
+        role: _names(block, getattr(layout, role), role, drops)
+        for role in ("source", "task", "template")
+    }
+    no_source = pa.scalar("", TEXT)
+    if naming.source is not None:
+        no_source = pa.scalar(naming.source, TEXT)
+    elif naming.task is None:
+        no_source = pc.if_else(names["task"].is_null(), pa.scalar(naming.label, TEXT), no_source)
+    columns = {
+        "prompt": prompt,
+        "response": response,
+        "messages": messages,
+        "source": pc.coalesce(names["source"], no_source),
+        "task": names["task"].fill_null(naming.task if naming.task is not None else naming.label),
+        "template": names["template"].fill_null(""),
+    }
     return Normal(columns, drops)
 
 
@@ -119,7 +133,7 @@ def _by_row(
     block: Block, layout: Layout, drops: dict[int, Drop], turn_kinds: Kinds
 ) -> tuple[pa.Array, pa.Array, pa.Array]:
     rows = len(block.places)
-    cells = {role: _values(block.cells[name]) for role, name in layout.roles().items()}
+    cells = {role: values_of(block.cells[name]) for role, name in layout.roles().items()}
     prompts, responses = [""] * rows, [""] * rows
     conversations: list[list[Turn] | None] = [None] * rows
     extras: list[dict[str, Any]] = []
@@ -128,7 +142,7 @@ def _by_row(
         try:
             turns = _row_turns(row, layout)
             prompts[index], responses[index] = _split(turns)
-            texts = [json_text(turn["extra"]) for turn in turns]
+            texts = [json_bytes(turn["extra"]) for turn in turns]
         except _UnusableError as problem:
             drops.setdefault(index, problem.drop)
             continue
@@ -227,12 +241,26 @@ def _text(value: Any, column: str) -> str:
 
 
 def _split(turns: list[Turn]) -> tuple[str, str]:
-    """(all turns before the last of the assistant, joined; that last turn)."""
-    last = max((i for i, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
+    """(all turns before the last of the assistant, joined; that last turn).
+
+    A last turn that says nothing and calls tools is answered with the calls, as JSON.
+    """
+    last = max((i for i, turn in enumerate(turns) if turn["role"] in _ANSWERS), default=None)
     if last is None:
         raise _UnusableError("no assistant turn", f"{len(turns)} turns")
     before = [turn["content"] for turn in turns[:last] if turn["content"].strip()]
-    return JOIN.join(before), turns[last]["content"]
+    answer, extra = str(turns[last]["content"]), turns[last]["extra"]
+    if not answer.strip():
+        answer = next((_json(extra[key]) for key in _CALLS if extra.get(key)), answer)
+    return JOIN.join(before), answer
+
+
+def _json(value: Any) -> str:
+    """A value as JSON; text is taken to be that already."""
+    try:
+        return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError:
+        raise TooDeepError from None
 
 
 def _has_turns(block: Block, layout: Layout) -> bool:
@@ -244,19 +272,13 @@ def _has_turns(block: Block, layout: Layout) -> bool:
     return any(lists(block.cells[name]) for name in (layout.prompt, layout.response) if name)
 
 
-def _names(
-    block: Block, name: str | None, role: str, default: str, drops: dict[int, Drop]
-) -> pa.Array:
-    """Source, task or template of each row; numbers are names too; a missing one is the default."""
+def _names(block: Block, name: str | None, role: str, drops: dict[int, Drop]) -> pa.Array:
+    """Source, task or template of each row; numbers are names too; null where a row has none."""
     if name is None:
-        return pa.repeat(pa.scalar(default, TEXT), len(block.places))
-    cells, labels = block.cells[name], block.labels.get(name)
-    if labels is not None and not isinstance(cells, list) and pa.types.is_integer(cells.type):
-        known = [
-            labels[i] if i is not None and 0 <= i < len(labels) else None for i in cells.to_pylist()
-        ]
-        return pa.array(known, TEXT).fill_null(default)
-    return _texts(cells, role, drops, scalar_name).fill_null(default)
+        return pa.nulls(len(block.places), TEXT)
+    cells = block.cells.names_in(name) if isinstance(block.cells, RowCells) else block.cells[name]
+    names = _texts(cells, role, drops, scalar_name)
+    return pc.if_else(pa.array(_blank(names)), pa.scalar(None, TEXT), names)
 
 
 def scalar_name(value: Any) -> str | None:
@@ -277,7 +299,7 @@ def _texts(
     if fast is not None:
         return fast
     texts: list[str | None] = []
-    for index, value in enumerate(_values(cells)):
+    for index, value in enumerate(values_of(cells)):
         text = convert(value)
         if text is None and value is not None:
             try:
@@ -314,7 +336,7 @@ def _is_text_type(kind: pa.DataType) -> bool:
     )
 
 
-def _values(cells: pa.Array | list[Any]) -> list[Any]:
+def values_of(cells: pa.Array | list[Any]) -> list[Any]:
     """Python values; text that is not UTF-8 comes as its bytes."""
     if isinstance(cells, list):
         return cells

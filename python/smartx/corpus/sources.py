@@ -6,7 +6,8 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from smartx.corpus.folders import NOT_DATA, hugging_face_files
 from smartx.corpus.hub import Hub, fetch, hub_name
 from smartx.corpus.names import Place, names_of, place_of, readable
 from smartx.errors import CorpusError, InputError, plain
+from smartx.files import signature
 from smartx.store import is_ours
 
 # What each ending says: (format, compression). The longest ending that fits counts.
@@ -96,6 +98,42 @@ def find_sources(
         )
         for file, place, name in zip(files, places, _short_names(paths), strict=True)
     ]
+
+
+@contextmanager
+def watching(file: SourceFile, before: tuple[int, ...]) -> Iterator[None]:
+    """Raise CorpusError where reading the file fails, or where it is not what it was any more.
+
+    before: its signature when its digest was taken.
+    """
+    try:
+        yield
+    except CorpusError:
+        _check_unchanged(file.path, before)  # which explains why it is not understood
+        raise
+    except OSError as problem:
+        _check_unchanged(file.path, before)
+        if problem.filename is not None and os.fspath(problem.filename) == os.fspath(file.path):
+            raise cannot_be_read(file.path, problem) from None
+        raise
+    _check_unchanged(file.path, before)
+
+
+def _check_unchanged(path: Path, before: tuple[int, ...]) -> None:
+    try:
+        now = signature(path)
+    except OSError:
+        fault = "it was deleted while it was read"
+        raise CorpusError(path, 0, fault, fix="put it back, and start again") from None
+    if now != before:
+        fault = "it changed while it was read"
+        raise CorpusError(path, 0, fault, fix="start again when nothing writes to it")
+
+
+def cannot_be_read(path: Path, problem: OSError) -> CorpusError:
+    """The error for a file that the system refuses to read."""
+    fault = f"it cannot be read ({problem.strerror})"
+    return CorpusError(path, 0, fault, fix="check its permissions, and the disk")
 
 
 @dataclass(frozen=True)

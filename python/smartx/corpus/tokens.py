@@ -96,10 +96,14 @@ def token_counter(tokenizer: str | None) -> TokenCounter:
 
 
 class Counting:
-    """Adds columns COLUMNS to tables of rows, and sums them up."""
+    """Adds columns COLUMNS to tables of rows, and sums them up.
+
+    conversations: how many of the rows are chats.
+    """
 
     def __init__(self, counter: TokenCounter) -> None:
         self._counter, self._totals = counter, dict.fromkeys(COLUMNS, 0)
+        self.conversations = 0
 
     def counted(self, rows: pa.Table) -> pa.Table:
         """The rows with the numbers of their tokens."""
@@ -107,6 +111,7 @@ class Counting:
             counts = np.concatenate([np.empty(0, np.int32), *self._counts(rows[text])])
             self._totals[name] += int(counts.sum(dtype=np.int64))
             rows = rows.append_column(name, pa.array(counts))
+        self.conversations += rows.num_rows - rows["messages"].null_count
         return rows
 
     def facts(self) -> dict[str, Any]:
