@@ -47,14 +47,21 @@ class Allotment:
 
 
 def allot(
-    groups: Groups, law: WeightLaw, *, means: FloatVector | None, total: int, seed: int
+    groups: Groups,
+    law: WeightLaw,
+    *,
+    means: FloatVector | None,
+    total: int,
+    seed: int,
+    left_out: int = 0,
 ) -> Allotment:
     """Budgets of all tasks and groups of a corpus under a weight law.
 
     means: (M, d) float64, mean vector of each task, or None where the law needs none.
+    left_out: near duplicates that the groups do not count, for messages.
     Raises BudgetError if the corpus, or the tasks that the law chose, hold fewer than `total` rows.
     """
-    total = check_total(groups, total)
+    total = check_total(groups, total, left_out=left_out)
     if law.unit == "group":
         return _allot_to_groups(groups, law, total, seed)
     tasks = groups.tasks()
@@ -95,13 +102,6 @@ def check_total(groups: Groups, total: int, *, left_out: int = 0) -> int:
         fix += " or raise near_duplicates"
     _check_room(groups.rows, total, what, fix)
     return total
-
-
-def group_budgets(
-    groups: Groups, law: WeightLaw, means: FloatVector | None, total: int, seed: int
-) -> IntVector:
-    """The budget of every group: `allot` without the story of how it came about."""
-    return allot(groups, law, means=means, total=total, seed=seed).groups
 
 
 def task_budgets(

@@ -144,7 +144,7 @@ def test_what_is_no_threshold_is_refused(threshold):
     rows = quantize(np.eye(3))
     with pytest.raises(InputError, match=r"0\.95"):
         near_duplicates(rows, np.array([3]), np.arange(3), threshold)
-    with pytest.raises(ConfigError, match="near-duplicates"):
+    with pytest.raises(ConfigError, match=r"near.duplicates"):
         smartx.config.config_from({"near_duplicates": threshold})
 
 

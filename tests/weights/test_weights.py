@@ -13,7 +13,6 @@ from smartx.draws import ROW_ORDER, draws
 from smartx.engine import FacilityLocation, task_gains
 from smartx.errors import BudgetError, ConfigError, InputError
 from smartx.means import task_means
-from smartx.progress import Silent
 from smartx.rankers import RandomRanker
 from smartx.strategies import LAWS
 from smartx.weights import (
@@ -127,7 +126,7 @@ def test_equal_draws_go_to_the_lower_row_in_law_and_ranker_alike(monkeypatch, to
     starts = np.cumsum(sizes) - sizes
     shares = RandomRows().shares(Ground([("a",), ("b",), ("c",)], starts, sizes, None, 0), total)
     counts = dict(zip(shares.order.tolist(), shares.weights.astype(int).tolist(), strict=True))
-    order, _ = RandomRanker().rank(None, sizes, 0, threads=1, progress=Silent())
+    order, _ = RandomRanker().rank(None, sizes, 0, threads=1)
     chosen = [
         int(row)
         for group, start in enumerate(starts)

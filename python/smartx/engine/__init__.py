@@ -11,7 +11,7 @@ from smartx.engine.cost import (
     ranking_seconds,
 )
 from smartx.engine.dense import DenseKernel
-from smartx.engine.fixed_point import MAX_NORM2, SCALE, as_rows, other_scale, quantize, sum_rows
+from smartx.engine.fixed_point import SCALE, as_rows, other_scale, quantize, sum_rows
 from smartx.engine.graph import SimilarityGraph, knn_graph
 from smartx.engine.measure import made_up_rows, measured_products, seconds_of
 from smartx.engine.memory import (
@@ -26,7 +26,7 @@ from smartx.engine.memory import (
 from smartx.engine.near_duplicates import NearDuplicates, checked_threshold, near_duplicates
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
-from smartx.engine.select import OptimizerName, Selection, maximize
+from smartx.engine.select import Selection, maximize
 from smartx.engine.simd import simd_level
 from smartx.engine.threads import default_threads, resolve_threads
 
@@ -34,7 +34,6 @@ __all__ = [
     "DENSE_BYTES",
     "DENSE_TASKS",
     "GRAPH_NEIGHBOURS",
-    "MAX_NORM2",
     "NOMINAL",
     "SCALE",
     "TOGETHER_BYTES",
@@ -44,7 +43,6 @@ __all__ = [
     "LogDet",
     "NearDuplicates",
     "Objective",
-    "OptimizerName",
     "Selection",
     "SimilarityGraph",
     "Speed",

@@ -19,8 +19,8 @@ from smartx.rankers.near import COLUMNS
 from smartx.store import Stage
 
 STAGE = "ranking"
-PART_ROWS = 1 << 16  # rows of one file: what a killed run does not have to rank again
-BLOCK_ROWS = 1 << 16  # rows of one row group of a file: the least that is read
+PART_ROWS = 65_536  # rows of one file: what a killed run does not have to rank again
+BLOCK_ROWS = PART_ROWS  # rows of one row group of a file: the least that is read
 TABLE = pa.schema(
     [("row_id", pa.int64()), ("group_id", pa.int32()), ("rank", pa.int32()), ("gain", pa.float64())]
 )

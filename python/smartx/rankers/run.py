@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from smartx.embed import Embeddings
 
 SCHEMA = 3  # raised when the same input gives another ranking
-BUNDLE_ROWS = 65_536  # a bundle ends before it holds more rows than this,
+BUNDLE_ROWS = PART_ROWS  # a bundle ends before it holds more rows than this,
 BUNDLE_SECONDS = 1.0  # or takes longer than this by the cost model, unless it is one group
 CURVE_POINTS = 20  # the curve of gains is taken at 0, 1/20, ... of every group's length
 
