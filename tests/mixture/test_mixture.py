@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,7 @@ HOSTILE = [
     "CON",
     "Ünïcode 任务 مهمة",
     "esc\x1b[31mred",
+    "www.example.com",
     "{{ 7*7 }}{% raw %}",
     "",
 ]
@@ -53,7 +55,9 @@ def ranked(corpus, tmp_path_factory):
     return rank_corpus(corpus, vectors_for(corpus), RANKERS["facility-location"], folder, threads=1)
 
 
-def mix(corpus, ranked, out, *, total=20, seed=0, law=None, means=None, report=render):
+def mix(
+    corpus, ranked, out, *, total=20, seed=0, law=None, means=None, report=render, embedding=None
+):
     law = law or Proportional()
     allotment = allot(corpus.groups, law, means=means, total=total, seed=seed)
     chosen = assemble(corpus, ranked, allotment.groups, seed=seed)
@@ -67,6 +71,7 @@ def mix(corpus, ranked, out, *, total=20, seed=0, law=None, means=None, report=r
         preset="",
         seed=seed,
         version="0",
+        embedding=embedding,
     )
     return write_mixture(corpus, chosen, out, facts=facts, report=report)
 
@@ -186,6 +191,42 @@ def test_smart_itself_is_written_with_its_gains(corpus, ranked, tmp_path):
     assert 0 < mixture.manifest["value"]["held"] < mixture.manifest["value"]["whole"]
 
 
+def seen(corpus, cut, shared):
+    """Facts of embeddings: rows of each group."""
+    counts = {"cut": cut, "shared": shared}
+    return {
+        "name": "tiny",
+        **{name: {"rows": sum(rows), "by_group": rows} for name, rows in counts.items()},
+    }
+
+
+def test_what_the_encoder_did_not_see_is_counted_for_each_task(corpus, ranked, tmp_path):
+    cut, shared = [[i * factor for i in range(len(corpus.groups))] for factor in (1, 2)]
+    shared[corpus.groups.task.index("boolq")] = 29  # of 30
+    folder = mix(corpus, ranked, tmp_path / "mix", embedding=seen(corpus, cut, shared)).folder
+    manifest = open_mixture(folder).manifest
+    for task in manifest["tasks"]:
+        groups = [g for g, name in enumerate(corpus.groups.task) if name == task["task"]]
+        assert task["cut"] == sum(cut[g] for g in groups)
+        assert task["shared"] == sum(shared[g] for g in groups)
+    assert manifest["embedding"] == {"name": "tiny", "cut": sum(cut), "shared": sum(shared)}
+    card, report = ((folder / name).read_text() for name in ("README.md", "report.html"))
+    assert "> [!WARNING]\n> In 1 task most rows have the very vector" in card
+    assert "> - boolq: 29 of 30 rows" in card
+    assert card.index("[!WARNING]") < card.index("## ")  # above everything else
+    assert f"| rows cut at the encoder's window | {sum(cut)} |" in card
+    assert 'role="alert"' in report
+    assert "<bdi>boolq</bdi>: 29 of 30 rows" in report
+
+
+def test_nobody_is_warned_where_most_vectors_differ_or_none_were_used(corpus, ranked, tmp_path):
+    few = [0] * len(corpus.groups)
+    for name, embedding in (("few", seen(corpus, few, few)), ("none", None)):
+        folder = mix(corpus, ranked, tmp_path / name, embedding=embedding).folder
+        assert "WARNING" not in (folder / "README.md").read_text()
+        assert 'role="alert"' not in (folder / "report.html").read_text()
+
+
 def test_rows_are_cut_into_files_of_one_size(corpus, ranked, tmp_path, monkeypatch):
     monkeypatch.setattr(write, "PART_ROWS", 8)
     mixture = mix(corpus, ranked, tmp_path / "mix")
@@ -226,29 +267,30 @@ def test_conversations_and_hostile_names_survive_the_round_trip(tmp_path):
     assert loaded == rows_of(mixture)
     assert {line["task"] for line in loaded} == set(corpus.groups.task)
     assert [line["messages"] for line in loaded if line["task"] == "talk"] == [turns]
-    assert sum(line["messages"] is None for line in loaded) == corpus.num_rows - 1
+    for line in loaded:
+        said = [(turn["role"], turn["content"]) for turn in line["messages"]]
+        assert said == [("user", line["prompt_text"]), ("assistant", line["completion_text"])]
     assert "formatting: " not in (mixture.folder / "axolotl.yaml").read_text()
 
 
-def test_trainers_are_pointed_at_conversations_where_all_rows_are(tmp_path):
+def test_columns_of_a_mixture_with_chats(tmp_path):
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
-    rows = [{"messages": turns, "task_name": "talk"} for _ in range(5)]
-    corpus = corpus_of(list(rows), tmp_path)
-    ranked = rank_corpus(corpus, None, RandomRanker(), tmp_path / "rankings", threads=1)
-    folder = mix(corpus, ranked, tmp_path / "mix", total=3).folder
-    info = json.loads((folder / "dataset_info.json").read_text())
-    assert info["smartx_mixture"]["formatting"] == "sharegpt"
-    assert (
-        yaml.safe_load((folder / "axolotl.yaml").read_text())["datasets"][0]["type"]
-        == "chat_template"
-    )
-    assert yaml.safe_load((folder / "trl.yaml").read_text())["datasets"][0]["columns"] == [
-        "messages"
+    rows = [
+        {"messages": turns, "task_name": "talk", "prompt": "mine", "text": "x", "language": "en"}
     ]
-    assert (
-        str(pq.read_schema(next((folder / "data").iterdir())).field("messages").type)
-        == "list<element: struct<role: string, content: string>>"
-    )
+    corpus = corpus_of([*rows, {"inputs": "a", "targets": "b", "task_name": "plain"}], tmp_path)
+    ranked = rank_corpus(corpus, None, RandomRanker(), tmp_path / "rankings", threads=1)
+    few = mix(corpus, ranked, tmp_path / "few", total=1).folder
+    all_rows = mix(corpus, ranked, tmp_path / "all", total=2).folder
+    schemas = [pq.read_schema(next((folder / "data").iterdir())) for folder in (few, all_rows)]
+    assert schemas[0] == schemas[1]  # columns do not depend on the choice
+    assert schemas[0].names == [
+        *("messages", "prompt_text", "completion_text", "source", "task", "template"),
+        *("smartx_row", "smartx_rank", "smartx_gain"),
+        *("original_prompt", "original_text", "language"),
+    ]
+    kind = schemas[0].field("messages").type
+    assert str(kind) == "list<element: struct<role: string, content: string>>"
 
 
 @pytest.mark.parametrize("written", ["objects", "text"])
@@ -268,20 +310,6 @@ def test_trl_is_told_of_the_tools_that_conversations_call(tmp_path, written):
     assert sorted(found, key=str) == sorted([None, *[tools] * 4], key=str)
 
 
-def test_trainers_are_pointed_at_prompt_and_completion_otherwise(corpus, ranked, tmp_path):
-    folder = mix(corpus, ranked, tmp_path / "mix").folder
-    info = json.loads((folder / "dataset_info.json").read_text())["smartx_mixture"]
-    assert info == {
-        "file_name": "data",
-        "formatting": "alpaca",
-        "columns": {"prompt": "prompt", "response": "completion"},
-    }
-    trl = yaml.safe_load((folder / "trl.yaml").read_text())["datasets"][0]
-    assert trl["columns"] == ["prompt", "completion"]
-    kind = yaml.safe_load((folder / "axolotl.yaml").read_text())["datasets"][0]["type"]
-    assert (kind["field_instruction"], kind["field_output"]) == ("prompt", "completion")
-
-
 def test_columns_are_plain_strings_and_numbers(corpus, ranked, tmp_path):
     schema = pq.read_schema(next((mix(corpus, ranked, tmp_path / "mix").folder / "data").iterdir()))
     assert {field.type for field in schema if field.name in ("task", "source", "template")} == {
@@ -293,9 +321,28 @@ def test_columns_are_plain_strings_and_numbers(corpus, ranked, tmp_path):
 def test_the_card_opens_with_yaml_that_names_the_data(corpus, ranked, tmp_path):
     text = (mix(corpus, ranked, tmp_path / "mix").folder / "README.md").read_text()
     front = yaml.safe_load(text.split("---\n")[1])
-    assert front["configs"][0]["data_files"] == [{"split": "train", "path": "data/train-*.parquet"}]
     assert front["size_categories"] == ["n<1K"]
-    assert "| boolq | t | 10 |" in text
+    assert "configs" not in front  # see the test of caches in test_trainers.py
+
+
+def test_the_card_says_each_task_s_share_of_the_mixture_and_of_the_corpus(corpus, ranked, tmp_path):
+    text = (mix(corpus, ranked, tmp_path / "mix", total=20).folder / "README.md").read_text()
+    assert corpus.num_rows == 61
+    lines = [line for line in text.splitlines() if line.startswith(("| boolq", "| cot", "| qa"))]
+    assert lines[0] == "| boolq | t | 10 | 50.00% | 49.18% | 30 |"
+    for line in lines:
+        _, _, _, rows, share, held_share, held, _ = (cell.strip() for cell in line.split("|"))
+        assert share == f"{int(rows) / 20:.2%}"
+        assert held_share == f"{int(held) / 61:.2%}"
+
+
+@pytest.mark.parametrize(
+    "name", ["www.example.com", "see WWW.a.b", "http://a.b", "me@a.b", "ftp://a"]
+)
+def test_no_name_becomes_a_link(name):
+    """GitHub's autolinks begin with www., a scheme and ://, or hold an @."""
+    assert not re.search(r"(?i)www\.|\w://|\w@\w", markdown(name))
+    assert markdown(name).replace("\\", "") == name
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from html.parser import HTMLParser
 
@@ -12,7 +13,7 @@ import pytest
 from smartx.report import render
 from smartx.report.numbers import numbers
 
-VOID = {"meta", "br", "line", "circle", "polyline"}
+VOID = {"meta", "br", "line", "polyline"}
 
 
 def facts_of(names, rows=None, **more):
@@ -47,6 +48,7 @@ def facts_of(names, rows=None, **more):
         "groups": [
             {"task": i, "template": "t", "capacity": 10, "rows": 1} for i in range(len(names))
         ],
+        "trainers": {"conversations": False, "shortened": 0, "refused": []},
         "value": {"held": 3.0, "whole": 4.0, "curve": [0.0, 2.0, 4.0]},
         **more,
     }
@@ -118,7 +120,7 @@ def test_thousands_of_tasks_stay_a_page_of_a_few_megabytes(folder):
     names = [f"task {i}" for i in range(1_840)]
     text = render(folder([("s", "task 0", "t", "p", "r", 0)]), facts_of(names))
     assert len(text) < 3_000_000
-    assert text.count("task 1839") == 1
+    assert text.count("task 1839") == 2  # its line and its dot
     assert "1,800 more tasks" in text
 
 
@@ -138,3 +140,36 @@ def test_numbers_say_what_the_mixture_holds(folder):
     assert found.effective_tasks == pytest.approx(1.6)
     assert (found.tasks_given, found.tasks) == (2, 3)
     assert [sample.prompt for sample in found.samples] == ["best"]
+
+
+def test_dots_are_rows_in_the_corpus_against_rows_in_the_mixture(folder, tmp_path):
+    found = numbers(folder([]), facts_of(["a", "b"], [99, 9]))
+    (x1, y1, large), (x2, y2, small) = found.dots
+    assert (large, small) == ("a: 99 of 990", "b: 9 of 90")
+    top = math.log10(991)
+    assert (x1, y1) == pytest.approx((1.0, 2 / top))
+    assert (x2, y2) == pytest.approx((math.log10(91) / top, 1 / top))
+    page = render(tmp_path, facts_of(["a"], [9]))
+    (x, y) = re.search(r'class="dot" cx="([0-9.]+)" cy="([0-9.]+)"', page).groups()
+    assert (float(x), float(y)) == pytest.approx((400, 260 - 240 / math.log10(91)), abs=0.06)
+
+
+def test_what_trainers_refuse_is_named_with_its_rows(folder):
+    refused = [{"reason": "no user turn", "rows": 1234, "by": {"LLaMA-Factory": "leaves it out"}}]
+    met = {"conversations": True, "shortened": 7, "refused": refused}
+    text = "".join(Page(render(folder([]), facts_of(["a"], trainers=met))).text)
+    for shown in ("no user turn", "1,234", "LLaMA-Factory: leaves it out", "7 rows went on"):
+        assert shown in text
+
+
+def test_templates_that_no_row_names_take_no_table(folder):
+    nameless = [{"task": 0, "template": "", "capacity": 10, "rows": 1}]
+    assert "Templates" not in render(folder([]), facts_of(["a"], groups=nameless))
+
+
+def test_a_choice_that_was_not_made_is_not_called_all(folder):
+    facts = facts_of(["a"], embedding={"name": "tiny", "revision": None})
+    facts["weights"] = {"name": "taylor-softmax", "num_tasks": None}
+    recipe = dict(numbers(folder([]), facts).recipe)
+    assert recipe["embedding: revision"] == "not set"
+    assert recipe["weights: num_tasks"] == "all"

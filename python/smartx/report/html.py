@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from smartx.progress import counted
 from smartx.report.numbers import FIRST_TASKS, numbers
 
 
@@ -31,6 +32,7 @@ def _template() -> Template:
     )
     environment.filters["whole"] = lambda value: f"{value:,}"
     environment.filters["percent"] = _percent
+    environment.filters["counted"] = counted
     return environment.get_template("report.html.j2")
 
 
