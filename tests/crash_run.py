@@ -18,6 +18,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -60,12 +61,14 @@ def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:
     try:
         counted = count_visits(kill_at=visit)
         config = {"sources": [str(source)], "rows": 150, "threads": 1, **NEAR}
-        config.update(out=folder / "mix", run_dir=folder / "work", encoder=PACKAGED, **fields)
+        config |= {"out": folder / "mix", "run_dir": folder / "work", "encoder": PACKAGED, **fields}
         pipeline.run(config_from(config))
         (source.parent / "visits").write_text(str(counted()))
         status = 0
     except KeyboardInterrupt:
         status = 130
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(status)
 

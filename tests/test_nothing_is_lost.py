@@ -6,10 +6,7 @@ Sections 1 and 7 of the review of the first wave, each as it was reproduced ther
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +15,6 @@ import pytest
 
 import smartx
 from conftest import tree_digest
-from crash_run import start, use_small_files, wait
-from embed_fakes import some_prompts, write_rows
 from smartx import pipeline
 from smartx.config import config_from
 from smartx.errors import InputError, SmartxError, StoreError
@@ -67,15 +62,9 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project")
 
 
-@pytest.fixture
-def small_shards():
-    with pytest.MonkeyPatch.context() as patched:
-        yield patched
-
-
 def test_a_project_folder_is_not_taken_as_a_run_folder(project):
     before = tree_digest(project.folder)
-    with pytest.raises(SmartxError, match="did not write|not a run folder") as caught:
+    with pytest.raises(SmartxError, match=r"did not write|not a run folder") as caught:
         project.run(run_dir=project.folder)
     assert caught.value.fix
     assert tree_digest(project.folder) == before
@@ -201,7 +190,7 @@ def test_a_flipped_bit_in_the_vectors_is_never_used(project, fields):
     shard.write_bytes(bytes(content))
     if not fields:
         shutil.rmtree(project.folder / "work" / "means")
-    with pytest.raises(StoreError, match="not those that were written|not what was written") as bad:
+    with pytest.raises(StoreError, match=r"were written|what was written") as bad:
         pipeline.mix_step(project.config(out=project.folder / "b", **fields), Silent())
     assert str(shard) in bad.value.place
     assert not (project.folder / "b").exists()
@@ -209,24 +198,6 @@ def test_a_flipped_bit_in_the_vectors_is_never_used(project, fields):
     shutil.rmtree(project.folder / "work")
     project.run(**fields, out=project.folder / "d")
     assert tree_digest(project.folder / "c") == tree_digest(project.folder / "d")
-
-
-@pytest.mark.slow
-def test_runs_whose_out_lies_in_the_run_folder_go_on_after_kills(tmp_path):
-    source = write_rows(tmp_path / "rows.jsonl", some_prompts(400))
-    with pytest.MonkeyPatch.context():
-        use_small_files()
-    folder = tmp_path / "disturbed"
-    started = time.perf_counter()
-    assert wait(start(source, tmp_path / "whole", out=tmp_path / "whole" / "work" / "mix")) == 0
-    took = time.perf_counter() - started
-    for share in (0.6, 0.75, 0.85, 0.9, 0.95):
-        child = start(source, folder, out=folder / "work" / "mix")
-        time.sleep(took * share)
-        os.kill(child, signal.SIGKILL)
-        wait(child)
-    assert wait(start(source, folder, out=folder / "work" / "mix")) == 0
-    assert tree_digest(folder / "work" / "mix") == tree_digest(tmp_path / "whole" / "work" / "mix")
 
 
 def test_whole_stages_that_are_gone_are_noticed_by_verify(project):

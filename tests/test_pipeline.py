@@ -38,6 +38,7 @@ def config(small, folder: Path, **fields):
         "out": folder / "mix",
         "rows": 120,
         "threads": 1,
+        "overwrite": True,
     }
     return smartx.RunConfig(**{**defaults, **fields})
 

@@ -170,7 +170,6 @@ def own(folder: Path, what: str) -> None:
                 place=str(place),
                 fix="remove the link, or choose another run folder",
             )
-    mark, content = folder / MARK, canonical_json({"smartx": what})
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not has_mark(folder) and (there := sorted(path.name for path in folder.iterdir())):
@@ -180,9 +179,15 @@ def own(folder: Path, what: str) -> None:
                 place=str(folder),
                 fix="choose another folder; nothing was changed in this one",
             )
-        if not has_mark(folder) or mark.read_bytes() != content:
-            mark.touch()  # from here on the folder is ours, wherever the next lines are cut off
-            commit_bytes(mark, content)
+        write_mark(folder, what)
+
+
+def write_mark(folder: Path, what: str) -> None:
+    """Mark a folder that is known to be ours, where it is not, or its mark is damaged."""
+    mark, content = folder / MARK, canonical_json({"smartx": what})
+    if not has_mark(folder) or mark.read_bytes() != content:
+        mark.touch()  # from here on the folder is ours, wherever the next line is cut off
+        commit_bytes(mark, content)
 
 
 def sweep(folder: Path) -> None:

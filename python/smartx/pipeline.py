@@ -33,6 +33,7 @@ from smartx.embed import (
     embed_corpus,
     embedding_rate,
     embeddings_there,
+    warnings_of,
 )
 from smartx.engine import default_memory, resolve_threads
 from smartx.errors import ConfigError, StoreError
@@ -49,11 +50,6 @@ from smartx.runs import CORPUS, EMBEDDINGS, MEANS, RANKINGS, Run
 from smartx.runs import open_run as open_run
 from smartx.store import folder_of
 from smartx.weights import law_from
-
-try:
-    from smartx.embed import warnings_of
-except ImportError:  # SHIM until the embed room has it
-    warnings_of = lambda *_: []
 
 WORTH_TIMING = 20_000  # rows for which a run times the encoder before it starts
 LONG = 10.0  # nominal seconds of ranking from which a run measures this machine
@@ -211,7 +207,7 @@ class Session:
         corpus = self.corpus
         with self._doing("embed", self.run.folder / EMBEDDINGS):
             asked = vectors_of(self.config)
-            self.embeddings = embed_corpus(corpus, asked, self.run.folder / 'embeddings' / 'shim', progress=self.progress)
+            self.embeddings = embed_corpus(corpus, asked, self.run.folder, progress=self.progress)
             self.run.mean(embeddings=self.embeddings.folder)
         for line in warnings_of(self.embeddings, corpus):
             self.progress.note(line)
@@ -254,8 +250,10 @@ class Session:
         means = self.means() if law.needs_means else None
         with self._doing("mix", out, out.parent):
             groups = corpus.groups.resized(rankings.kept(corpus.groups.rows))
-            check_total(groups, total, left_out=corpus.num_rows - int(groups.rows.sum()))
-            allotment = allot(groups, law, means=means, total=total, seed=config.seed)
+            near = corpus.num_rows - int(groups.rows.sum())
+            allotment = allot(
+                groups, law, means=means, total=total, seed=config.seed, left_out=near
+            )
             chosen = assemble(corpus, rankings, allotment.groups, seed=config.seed)
             facts = mixture_facts(
                 corpus,
@@ -308,7 +306,7 @@ class Session:
         """
         config = self.config
         if config.sources or config.encoder is not None or config.vectors is not None:
-            return embeddings_there(self.corpus, asked, self.run.folder / 'embeddings' / 'shim')
+            return embeddings_there(self.corpus, asked, self.run.folder)
         try:
             return self.embeddings
         except StoreError:

@@ -48,7 +48,7 @@ class Run:
 
         Raises StoreError where there are none, or those there belong to another corpus.
         """
-        return open_embeddings(self._meant(EMBEDDINGS, "embed"))  # SHIM
+        return open_embeddings(self._meant(EMBEDDINGS, "embed"), corpus or self.corpus())
 
     def rankings(self) -> list[Rankings]:
         """Every finished ranking, one for each choice of rows, vectors, ranker and parameters."""

@@ -22,7 +22,7 @@ from smartx.errors import StoreError
 from smartx.files import canonical_json as canonical_json
 from smartx.files import commit_bytes as commit_bytes
 from smartx.files import committing as committing
-from smartx.files import discard, has_mark, own
+from smartx.files import discard, has_mark, own, write_mark
 from smartx.files import file_digest as file_digest
 from smartx.files import storing as storing
 from smartx.files import sweep as sweep
@@ -225,10 +225,16 @@ class Stage:
         if not self._stands(key, _is_whole):
             return False
         manifest = self.manifest()
-        if self.manifest_path.read_bytes() != canonical_json(manifest):
-            commit_bytes(self.manifest_path, canonical_json(manifest))
+        with storing(self.folder):
+            write_mark(self.folder, self._what)
+            if self.manifest_path.read_bytes() != canonical_json(manifest):
+                commit_bytes(self.manifest_path, canonical_json(manifest))
         self._tidy(manifest)
         return True
+
+    @property
+    def _what(self) -> str:
+        return f"{self.name} stage"
 
     def _stands(self, key: str, check: Callable[[Path, Mapping[str, Any]], bool]) -> bool:
         try:
@@ -267,7 +273,7 @@ class Stage:
 
         Raises StoreError where the folder holds anything without our mark, or is a link.
         """
-        own(self.folder, f"{self.name} stage")
+        own(self.folder, self._what)
         with storing(self.folder):
             sweep(self.folder)
 
