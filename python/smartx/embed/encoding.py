@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from smartx.embed.batches import batches
 from smartx.embed.encoders import Encoder
 from smartx.embed.parts import Part
 from smartx.embed.places import place_of
-from smartx.embed.texts import Texts, strings, text_digests
+from smartx.embed.texts import Texts, strings
 from smartx.embed.work import Advance, Sizes, Work
 from smartx.engine.fixed_point import quantize
 from smartx.errors import EncoderError, InputError
@@ -30,20 +30,30 @@ class EncodedParts:
     def make(
         self, work: Iterable[Work], sizes: Sizes, advance: Advance
     ) -> Iterator[tuple[Work, Part]]:
-        """Part after part."""
-        for part in work:
-            began = time.perf_counter()
-            made = self.part(part, advance)
-            sizes.took(len(part.rows), time.perf_counter() - began)
-            yield part, made
+        """Part after part; one goes to disk while the next is encoded."""
+        with ThreadPoolExecutor(1) as writer:
+            written: tuple[Work, Future[Part]] | None = None
+            for part in work:
+                began = time.perf_counter()
+                made = self._vectors(part, advance)
+                sizes.took(len(part.rows), time.perf_counter() - began)
+                if written:
+                    yield written[0], written[1].result()
+                written = part, writer.submit(part.file.commit, *made)
+            if written:
+                yield written[0], written[1].result()
 
     def part(self, work: Work, advance: Advance) -> Part:
-        """Encode and commit a part; progress moves with what texts cost, not with the rows."""
+        """Encode and commit a part."""
+        return work.file.commit(*self._vectors(work, advance))
+
+    def _vectors(
+        self, work: Work, advance: Advance
+    ) -> tuple[NDArray[np.int16], NDArray[np.uint64], NDArray[np.bool_]]:
+        """What a part holds; progress moves with what texts cost, not with the rows."""
         texts: list[str] = []
-        digests = []
         for array in Texts(self._corpus, self._turns, work.own_system).of(work.rows):
             texts += strings(array)
-            digests.append(text_digests(array))
         read = self._encoder.read(texts)
         vectors: NDArray[np.int16] | None = None
         cost, done, told = int(read.lengths.sum()), 0, 0
@@ -57,7 +67,7 @@ class EncodedParts:
             advance(now - told)
             told = now
         assert vectors is not None  # a part has rows
-        return work.file.commit(vectors, np.concatenate(digests), read.cut)
+        return vectors, work.digests, read.cut
 
     def _encoded(
         self, texts: list[str], lengths: NDArray[np.int64]

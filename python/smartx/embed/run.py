@@ -167,7 +167,8 @@ def _encoded(
     texts = Texts(corpus, identity.turns)
     parts = Parts(folder_of(run_folder / VECTORS, key), key)
     parts.begin()
-    places = parts.places_of(texts.digests())
+    digests = texts.digests()
+    places = parts.places_of(digests)
     new = np.flatnonzero(places == ~np.arange(len(places)))
     if len(new) < len(places):
         there = int((places >= 0).sum())
@@ -181,23 +182,30 @@ def _encoded(
             _maker(encoder, corpus, len(new), progress) as maker,
             step(progress, "embed", len(new), "rows") as advance,
         ):
-            for work, part in maker.make(_cut(new, texts, parts, sizes), sizes, advance):
-                places[work.rows] = parts.add(work.file, part)
+            work = _work(new, texts.own_system, digests, parts, sizes)
+            for done, part in maker.make(work, sizes, advance):
+                places[done.rows] = parts.add(done.file, part)
         repeats = np.flatnonzero(places < 0)
         places[repeats] = places[~places[repeats]]
     return _Encoded(parts, places)
 
 
-def _cut(rows: NDArray[np.int64], texts: Texts, parts: Parts, sizes: Sizes) -> Iterator[Work]:
-    """Rising rows, cut into parts that are yet to be made."""
+def _work(
+    rows: NDArray[np.int64],
+    own_system: NDArray[np.int64],
+    digests: NDArray[np.uint64],
+    parts: Parts,
+    sizes: Sizes,
+) -> Iterator[Work]:
+    """Rising rows, cut into parts that are yet to be made. digests: of all rows."""
     start = 0
     for file in parts.free():
         part = rows[start : start + sizes.rows]
         if not len(part):
             return
         start += len(part)
-        own = texts.own_system[np.isin(texts.own_system, part, assume_unique=True)]
-        yield Work(file, part, own)
+        own = own_system[np.isin(own_system, part, assume_unique=True)]
+        yield Work(file, part, digests[part], own)
 
 
 def _maker(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
+from smartx.corpus.ahead import one_ahead
 
 ALL_TURNS = "all"  # of EncoderSpec.turns: the prompt as it stands, for chats too
 BLOCK_ROWS = 65_536  # texts held at a time
@@ -59,10 +60,10 @@ class Texts:
         """(n, 2) of every row's text."""
         found = np.empty((self._corpus.num_rows, 2), dtype=np.uint64)
         start = 0
-        for rows in _blocks(self._corpus.num_rows):
-            for texts in self.of(rows):
-                found[start : start + len(texts)] = text_digests(texts)
-                start += len(texts)
+        blocks = (self.of(rows) for rows in _blocks(self._corpus.num_rows))
+        for texts in one_ahead(chain.from_iterable(blocks)):
+            found[start : start + len(texts)] = text_digests(texts)
+            start += len(texts)
         return found
 
     def _told(self, prompts: pa.Array, chats: pa.Array, rows: NDArray[np.int64]) -> pa.Array:

@@ -24,11 +24,12 @@ _GROWTH = 8  # times the rows of the one before it, at most
 class Work:
     """A part to make. rows: rising rows of the corpus, whose texts it holds.
 
-    own_system: those of them whose system prompt is embedded too.
+    digests: (n, 2) of the texts.  own_system: those of the rows whose system prompt is embedded.
     """
 
     file: PartFile
     rows: NDArray[np.int64]
+    digests: NDArray[np.uint64]
     own_system: NDArray[np.int64]
 
 

@@ -59,9 +59,13 @@ def _work(link: Connection[Any, Any], tell: Any) -> None:
         parts = EncodedParts(open_corpus(Path(job["corpus"])), encoder, spec.turns)
         tell("ready", parts.made_by)
         while True:
-            folder, number, key, *rows = json.loads(link.recv_bytes())
-            texts, own_system = (np.array(ids, dtype=np.int64) for ids in rows)
-            work = Work(PartFile(Path(folder), number, key), texts, own_system)
+            (folder, number, key), rows, digests, own_system = json.loads(link.recv_bytes())
+            work = Work(
+                PartFile(Path(folder), number, key),
+                np.array(rows, dtype=np.int64),
+                np.array(digests, dtype=np.uint64),
+                np.array(own_system, dtype=np.int64),
+            )
             tell("done", vars(parts.part(work, lambda amount: tell("advance", amount)).vectors))
 
 

@@ -131,8 +131,9 @@ class _Worker:
         self.work, self.began = work, time.perf_counter()
         if work is not None:
             folder = os.path.abspath(work.file.folder)
-            rows, own_system = work.rows.tolist(), work.own_system.tolist()
-            self._send([folder, work.file.number, work.file.key, rows, own_system])
+            file = [folder, work.file.number, work.file.key]
+            rows = [array.tolist() for array in (work.rows, work.digests, work.own_system)]
+            self._send([file, *rows])
 
     def hear(self) -> tuple[str, Any]:
         """What it says next. Raises what went wrong there, or that it is no more."""
