@@ -133,7 +133,8 @@ def test_what_an_encoder_holds_is_within_what_was_said(corpus):
         "from smartx.embed.sentence_transformer import loaded;"
         "from smartx.progress import Silent\n"
         "with loaded(EncoderSpec(PACKAGED, device='cpu'), Silent()) as encoder:\n"
-        "    encoder.encode(['a few words of a prompt ' * 30] * 16)\n"
+        "    read = encoder.read(['a few words of a prompt ' * 30] * 16)\n"
+        "    encoder.encode(read.texts, int(read.lengths.max()))\n"
         "print(peak())"
     )
     took = int(
@@ -211,13 +212,12 @@ def test_several_devices_share_the_shards_and_each_takes_memory(corpus, monkeypa
     assert (one.devices, two.devices) == (1, 2)
     assert two.stages[0].memory > 2 * one.stages[0].memory
     monkeypatch.setattr(rate, "_measured", lambda *_: 60.0)
-    monkeypatch.setattr(rate, "local_folder", lambda _: corpus.folder)
-    for shard_rows, devices, share in ((61, 1, 1.0), (31, 2, 0.5), (21, 2, 2 / 3), (10, 3, 3 / 7)):
-        monkeypatch.setattr(rate, "SHARD_ROWS", shard_rows)
+    monkeypatch.setattr(rate, "encoder_folder", lambda *_, **__: corpus.folder)
+    for first_rows, devices, used in ((61, 2, 1), (31, 2, 2), (31, 3, 2), (10, 3, 3)):
+        monkeypatch.setattr(rate, "FIRST_ROWS", first_rows)  # no part is smaller
         spec = EncoderSpec("some/encoder", device="cpu,cpu,cpu"[: 4 * devices - 1])
         found = rate.embedding_rate(corpus, spec, Silent(), measure=True)
-        assert found.devices == devices
-        assert found.seconds == pytest.approx(60 * share)
+        assert (found.devices, found.seconds) == (used, pytest.approx(60 / used))
 
 
 def test_vectors_that_are_there_cost_nothing(corpus):
@@ -315,4 +315,5 @@ def test_the_command_shows_groups_engines_and_stages(small_corpus, tmp_path):
     refused = CliRunner().invoke(app, [str(a) for a in [*arguments, "--memory", "10M"]])
     assert refused.exit_code == 2
     assert "--memory" in refused.output
-    assert json.loads((tmp_path / "mix.run" / "corpus" / "manifest.json").read_bytes())
+    (manifest,) = (tmp_path / "mix.run" / "corpus").glob("*/manifest.json")
+    assert json.loads(manifest.read_bytes())
