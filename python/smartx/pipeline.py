@@ -189,6 +189,7 @@ class Session:
                 columns=_columns(config),
                 keep_empty_responses=config.keep_empty_responses,
                 task_name=config.task,
+                source_name=config.source,
                 other_columns=not config.drop_other_columns,
                 duplicates=config.duplicates,
                 tokenizer=config.tokenizer,
