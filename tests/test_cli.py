@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import smartx as package
 from conftest import REPOSITORY
+from screen import in_terminal
 from smartx import _core
 from smartx.cli import app
 from smartx.config import RunConfig
@@ -38,6 +39,35 @@ def test_run_tells_what_it_did_and_where_the_result_is(small_corpus, tmp_path):
     assert 'task "task_name"' in done.output  # the guessed column is printed
     assert "2 rows dropped, empty response" in done.output
     assert (tmp_path / "mix.run" / "corpus").is_dir()
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (50, 12), (160, 60)])
+def test_on_a_terminal_the_whole_outcome_stands_below_the_notes(
+    small_corpus, tmp_path, columns, rows
+):
+    fields = [
+        small_corpus.file, "--vectors", small_corpus.vectors,
+        "--rows", 100, "--out", tmp_path / "mix", "--run-dir", tmp_path / "work",
+    ]  # fmt: skip
+    status, text = in_terminal(["run", *fields], columns, rows)
+    assert status == 0, text
+    together = "".join(text.split())  # however it was broken
+    places = [
+        together.index(words)
+        for words in (
+            "corpus:398rows",
+            "write:100rows",
+            "taskrowsof",
+            "look:",
+            "load:",
+        )
+    ]
+    assert places == sorted(places)
+    assert text.count("%") == 7  # a line a task
+    status, text = in_terminal(["plan", *fields], columns, rows)
+    assert status == 0, text
+    for words in ("398 rows, 7 tasks", "largest groups", "stage", "embed", "rank", "mix", "may be"):
+        assert text.count(words), words
 
 
 def test_each_stage_alone_gives_what_run_gives(small_corpus, tmp_path):
@@ -69,13 +99,13 @@ RUN = ["run", "{file}", "--out", "{out}"]
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run"], ["sources", "fix:"]),
+        (["run"], ["SOURCES", "fix:"]),
         (["run", "absent.jsonl", "--rows", "5", "--out", "{out}"], ["absent.jsonl", "fix:"]),
-        ([*RUN, "--rows", "0"], ["--rows", "greater than or equal to 1"]),
+        ([*RUN, "--rows", "0"], ["--rows", "at least 1"]),
         ([*RUN, "--rows", "many"], ["--rows", "many"]),
         ([*RUN, "--rows", "5", "--preset", "smrt"], ["--preset", "smart-acl2024"]),
         ([*RUN, "--rows", "9999", "--preset", "equal"], ["398", "9,999", "fix:"]),
-        ([*RUN, "--rows", "5", "--preset", "equal", "--num-tasks", "2"], ["num_tasks", "fix:"]),
+        ([*RUN, "--rows", "5", "--preset", "equal", "--num-tasks", "2"], ["--num-tasks", "fix:"]),
         ([*RUN, "--rows", "5", "--vectors", "{file}"], ["rows.jsonl", "npy"]),
         (["rank", "--run-dir", "{out}"], ["smartx ingest", "fix:"]),
         (["run", "--config", "{file}"], ["rows.jsonl"]),
@@ -140,7 +170,8 @@ def test_version_is_that_of_the_package_and_of_the_build():
 
 def test_quiet_says_only_the_outcome(small_corpus, tmp_path):
     done = smartx("ingest", small_corpus.file, "--run-dir", tmp_path, "--quiet")
-    assert done.output.strip().splitlines() == [f"398 rows in {tmp_path / 'corpus'}"]
+    (folder,) = (tmp_path / "corpus").iterdir()
+    assert done.output.strip().splitlines() == [f"398 rows in {folder}"]
 
 
 @pytest.mark.slow

@@ -226,6 +226,7 @@ def main() -> None:
     # Threads that wait spin by default, and on a busy machine they take the processor from the one
     # they wait for: 2 threads were up to 20 times slower than 1. Read when OpenMP is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    terminal.in_utf8()
     streams = terminal.guard()
     try:
         app()

@@ -156,6 +156,7 @@ def _machine(config: RunConfig) -> None:
 
 def _readable(field: str, path: Path) -> None:
     """Raise unless a file is there and opens; a pipe or a device would wait, or never end."""
+    _is_utf8(field, path)
     try:
         plain = stat.S_ISREG(path.stat().st_mode)
         with path.open("rb") if plain else nullcontext():
@@ -292,7 +293,16 @@ def _real(field: str, path: Path) -> str:
     length = len(os.fsencode(absolute))
     if length + _BELOW > _LONGEST:
         _fault(field, f"its path has {length:,} bytes, too many", "choose a shorter one")
+    _is_utf8(field, path)
     return os.path.realpath(absolute)
+
+
+def _is_utf8(field: str, path: Path) -> None:
+    """Raise for a path that the libraries which read and write Parquet cannot be told."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        _fault(field, f"the path {path} is not UTF-8", "rename the file or folder")
 
 
 def _inside(path: str, folder: str) -> bool:

@@ -45,6 +45,19 @@ class Stream:
             _point_to_nothing(self._stream.fileno())  # what is buffered goes there at the end
 
 
+def in_utf8() -> None:
+    """Start again in Python's UTF-8 mode where paths have another encoding.
+
+    The libraries that read and write our files take paths in UTF-8 only: in the C locale they fail
+    on any other character, and in a Latin-1 one they write another file than the one named.
+    """
+    if sys.getfilesystemencoding().lower() == "utf-8" or not sys.executable:
+        return
+    streams = getattr(sys.stdout, "encoding", "ascii")
+    mode = {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{streams}:backslashreplace"}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **mode})
+
+
 def guard() -> tuple[Stream, Stream]:
     """Let sys.stdout and sys.stderr be Streams that write in any encoding; returns both.
 

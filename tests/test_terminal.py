@@ -1,0 +1,123 @@
+"""The outcome in every locale, on streams that are full, closed or broken: the mixture stands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from screen import SMARTX, in_terminal
+
+C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Ten rows of a task whose name not every encoding has."""
+    file = tmp_path / "rows.jsonl"
+    line = '{"prompt": "p%d", "response": "r", "task": "Grüße 日本"}\n'
+    file.write_text("".join(line % n for n in range(10)), encoding="utf-8")
+    return file
+
+
+def shell(rows: Path, out: Path, behind: str, **environment: str):
+    """`smartx run` in a shell, with something behind it."""
+    arguments = ["run", str(rows), "--preset", "random", "--rows", "5", "--out", str(out)]
+    command = shlex.join([sys.executable, "-c", SMARTX, *arguments])
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} {behind}"],
+        capture_output=True, timeout=120, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def stands(out: Path) -> bool:
+    return pq.read_table(out / "data").num_rows == 5
+
+
+@pytest.mark.parametrize(
+    ("environment", "shown"),
+    [
+        ({"PYTHONIOENCODING": "utf-8"}, "Grüße 日本"),
+        ({"PYTHONIOENCODING": "ascii"}, r"Gr\xfc\xdfe \u65e5\u672c"),
+        ({"PYTHONIOENCODING": "cp1252"}, r"Grüße \u65e5\u672c"),
+        (C_LOCALE, r"Gr\xfc\xdfe \u65e5\u672c"),
+    ],
+)
+def test_any_locale_shows_the_outcome(rows, tmp_path, environment, shown):
+    done = shell(rows, tmp_path / "mix", "", **environment)
+    assert done.returncode == 0, done.stderr
+    encoding = environment.get("PYTHONIOENCODING", "ascii")
+    assert shown in done.stdout.decode(encoding)
+    assert b"load:" in done.stdout
+    assert stands(tmp_path / "mix")
+
+
+def test_paths_beyond_ascii_work_in_the_c_locale(rows, tmp_path):
+    folder = tmp_path / "données"
+    folder.mkdir()
+    file = rows.rename(folder / "zeilen-ä.jsonl")
+    done = shell(file, folder / "mélange", "", **C_LOCALE)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert stands(folder / "mélange")
+
+
+def test_a_path_that_is_no_text_is_one_error_at_the_start(rows, tmp_path):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/m\xff")
+    done = shell(rows, Path(odd), "")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"--out: the path")
+    assert rb"m\udcff is not UTF-8" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "status", "said"),
+    [
+        (">/dev/full", 1, b"not all could be printed (No space left on device)"),
+        ("| head -0", 141, b""),
+        ("2>/dev/full", 0, b""),
+        ("2> >(head -0)", 0, b""),
+        (">&-", 0, b""),
+        ("2>&-", 0, b""),
+        (">&- 2>&- <&-", 0, b""),
+        (">/dev/full 2>&1", 1, b""),
+        ("--quiet >/dev/full", 1, b"not all could be printed"),
+    ],
+)
+def test_a_mixture_stands_whatever_happens_to_the_streams(rows, tmp_path, behind, status, said):
+    done = shell(rows, tmp_path / "mix", behind)
+    assert done.returncode == status, done.stderr
+    assert b"Traceback" not in done.stderr + done.stdout
+    assert b"Exception" not in done.stderr
+    assert said in done.stderr
+    assert done.stderr.count(b"printed") <= 1
+    assert stands(tmp_path / "mix")
+
+
+@pytest.mark.parametrize("behind", [">/dev/full", "2>/dev/full", "2>&-", ">&-", "| head -0"])
+def test_an_error_keeps_its_status(rows, tmp_path, behind):
+    done = shell(rows.with_name("absent.jsonl"), tmp_path / "mix", behind)
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+
+
+def test_nothing_but_the_outcome_is_on_standard_output(rows, tmp_path):
+    done = shell(rows, tmp_path / "mix", "")
+    assert done.stdout.startswith(b"task")
+    assert b"corpus:" in done.stderr
+    together = shell(rows, tmp_path / "mix2", "2>&1").stdout
+    assert together.index(b"corpus:") < together.index(b"\ntask ") < together.index(b"load:")
+
+
+def test_a_terminal_that_hangs_up_does_not_undo_the_mixture(rows, tmp_path):
+    code = "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); " + SMARTX
+    arguments = ["run", rows, "--preset", "random", "--rows", "5", "--out", tmp_path / "mix"]
+    status, _ = in_terminal(arguments, code=code, hang_up=True)
+    assert status in (0, 1)
+    assert stands(tmp_path / "mix")
