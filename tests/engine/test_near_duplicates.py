@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import smartx
+from conftest import tree_digest
 from q12_reference import extreme_rows
 from small import RANKERS, corpus_of, flan_like, row, vectors_for
 from smartx import _core
@@ -352,25 +353,24 @@ def test_they_are_counted_for_people_and_listed_for_programs(planted, tmp_path):
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     assert words in done.output
-    without = CliRunner().invoke(app, [str(argument) for argument in arguments[:-2]])
+    without = CliRunner().invoke(app, [str(a) for a in [*arguments[:-2], "--overwrite"]])
+    assert without.exit_code == 0, without.output
     assert "near duplicates" not in without.output
     assert "Near duplicates" not in (tmp_path / "m" / "report.html").read_text()
 
 
 def test_another_threshold_ranks_and_mixes_again_and_nothing_else(planted):
     smartx.run(planted)
-    corpus = (planted["run_dir"] / "corpus" / "manifest.json").read_bytes()
-    vectors = (planted["run_dir"] / "embeddings" / "manifest.json").stat().st_mtime_ns
-    progress = Steps()
-    mixture = smartx.run({**planted, "near_duplicates": 0.999999}, progress=progress)
+    before = {name: tree_digest(planted["run_dir"] / name) for name in ("corpus", "embeddings")}
+    progress, again = Steps(), {"near_duplicates": 0.999999, "overwrite": True}
+    mixture = smartx.run({**planted, **again}, progress=progress)
     assert mixture.manifest["near_duplicates"]["rows"] == 0
     assert any("rank" in step for step in progress.steps)
     assert not any("embed" in step or "ingest" in step for step in progress.steps)
-    assert (planted["run_dir"] / "corpus" / "manifest.json").read_bytes() == corpus
-    assert (planted["run_dir"] / "embeddings" / "manifest.json").stat().st_mtime_ns == vectors
-    again = Steps()
-    smartx.run(planted, progress=again)
-    assert not any("rank" in step for step in again.steps)
+    assert {name: tree_digest(planted["run_dir"] / name) for name in before} == before
+    last = Steps()
+    smartx.run({**planted, "overwrite": True}, progress=last)
+    assert not any("rank" in step for step in last.steps)
 
 
 def test_a_budget_that_needs_near_duplicates_is_refused_with_the_numbers(planted):
@@ -404,7 +404,7 @@ def test_near_duplicates_of_t0_are_those_of_a_brute_force_search(real_data, tmp_
     }
     counts = {}
     for threshold in (0.95, 0.99):
-        mixture = smartx.run({**fields, "near_duplicates": threshold})
+        mixture = smartx.run({**fields, "near_duplicates": threshold, "overwrite": True})
         counts[threshold] = mixture.manifest["near_duplicates"]["rows"]
     assert 53_785 > counts[0.95] > counts[0.99] > 1_153  # which are there word for word
     done = smartx.open_run(tmp_path / "work")
