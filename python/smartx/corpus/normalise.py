@@ -6,6 +6,7 @@ Text columns stay in Arrow from end to end; conversations are taken turn by turn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +28,10 @@ JOIN = "\n\n"
 _ROLES = {
     **dict.fromkeys(("human", "prompter"), "user"),
     **dict.fromkeys(("gpt", "bot", "model", "chatgpt", "bing", "bard"), "assistant"),
+    **dict.fromkeys(("observation", "function", "ipython"), "tool"),
 }
-_ANSWERS = ("assistant", "function_call")  # ShareGPT has a role of its own for a call
-_CALLS = ("tool_calls", "function_call")
+_CALL = "function_call"  # a role of ShareGPT's turns, a key of older chats
+_CALLS = "tool_calls"
 _ROLE_KEYS, _CONTENT_KEYS = ("role", "from"), ("content", "value")
 _TURN_KEYS = frozenset((*_ROLE_KEYS, *_CONTENT_KEYS))
 Turn = dict[str, Any]  # role, content: texts; extra: the other keys
@@ -208,8 +210,31 @@ def _as_turns(value: Any, speaker: str, column: str) -> list[Turn]:
         if isinstance(content, list) and not all(map(_is_only_text, content)):
             extra["content_parts"] = content
         text = _content(content, column)
-        turns.append({"role": _ROLES.get(role, role), "content": text, "extra": extra})
+        turns.append(_turn(_ROLES.get(role, role), text, extra))
     return turns
+
+
+def _turn(role: str, content: str, extra: dict[str, Any]) -> Turn:
+    """A turn whose calls of tools, if it has any, are `tool_calls`, as trainers read them."""
+    called = None
+    if role == _CALL:
+        role, called = "assistant", _objects(content)
+        content = content if called is None else ""
+    elif _CALL in extra and _CALLS not in extra:
+        called = _objects(extra[_CALL])
+        extra = extra if called is None else {k: v for k, v in extra.items() if k != _CALL}
+    if called is not None:
+        extra = {**extra, _CALLS: [{"type": "function", "function": one} for one in called]}
+    return {"role": role, "content": content, "extra": extra}
+
+
+def _objects(value: Any) -> list[dict[str, Any]] | None:
+    """One or more objects, or their JSON, as a list; None for anything else."""
+    if isinstance(value, str):
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(value)
+    found = value if isinstance(value, list) else [value]
+    return found if found and all(isinstance(one, dict) for one in found) else None
 
 
 def _is_only_text(part: Any) -> bool:
@@ -245,13 +270,13 @@ def _split(turns: list[Turn]) -> tuple[str, str]:
 
     A last turn that says nothing and calls tools is answered with the calls, as JSON.
     """
-    last = max((i for i, turn in enumerate(turns) if turn["role"] in _ANSWERS), default=None)
+    last = max((i for i, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
     if last is None:
         raise _UnusableError("no assistant turn", f"{len(turns)} turns")
     before = [turn["content"] for turn in turns[:last] if turn["content"].strip()]
     answer, extra = str(turns[last]["content"]), turns[last]["extra"]
-    if not answer.strip():
-        answer = next((_json(extra[key]) for key in _CALLS if extra.get(key)), answer)
+    if not answer.strip() and extra.get(_CALLS):
+        answer = _json(extra[_CALLS])
     return JOIN.join(before), answer
 
 
