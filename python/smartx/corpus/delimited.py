@@ -117,7 +117,8 @@ class _Records:
         delimiter = "\t" if self.source.format == "tsv" else ","
         if delimiter == "," and b"," not in first and b";" in first:
             delimiter = ";"
-        self.reader = csv.reader(self._counted(chain([first], lines)), delimiter=delimiter)
+        counted = self._counted(chain([first], lines))
+        self.reader = csv.reader(counted, delimiter=delimiter, strict=True)
 
     def read(self, width: int = 0) -> Iterator[_Record]:
         """Records from where reading stands. width: cells that each has to have (0: any)."""
@@ -126,18 +127,17 @@ class _Records:
             try:
                 cells = next(self.reader, None)
             except csv.Error as problem:
-                if self.lines > start:  # in quotes, and what comes next would be read from there
-                    raise self._open_quote(start, f"{LINE_LIMIT:,} bytes") from None
+                if self.lines > start or self.ended:  # nobody knows where the next row begins
+                    raise self._open_quote(start, problem) from None
                 cells, self.wrong = [""], self.wrong or Drop("not CSV", str(problem))
             if cells is None:
                 return
-            if self.ended:  # the reader asked for a line behind the last one, so it is in quotes
-                raise self._open_quote(start, "the end of the file")
             if cells:
                 lines = self.lines - start + 1
                 yield _Record(start, self.size, self.wrong or _right_width(cells, width, lines))
 
-    def _open_quote(self, line: int, end: str) -> CorpusError:
+    def _open_quote(self, line: int, problem: csv.Error) -> CorpusError:
+        end = "the end of the file" if self.ended else f"line {self.lines} ({problem})"
         return CorpusError(
             self.source.path,
             line,
