@@ -9,12 +9,16 @@ import pytest
 from typer.testing import CliRunner
 
 import smartx
+from embed_fakes import FakeEncoder
 from smartx.cli import app
+from smartx.corpus import ingest
 from smartx.doctor import findings
+from smartx.embed import embed_corpus
 from smartx.engine import default_threads, simd_level
 from smartx.errors import StoreError
+from smartx.files import MARK, canonical_json, own, temporary_path
 from smartx.progress import Silent
-from smartx.store import canonical_json
+from smartx.store import sealed
 from smartx.verify import verify_folder
 
 
@@ -44,6 +48,18 @@ def files(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def results(folder):
+    """Files that are results: what notes who works, or what is meant, is none."""
+    beside = {"run.json", "current.json", ".lock", MARK}
+    return [path for path in files(folder) if path.name not in beside]
+
+
+def stage_of(run, name):
+    """The folder of the only stage of its kind."""
+    (folder,) = (run / name).iterdir()
+    return folder
+
+
 def faults(folder):
     return {f.path.relative_to(folder).as_posix(): f.fault for f in verify_folder(folder).faults}
 
@@ -58,12 +74,13 @@ class Counted(Silent):
         self.done += amount
 
 
-@pytest.mark.parametrize("name", ["work", "mix", "work/corpus", "work/embeddings"])
+@pytest.mark.parametrize("name", ["work", "mix", "work/corpus", "work/embeddings", "one stage"])
 def test_what_a_run_left_is_whole_and_all_of_it_is_hashed(made, name):
     progress = Counted()
-    found = verify_folder(made / name, progress)
+    folder = stage_of(made / "work", "corpus") if name == "one stage" else made / name
+    found = verify_folder(folder, progress)
     assert found.faults == found.notes == ()
-    hashed = [p for p in files(made / name) if p.name not in ("manifest.json", "run.json", ".lock")]
+    hashed = [path for path in results(folder) if path.name != "manifest.json"]
     assert found.files == len(hashed)
     assert found.bytes == progress.done == progress.total == sum(p.stat().st_size for p in hashed)
 
@@ -71,14 +88,12 @@ def test_what_a_run_left_is_whole_and_all_of_it_is_hashed(made, name):
 @pytest.mark.parametrize("name", ["work", "mix"])
 def test_every_flipped_bit_and_every_cut_and_missing_file_is_found(copy, name):
     folder = copy / name
-    for path in files(folder):
-        if path.name in ("run.json", ".lock"):
-            continue
+    for path in results(folder):
         whole, inside = path.read_bytes(), path.relative_to(folder).as_posix()
         place = len(whole) // 2
         for damaged in (
             whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :],
-            whole[:-1],
+            whole[:-2],
             b"",
         ):
             path.write_bytes(damaged)
@@ -91,38 +106,66 @@ def test_every_flipped_bit_and_every_cut_and_missing_file_is_found(copy, name):
 
 
 def test_foreign_and_half_written_files_are_told_apart(copy):
-    (copy / "work" / "corpus" / "notes.txt").write_text("mine")
-    (copy / "work" / "embeddings" / ".q12-00001.tmp.0123.npy").write_text("half")
-    assert faults(copy / "work") == {
-        "corpus/notes.txt": "foreign",
-        "embeddings/.q12-00001.tmp.0123.npy": "half-written, left by a killed run",
+    work = copy / "work"
+    corpus, vectors = stage_of(work, "corpus"), stage_of(work, "embeddings")
+    (corpus / "notes.txt").write_text("mine")
+    left = temporary_path(vectors / "q12-00001.npy")
+    left.write_text("half")
+    assert faults(work) == {
+        (corpus / "notes.txt").relative_to(work).as_posix(): "foreign",
+        left.relative_to(work).as_posix(): "half-written, left by a killed run",
     }
 
 
 def test_a_changed_number_in_a_manifest_is_found_even_where_it_is_json(copy):
-    path = copy / "work" / "corpus" / "manifest.json"
+    path = stage_of(copy / "work", "corpus") / "manifest.json"
     path.write_bytes(canonical_json({**json.loads(path.read_bytes()), "num_rows": 397}))
-    assert list(faults(copy / "work")) == ["corpus/manifest.json"]
+    assert path.relative_to(copy / "work").as_posix() in faults(copy / "work")
 
 
-def test_unfinished_stages_and_those_of_another_corpus_are_notes(copy, made):
-    (copy / "work" / "rankings" / "0123").mkdir()
-    (copy / "work" / "rankings" / "0123" / "ranks-00000.parquet").write_text("begun")
-    shutil.rmtree(copy / "work" / "corpus")
+def test_a_manifest_that_names_files_elsewhere_is_not_followed(copy):
+    path = stage_of(copy / "work", "corpus") / "manifest.json"
+    content = {n: v for n, v in json.loads(path.read_bytes()).items() if n != "seal"}
+    content["files"][0]["name"] = "../../../../etc/passwd"
+    path.write_bytes(canonical_json(sealed(content)))
+    (fault,) = [f for f in verify_folder(copy / "work").faults if f.path == path]
+    assert "not inside the folder" in fault.fault
+
+
+def test_parts_of_vectors_are_hashed_with_their_sidecars(small_corpus, tmp_path):
+    own(tmp_path / "run", "run folder")
+    corpus = ingest([small_corpus.file], tmp_path / "run" / "corpus" / "0123")
+    embed_corpus(corpus, FakeEncoder(), tmp_path / "run", part_rows=100)
+    assert faults(tmp_path / "run") == {}
+    hashed = [path for path in results(tmp_path / "run") if path.name != "manifest.json"]
+    assert verify_folder(tmp_path / "run").files == len(hashed)
+    part = next((tmp_path / "run" / "vectors").glob("*/part-00001.npy"))
+    content = bytearray(part.read_bytes())
+    content[-3] ^= 1
+    part.write_bytes(content)
+    assert [fault.path for fault in verify_folder(tmp_path / "run").faults] == [part]
+
+
+def test_unfinished_stages_and_those_of_a_corpus_that_is_gone_are_notes(copy, made):
+    work = copy / "work"
+    (work / "rankings" / "0123").mkdir()
+    (work / "rankings" / "0123" / "ranks-00000.parquet").write_text("begun")
+    first, vectors = stage_of(work, "corpus"), stage_of(work, "embeddings")
     smartx.run(
         {
             "sources": [str(p) for p in files(made / "mix" / "data")],
             "preset": "random",
-            "run_dir": copy / "work",
+            "run_dir": work,
             "out": copy / "other",
             "rows": 10,
         }
     )
-    found = verify_folder(copy / "work")
+    shutil.rmtree(first)
+    found = verify_folder(work)
     assert found.faults == ()
     told = {note.path.name: note.fault for note in found.notes}
     assert told["0123"] == "not finished"
-    assert told["embeddings"] == "made from other corpus than stand there now"
+    assert told[vectors.name] == "made from a corpus that stands here no more"
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

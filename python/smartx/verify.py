@@ -158,5 +158,6 @@ def _strangers(manifests: Mapping[Path, Mapping[str, Any]]) -> Iterator[Finding]
     for stage, manifest in manifests.items():
         for name, there in digests.items():
             made_from = manifest.get("inputs", {}).get(name)
+            what = "a corpus that stands" if name == "corpus" else "vectors that stand"
             if there and made_from is not None and made_from not in there:
-                yield Finding(stage, f"made from {name} that stand here no more")
+                yield Finding(stage, f"made from {what} here no more")
