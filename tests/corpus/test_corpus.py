@@ -60,7 +60,7 @@ def test_pieces_are_the_rows_in_the_order_asked_for(large, tmp_path, monkeypatch
     monkeypatch.setattr(module, "_FILES", files)
     monkeypatch.setattr(module, "_HELD_BYTES", 1 << 10)
     ids = np.random.default_rng(3).permutation(ROWS)[:count]
-    parts = list(pieces(large, ids, 50, tmp_path))
+    parts = list(pieces(large.rising, ids, 50, tmp_path))
     assert [part.num_rows for part in parts] == [
         len(ids[at : at + 50]) for at in range(0, max(count, 1), 50)
     ]
@@ -70,14 +70,14 @@ def test_pieces_are_the_rows_in_the_order_asked_for(large, tmp_path, monkeypatch
 
 
 def test_pieces_that_are_not_taken_to_the_end_leave_nothing(large, tmp_path):
-    made = pieces(large, np.arange(300)[::-1], 50, tmp_path)
+    made = pieces(large.rising, np.arange(300)[::-1], 50, tmp_path)
     next(made)
     assert list(tmp_path.iterdir())
     made.close()
     assert list(tmp_path.iterdir()) == []
     for outside in (-1, ROWS):
         with pytest.raises(InputError, match="row ids"):
-            list(pieces(large, np.array([5, outside, 7]), 1, tmp_path))
+            list(pieces(large.rising, np.array([5, outside, 7]), 1, tmp_path))
 
 
 @settings(deadline=None, max_examples=30)
@@ -96,7 +96,6 @@ def test_the_table_of_rows_has_the_promised_columns(small):
         "prompt": "string",
         "response": "string",
         "messages": "list<element: struct<role: string, content: string, extra: string>>",
-        "extra": "string",
         "origin_file": "int32",
         "origin_row": "int64",
     }

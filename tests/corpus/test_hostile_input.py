@@ -24,6 +24,7 @@ from ingest_files import Notes, compressed, dropped, write_arrow
 from smartx.corpus import ingest, streams
 from smartx.embed import VectorsSpec, embed_corpus
 from smartx.errors import CorpusError, InputError, VectorsError
+from smartx.mixture.others import OtherColumns
 
 GOOD = b'{"prompt": "p", "response": "r", "task": "t"}'
 NOT_UTF8 = b'{"prompt": "\xff", "response": "r"}'
@@ -237,8 +238,8 @@ def test_hostile_names_are_names_and_nothing_else(tmp_path):
     named = zip(corpus.groups.source, corpus.groups.task, strict=True)
     assert list(named) == [*(("", name) for name in sorted(NAMES) if name), ("a", "a")]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
-    kinds = corpus.manifest["extra"]["columns"]["kinds"]
-    assert set(kinds) == {name or "x" for name in NAMES}
+    types = corpus.manifest["extra"]["columns"]["types"]
+    assert set(types) == {name or "x" for name in NAMES}
 
 
 def test_messages_write_control_characters_out(tmp_path):
@@ -266,9 +267,13 @@ def test_thousands_of_columns_lie_in_one_beyond_the_first_thousand(tmp_path):
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     corpus = ingest([tmp_path / "a.jsonl"], tmp_path / "out")
     facts = corpus.manifest["extra"]["columns"]
-    assert (len(facts["kinds"]), facts["more"]) == (1_000, True)
-    found = [json.loads(text) for text in corpus.rows(np.arange(3_000))["extra"].to_pylist()]
-    assert found == [{f"key{i}": i} for i in range(3_000)]
+    assert (len(facts["types"]), facts["more"]) == (1_000, True)
+    others = OtherColumns.of(corpus, ())
+    (rows,) = others.rows(np.arange(3_000), 3_000, tmp_path)
+    table = others.appended(pa.table({"row_id": rows["row_id"]}), rows)
+    assert table["key999"].to_pylist() == [999 if i == 999 else None for i in range(3_000)]
+    beyond = [text and json.loads(text) for text in table["other_columns"].to_pylist()]
+    assert beyond == [None] * 1_000 + [{f"key{i}": i} for i in range(1_000, 3_000)]
 
 
 def test_huge_rows_and_huge_row_groups_go_through(tmp_path):

@@ -28,8 +28,8 @@ def test_duplicates(tmp_path, choice, rows):
 
 @pytest.mark.parametrize("drop", [True, False])
 def test_drop_other_columns(tmp_path, drop):
-    kinds = ingested(tmp_path, drop_other_columns=drop).manifest["extra"]["columns"]["kinds"]
-    assert kinds == ({} if drop else {"id": "int"})
+    types = ingested(tmp_path, drop_other_columns=drop).manifest["extra"]["columns"]["types"]
+    assert types == ({} if drop else {"id": "int64"})
 
 
 def test_tokenizer(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from smartx.corpus.blocks import BLOCK_BYTES, BLOCK_ROWS, NEITHER, SAMPLE_ROWS, Block, Sample
@@ -136,8 +137,9 @@ def _block(
     if part.nbytes > BLOCK_BYTES and part.num_rows == 1:
         room.check_row(source.path, start + 1, part.nbytes)
     places = np.arange(start, start + part.num_rows, dtype=np.int64)
-    cells = {name: _cells(part, name) for name in columns}
-    return Block(places, places + 1, cells, labels=_class_labels(schema))
+    labels = _class_labels(schema)
+    cells = {name: _cells(part, name, labels.get(name)) for name in columns}
+    return Block(places, places + 1, cells)
 
 
 def _each(reader: pa.ipc.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
@@ -166,7 +168,7 @@ def _sample(schema: pa.Schema, batch: pa.RecordBatch | None) -> Sample:
     if batch is not None:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             if _may_matter(column.type):
-                values[name] = [_named(value, labels.get(name)) for value in _plain(column)]
+                values[name] = list(_plain(_named(column, labels.get(name))))
     return Sample(tuple(schema.names), values)
 
 
@@ -177,10 +179,10 @@ def _once(source: SourceFile, schema: pa.Schema, columns: Sequence[str]) -> None
             raise CorpusError(source.path, 0, fault, fix="rename one of them")
 
 
-def _cells(batch: pa.RecordBatch, name: str) -> pa.Array:
+def _cells(batch: pa.RecordBatch, name: str, labels: list[str] | None) -> pa.Array:
     if name not in batch.schema.names:
         return pa.nulls(batch.num_rows)
-    return batch.column(name)
+    return _named(batch.column(name), labels)
 
 
 def _plain(column: pa.Array) -> Iterable[Any]:
@@ -191,10 +193,14 @@ def _plain(column: pa.Array) -> Iterable[Any]:
         return [None] * len(column)
 
 
-def _named(value: Any, labels: list[str] | None) -> Any:
-    if labels is not None and isinstance(value, int):
-        return labels[value] if 0 <= value < len(labels) else None
-    return value
+def _named(column: pa.Array, labels: list[str] | None) -> pa.Array:
+    """Integers that stand for labels as those; -1 is none, a number without a label is its text."""
+    if labels is None or not pa.types.is_integer(column.type):
+        return column
+    numbers = column.cast(pa.int64())
+    is_named = pc.and_(pc.greater_equal(numbers, 0), pc.less(numbers, len(labels)))
+    names = pa.array(labels, pa.string()).take(pc.if_else(is_named, numbers, None))
+    return pc.if_else(pc.greater_equal(numbers, len(labels)), numbers.cast(pa.string()), names)
 
 
 def _may_matter(kind: pa.DataType) -> bool:

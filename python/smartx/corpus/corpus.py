@@ -12,17 +12,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from smartx.corpus.extra import POSITION, others_file
+from smartx.corpus.pieces import in_order
 from smartx.corpus.tokens import COLUMNS as TOKEN_COLUMNS
 from smartx.errors import InputError, StoreError
 from smartx.store import Stage, file_digest
 
-SCHEMA = 2  # raised when the same sources give another corpus folder
+SCHEMA = 3  # raised when the same sources give another corpus folder
 ROWS_PER_FILE = 65_536
 STAGE = "corpus"
 GROUPS_FILE = "groups.parquet"
 DROPPED_FILE = "dropped.parquet"
 ROW_COLUMNS = (
-    *("row_id", "group_id", "prompt", "response", "messages", "extra"),
+    *("row_id", "group_id", "prompt", "response", "messages"),
     *("origin_file", "origin_row"),
 )
 
@@ -122,27 +124,36 @@ class Corpus:
         bad = wanted[(wanted < 0) | (wanted >= self.num_rows)]
         if bad.size:
             raise InputError(f"row id {bad[0]} is outside 0..{self.num_rows - 1}")
-        order = np.argsort(wanted, kind="stable")
-        parts = list(self._take(wanted[order], list(ROW_COLUMNS)))
-        if not parts:
-            return self._range(0, 0, list(ROW_COLUMNS))
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return pa.concat_tables(parts).take(pa.array(back)).combine_chunks()
+        return in_order(self.rising, wanted)
 
     def rising(
         self, row_ids: NDArray[np.int64], columns: Sequence[str] = ROW_COLUMNS
     ) -> Iterator[pa.Table]:
-        """Rows of rising ids, one table for each row group that holds any."""
+        """Rows of rising ids, one table for each row group that holds any, or an empty one."""
         if len(row_ids) and not 0 <= row_ids[0] <= row_ids[-1] < self.num_rows:
             ends = f"{row_ids[0]}..{row_ids[-1]}"
             raise InputError(f"row ids {ends} are not within 0..{self.num_rows - 1}")
+        if not len(row_ids):
+            return iter([self._range(0, 0, list(columns))])
         return self._take(row_ids, list(columns))
 
     def source_positions(self, start: int, stop: int) -> NDArray[np.int64]:
         """Place of rows start..stop-1 among all rows of the sources, dropped ones counted."""
         positions = self._range(start, stop, ["source_position"]).column("source_position")
         return np.asarray(positions.to_numpy(), dtype=np.int64)
+
+    def others(self, positions: NDArray[np.int64]) -> Iterator[pa.Table]:
+        """What rows carry besides: tables of those of them that carry anything, as `extra` says.
+
+        positions: rising, places among all rows of the sources. A table holds at most a row group.
+        """
+        ends = np.cumsum([source["rows"] for source in self.manifest["sources"]])
+        names = {entry["name"] for entry in self.manifest["files"]}
+        number = np.searchsorted(ends, positions, side="right")
+        for part in _runs(number):
+            path = self.folder / others_file(int(number[part.start]))
+            if path.name in names:
+                yield from self._reading(path, _found_in(path, positions[part]))
 
     def token_counts(self, start: int, stop: int) -> NDArray[np.int32]:
         """(n, 2) tokens of the prompt and of the response of rows start..stop-1.
@@ -167,15 +178,19 @@ class Corpus:
         for part in _runs(number):
             path = self.folder / rows_file(int(number[part.start]))
             inside = row_ids[part] - number[part.start] * ROWS_PER_FILE
-            try:
-                self._verify(path)
-                yield from _take_from(path, inside, columns)
-            except (OSError, pa.ArrowException) as problem:
-                raise StoreError(
-                    f"it cannot be read ({problem})",
-                    place=str(path),
-                    fix="delete the corpus folder and run `smartx ingest` again",
-                ) from None
+            yield from self._reading(path, _take_from(path, inside, columns))
+
+    def _reading(self, path: Path, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        """Tables that are read from a file of the corpus."""
+        try:
+            self._verify(path)
+            yield from tables
+        except (OSError, pa.ArrowException) as problem:
+            raise StoreError(
+                f"it cannot be read ({problem})",
+                place=str(path),
+                fix="delete the corpus folder and run `smartx ingest` again",
+            ) from None
 
     def _verify(self, path: Path) -> None:
         """Compare a file with its digest on first reading; page checksums guard it from then on."""
@@ -199,6 +214,21 @@ def _take_from(path: Path, inside: NDArray[np.int64], columns: list[str]) -> Ite
                 yield table.slice(int(local[0]), len(local))
             else:
                 yield table.take(pa.array(local))
+
+
+def _found_in(path: Path, positions: NDArray[np.int64]) -> Iterator[pa.Table]:
+    """The rows of a file of other columns at some positions, one table per row group."""
+    with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
+        for g in range(file.num_row_groups):
+            held = file.metadata.row_group(g).column(0).statistics
+            first, stop = np.searchsorted(positions, [held.min, held.max + 1])
+            if first < stop:
+                table = file.read_row_group(g)
+                there = table[POSITION].to_numpy()
+                at = np.searchsorted(there, positions[first:stop])
+                found = at[there[at] == positions[first:stop]]
+                if len(found):
+                    yield table.take(pa.array(found))
 
 
 def _runs(values: NDArray[np.int64]) -> Iterator[slice]:

@@ -1,57 +1,77 @@
 """What a row carries besides the columns that smartx knows: it travels along untouched.
 
-A row's other columns are one JSON object in the corpus, nulls left out, in the order of its source;
-so sources with different columns can lie in one corpus. What types the columns have is noted while
-reading, and a mixture gets real columns of those types. A column whose values are of several types
-(numbers and texts, objects with different keys) is a column of JSON texts there.
-
-JSON has no word for dates, decimals and bytes: they become their text, bytes in base64.
+The other columns of a source lie in the corpus in the order of the source, one file for each: those
+of a table as columns of their types, those of JSON rows, each of which has its own, as an object a
+row. What types they have is noted while reading, so a mixture has all columns of all sources,
+whichever rows it takes. A column whose values have no type in common is one of JSON texts there.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from smartx.corpus.blocks import Block, Drop, RowCells
+from smartx.corpus.arrow_types import (
+    JSON,
+    MixedError,
+    json_text,
+    plain,
+    plain_type,
+    said,
+    type_of,
+    unify,
+)
+from smartx.corpus.blocks import BLOCK_BYTES, Block, Drop, RowCells
+from smartx.corpus.tables import ROW_GROUP, TableWriter, table_file
+from smartx.store import FileEntry
 
-# What values a column holds, as it stands in a manifest: the name of an Arrow type, "int" (whole
-# numbers that a double holds, too), ["list", KIND], {KEY: KIND}, or "json" for a mixture.
-Kind = Any
-EXTRA = pa.large_string()
 TOO_DEEP = "nested too deeply"
-JSON = "json"
 MOST = 1_000  # columns of their own in a mixture; what is beyond lies in one column of JSON texts
-_DEEPEST = 8  # lists and objects inside each other; what is deeper is JSON text
-_SAFE = 2**53
 _VECTOR = 64  # a longer list of floats is a vector, and belongs in a file of vectors
-_INTS = {"int", "int8", "int16", "int32", "uint8", "uint16", "uint32"}  # a double holds them
+REST = pa.large_string()
+# Of the file of a source. columns: a struct of those that all its rows have; absent if there are
+# none.  rest: an object of what single rows have besides, as JSON.
+POSITION, COLUMNS, REST_COLUMN = "source_position", "columns", "rest"
+
+
+def others_file(source: int) -> str:
+    """Name of the file that holds the other columns of the rows of a source."""
+    return f"others-{source:05d}.parquet"
 
 
 class Kinds:
-    """The kinds of columns, by name, as more and more of their values are seen."""
+    """The types of columns, by name, as more and more of their values are seen."""
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Kind] = {}
+        self.by_name: dict[str, pa.DataType] = {}
         self.more = False  # whether there are names beyond MOST, which get no column of their own
 
     def facts(self) -> dict[str, Any]:
-        """For a manifest."""
-        return {"kinds": self.by_name, "more": self.more}
+        """For a manifest; `types_of` reads it. types: for people."""
+        schema = pa.schema(list(self.by_name.items()))
+        words = {n: "json" if t == JSON else str(plain_type(t)) for n, t in self.by_name.items()}
+        exact = base64.b64encode(schema.serialize()).decode()
+        return {"types": words, "schema": exact, "more": self.more}
 
-    def see(self, name: str, kind: Kind) -> None:
-        """A column has values of this kind, too."""
+    def see(self, name: str, kind: pa.DataType) -> None:
+        """A column has values of this type, too."""
         if len(self.by_name) >= MOST and name not in self.by_name:
             self.more = True
             return
-        known = self.by_name.get(name, "null")
-        if known is not kind:
-            self.by_name[name] = unify(known, kind)
+        try:
+            self.by_name[name] = unify(self.by_name.get(name, pa.null()), kind)
+        except MixedError:
+            self.by_name[name] = JSON
 
     def see_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Rows of JSON values."""
@@ -61,7 +81,17 @@ class Kinds:
                 columns.setdefault(name, []).append(value)
         for name, values in columns.items():
             if self.by_name.get(name) != JSON:
-                self.see(name, kind_of(values))
+                try:
+                    kind = type_of(values)
+                except MixedError:
+                    kind = JSON
+                self.see(name, kind)
+
+
+def types_of(facts: Mapping[str, Any]) -> dict[str, pa.DataType]:
+    """The types of columns by name, from the facts in a manifest."""
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(facts["schema"])))
+    return {field.name: field.type for field in schema}
 
 
 @dataclass(frozen=True)
@@ -74,58 +104,87 @@ class Taken:
     usual: frozenset[str]
     special: Mapping[int, frozenset[str]]
 
-    def without(self, name: str, rows: int) -> Sequence[int]:
-        """Which of so many rows do not use a column, rising."""
-        if name in self.usual:
-            return sorted(index for index, names in self.special.items() if name not in names)
+    def of(self, index: int) -> frozenset[str]:
+        """The columns that a row uses."""
+        return self.special.get(index, self.usual)
+
+    def rows(self, name: str, count: int) -> Sequence[int]:
+        """Which of so many rows use a column."""
         if not self.special:
-            return range(rows)
-        return [index for index in range(rows) if name not in self.special.get(index, ())]
+            return range(count) if name in self.usual else ()
+        return [index for index in range(count) if name in self.of(index)]
 
 
 class TooDeepError(Exception):
     """Values that hold each other too deeply to be written as JSON."""
 
 
-def other_columns(block: Block, taken: Taken, kinds: Kinds) -> list[bytes | Drop | None]:
-    """For each row of a block a JSON object of the columns that are not taken; None for none.
+@dataclass(frozen=True)
+class Others:
+    """The other columns of the rows of a block.
 
-    A row whose values are nested too deeply to be written gets a Drop instead.
+    columns: a struct; None if the table has no other columns.  rest: of REST.
+    drops: by index, rows whose values cannot be kept.
+    """
 
+    columns: pa.StructArray | None
+    rest: pa.Array
+    drops: dict[int, Drop] = field(default_factory=dict)
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return self.columns is not None or self.rest.null_count < len(self.rest)
+
+    def take(self, rows: NDArray[np.int64]) -> Others:
+        """Those of some rows, rising."""
+        if len(rows) == len(self.rest):
+            return self
+        columns = None if self.columns is None else self.columns.take(pa.array(rows))
+        return Others(columns, self.rest.take(pa.array(rows)))
+
+
+def other_columns(
+    block: Block, kept: Sequence[int], names: Sequence[str], taken: Taken, kinds: Kinds
+) -> Others:
+    """The columns of a block that are not taken.
+
+    kept: the indices of the rows that are kept; what others hold is not looked at.
+    names: the columns that are other columns in every block of a table.
     kinds: learns what is in them.
     """
-    if isinstance(block.cells, RowCells):
-        usual = taken.usual
-        rows = [_rest(row, usual) for row in block.cells.rows]
-        for index, special in taken.special.items():
-            rows[index] = _rest(block.cells.rows[index], special)
-        kinds.see_all(rows)
-    else:
-        rows = [{} for _ in block.places]
-        for name in block.cells:
-            where = taken.without(name, len(rows))
-            if where:
-                values, kind = _column(block, name)
-                kinds.see(name, kind)
-                for index in where:
-                    if values[index] is not None:
-                        rows[index][name] = values[index]
-    return [_text_or_drop(row) if row else None for row in rows]
+    cells, count, drops = block.cells, len(block.places), dict[int, Drop]()
+    if isinstance(cells, RowCells):
+        rows = {
+            i: parsed(cells.big[i], exact=True) if i in cells.big else cells.rows[i] for i in kept
+        }
+        left = {i: _rest(row, taken.of(i)) for i, row in rows.items()}
+        return Others(None, _objects(left, count, kinds, drops), drops)
+    columns = []
+    for name in names:
+        column, used = _column(block, name, drops), taken.rows(name, count)
+        columns.append(_without(column, used) if used else column)
+        if set(kept).difference(used):
+            kinds.see(name, column.type)
+    single = {i: cells.keys() - names - taken.of(i) for i in kept if i in taken.special}
+    left = {i: _cells_of(block, i, found) for i, found in single.items() if found}
+    rest = _objects(left, count, kinds, drops)
+    made = pa.StructArray.from_arrays(columns, list(names)) if names else None
+    return Others(made, rest, drops)
 
 
-def _text_or_drop(row: Mapping[str, Any]) -> bytes | Drop | None:
-    try:
-        return json_text(row)
-    except TooDeepError:
-        return Drop(TOO_DEEP, "in a column that is not used")
-
-
-def json_text(value: Mapping[str, Any]) -> bytes | None:
-    """An object as JSON; None for an empty one. Raises TooDeepError."""
-    try:
-        return orjson.dumps(value, default=_text) if value else None
-    except orjson.JSONEncodeError:
-        raise TooDeepError from None
+def _column(block: Block, name: str, drops: dict[int, Drop]) -> pa.Array:
+    """A column of a table as it stands in files. Rows where it is not UTF-8 go into the drops."""
+    cells = block.cells[name]
+    if isinstance(cells, list):
+        return pa.array(cells, pa.string())
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    if not _is_valid(cells):
+        wrong = [row for row in range(len(cells)) if not _is_valid(cells.take(pa.array([row])))]
+        drops.update(dict.fromkeys(wrong, Drop("not UTF-8", f'in the column "{name}"')))
+        cells = _without(cells, wrong)
+    return plain(cells)
 
 
 def _rest(row: Mapping[str, Any], taken: frozenset[str]) -> dict[str, Any]:
@@ -134,41 +193,66 @@ def _rest(row: Mapping[str, Any], taken: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None and name not in taken}
 
 
-def _column(block: Block, name: str) -> tuple[list[Any], Kind]:
-    """The values of a column as JSON has them; integers that stand for labels are those labels."""
-    cells, labels = block.cells[name], block.labels.get(name)
-    if isinstance(cells, list):
-        return cells, "string"
-    kind, values = _arrow_values(cells)
-    if labels is None:
-        return values, kind
-    named = [labels[v] if isinstance(v, int) and 0 <= v < len(labels) else None for v in values]
-    return named, "string"
+def _cells_of(block: Block, row: int, names: Iterable[str]) -> dict[str, Any]:
+    """What a row of a table has in columns that only single rows do not use."""
+    cells = {name: block.cells[name][row] for name in sorted(names)}
+    found = {n: c.as_py() if isinstance(c, pa.Scalar) else c for n, c in cells.items()}
+    return parsed(json_text({n: v for n, v in found.items() if v is not None}), exact=True)
 
 
-def _arrow_values(cells: pa.Array) -> tuple[Kind, list[Any]]:
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    kind = kind_of_type(cells.type)
+def _objects(
+    rows: Mapping[int, dict[str, Any]], count: int, kinds: Kinds, drops: dict[int, Drop]
+) -> pa.Array:
+    """Objects as a column of `count` JSON texts; those too deep to be written go into the drops."""
+    kinds.see_all(rows.values())
+    texts: list[bytes | None] = [None] * count
+    for index, row in rows.items():
+        try:
+            texts[index] = json_bytes(row)
+        except TooDeepError:
+            drops[index] = Drop(TOO_DEEP, "in a column that is not used")
+    return pa.array(texts, REST) if any(texts) else pa.nulls(count, REST)
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes | None:
+    """An object as JSON, for `parsed`; None for an empty one. Raises TooDeepError."""
     try:
-        if pa.types.is_temporal(cells.type):
-            cells = cells.cast(pa.string())
+        text = orjson.dumps(value, default=said) if value else None
+    except orjson.JSONEncodeError as problem:
+        if "Integer" not in str(problem):
+            raise TooDeepError from None
+        text = None
+    if value and (text is None or b"null" in text):  # which may be an infinity
+        text = json_text(value).encode()
+    return text
 
-        return kind, list(cells.to_pylist())
-    except (ValueError, pa.ArrowException):
-        return kind, [_readable(cell) for cell in cells]
 
-
-def _readable(cell: pa.Scalar) -> Any:
+def parsed(text: str | bytes | None, *, exact: bool) -> dict[str, Any]:
+    """The object that a text is of. exact: whole numbers of any size keep their digits."""
+    found: Any = {}
     try:
-        return cell.as_py()
-    except ValueError:  # not UTF-8, or a moment that Python cannot say
-        return None
+        if text:
+            found = json.loads(text) if exact else orjson.loads(text)
+    except orjson.JSONDecodeError:  # NaN and infinities
+        found = json.loads(text or "")
+    assert isinstance(found, dict)
+    return found
 
 
-def _text(value: Any) -> Any:
-    """What JSON has no word for, as text."""
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+def _without(cells: pa.Array, rows: Sequence[int]) -> pa.Array:
+    """The same cells, null in some rows."""
+    mask = np.zeros(len(cells), dtype=np.bool_)
+    mask[rows] = True
+    return cells.take(pa.array(np.arange(len(cells)), mask=mask))
+
+
+def _is_valid(cells: pa.Array) -> bool:
+    """Whether all text in the cells is UTF-8."""
+    try:
+        cells.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def is_vector(cells: pa.Array | list[Any]) -> bool:
@@ -186,104 +270,44 @@ def is_vector(cells: pa.Array | list[Any]) -> bool:
     )
 
 
-def kind_of(values: Sequence[Any], depth: int = 0) -> Kind:
-    """The kind of a column of JSON values. depth: how many lists and objects they lie in."""
-    types = set(map(type, values)) - {type(None)}
-    if not types:
-        return "null"
-    if types == {str}:
-        return "string"
-    if types == {bool}:
-        return "bool"
-    if types == {float}:
-        return "double"
-    if types == {int}:
-        low, high = min(v for v in values if v is not None), max(v for v in values if v is not None)
-        if low >= -_SAFE and high <= _SAFE:
-            return "int"
-        return "int64" if high < 2**63 else JSON
-    kind: Kind = "null"
-    for value in values:
-        kind = unify(kind, _kind_of_one(value, depth + 1))
-        if kind == JSON:
-            break
-    return kind
+class OthersFile:
+    """The file of the other columns of a source; it appears if any row has one.
 
+    entry: of the finished file, or None.
+    """
 
-def _kind_of_one(value: Any, depth: int) -> Kind:
-    if depth > _DEEPEST and isinstance(value, (list, dict)):
-        return JSON
-    if isinstance(value, list):
-        return _holding(["list", kind_of(value, depth)])
-    if isinstance(value, dict):
-        return _holding({name: kind_of([inner], depth) for name, inner in value.items()})
-    return kind_of([value])
+    def __init__(self, path: Path) -> None:
+        self._path, self._open = path, ExitStack()
+        self._writer: TableWriter | None = None
+        self._held: list[pa.Table] = []
+        self.entry: FileEntry | None = None
 
+    def add(self, positions: NDArray[np.int64], others: Others) -> None:
+        """Rows that are kept. positions: rising, among all rows of the sources."""
+        if not others.any:
+            return
+        found = {POSITION: pa.array(positions), COLUMNS: others.columns, REST_COLUMN: others.rest}
+        self._held.append(
+            pa.table({n: column for n, column in found.items() if column is not None})
+        )
+        rows, held = (sum(getattr(t, size) for t in self._held) for size in ("num_rows", "nbytes"))
+        if rows >= ROW_GROUP or held >= BLOCK_BYTES:
+            self._write()
 
-def _holding(kind: Kind) -> Kind:
-    """A list or object of what has no one kind has none either; nor has an object of nothing."""
-    inner = list(kind.values()) if isinstance(kind, dict) else kind[1:]
-    return JSON if not inner or JSON in inner else kind
+    def _write(self) -> None:
+        table = pa.concat_tables(self._held)
+        self._held = []
+        if self._writer is None:
+            opened = table_file(self._path, table.schema, sought=POSITION)
+            self._writer = self._open.enter_context(opened)
+        self._writer.write(table)
 
+    def __enter__(self) -> OthersFile:
+        return self
 
-def kind_of_type(kind: pa.DataType) -> Kind:
-    """The kind of a column of an Arrow type, once its values are JSON."""
-    return _kind_of_type(kind, 0)
-
-
-def _kind_of_type(kind: pa.DataType, depth: int) -> Kind:
-    types = pa.types
-    if types.is_dictionary(kind):
-        return _kind_of_type(kind.value_type, depth)
-    if types.is_boolean(kind) or types.is_null(kind):
-        return str(kind)
-    if types.is_integer(kind):
-        return JSON if types.is_uint64(kind) else str(kind)
-    if types.is_floating(kind):
-        return "double" if types.is_float64(kind) else "float"
-    if depth > _DEEPEST and types.is_nested(kind):
-        return JSON
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return _holding(["list", _kind_of_type(kind.value_type, depth + 1)])
-    if types.is_struct(kind):
-        return _holding({field.name: _kind_of_type(field.type, depth + 1) for field in kind})
-    return JSON if types.is_nested(kind) else "string"
-
-
-def unify(one: Kind, other: Kind) -> Kind:
-    """The kind of a column that holds values of both kinds."""
-    if one == other or other == "null":
-        return one
-    if one == "null":
-        return other
-    if isinstance(one, list) and isinstance(other, list):
-        return _holding(["list", unify(one[1], other[1])])
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        return _holding({name: unify(kind, other[name]) for name, kind in one.items()})
-    if not (isinstance(one, str) and isinstance(other, str)):
-        return JSON
-    both = {one, other}
-    if both <= _INTS:
-        return "int"
-    if both <= _INTS | {"int64"}:
-        return "int64"
-    return "double" if both <= _INTS | {"float", "double"} else JSON
-
-
-def arrow_type(kind: Kind) -> pa.DataType:
-    """The type of a column of this kind in a mixture."""
-    if isinstance(kind, list):
-        return pa.list_(arrow_type(kind[1]))
-    if isinstance(kind, dict):
-        return pa.struct([(name, arrow_type(inner)) for name, inner in kind.items()])
-    if kind == JSON:
-        return pa.string()
-    return pa.int64() if kind == "int" else pa.type_for_alias(kind)
-
-
-def arrow_column(values: Sequence[Any], kind: Kind) -> pa.Array:
-    """JSON values as a column of their kind."""
-    if kind == JSON:
-        texts = [None if value is None else orjson.dumps(value).decode() for value in values]
-        return pa.array(texts, pa.string())
-    return pa.array(values, arrow_type(kind))
+    def __exit__(self, *problem: Any) -> None:
+        if self._held and problem[0] is None:
+            self._write()
+        self._open.__exit__(*problem)
+        if self._writer is not None and problem[0] is None:
+            self.entry = FileEntry.of(self._path, self._writer.rows)

@@ -7,7 +7,6 @@ text is put there in buckets of bounded size.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -19,17 +18,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from smartx.corpus.duplicates import repeats_in, row_digests
-from smartx.corpus.extra import EXTRA
 from smartx.corpus.normalise import TEXT, TURN, TURNS
 from smartx.corpus.records import Found, Records
 from smartx.corpus.room import Room
+from smartx.files import temporary_path
 
 ARRIVAL = pa.schema(
     [
         ("prompt", TEXT),
         ("response", TEXT),
         ("messages", TURNS),
-        ("extra", EXTRA),
         ("origin_file", pa.int32()),
         ("origin_row", pa.int64()),
         ("source_position", pa.int64()),
@@ -156,7 +154,7 @@ class Arrivals:
             path.unlink(missing_ok=True)
 
     def _new_path(self) -> Path:
-        path = self._folder / f".arrivals.tmp.{uuid.uuid4().hex}.arrow"
+        path = temporary_path(self._folder / "arrivals.arrow")
         self._files.append(path)
         return path
 
@@ -306,7 +304,7 @@ def _sorted(batches: list[pa.RecordBatch]) -> pa.Table:
 def _text_bytes(rows: pa.RecordBatch) -> NDArray[np.int64]:
     """About how many bytes each row takes."""
     size = np.full(rows.num_rows, 64, dtype=np.int64)
-    for name in ("prompt", "response", "extra"):
+    for name in ("prompt", "response"):
         size += _lengths(rows.column(name))
     messages = rows.column("messages")
     if messages.null_count < len(messages):

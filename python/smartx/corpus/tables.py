@@ -27,8 +27,11 @@ class TableWriter:
 
 
 @contextmanager
-def table_file(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
-    """A Parquet file that appears under its name when the block ends well."""
+def table_file(path: Path, schema: pa.Schema, *, sought: str = "") -> Iterator[TableWriter]:
+    """A Parquet file that appears under its name when the block ends well.
+
+    sought: the column by which rows are looked for; in such a file columns keep their Arrow types.
+    """
     with (
         committing(path) as temporary,
         pq.ParquetWriter(
@@ -39,8 +42,8 @@ def table_file(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
             compression="zstd",
             compression_level=3,
             use_dictionary=False,
-            write_statistics=False,
-            store_schema=False,
+            write_statistics=[sought] if sought else False,
+            store_schema=bool(sought),
             write_page_checksum=True,
         ) as writer,
     ):
