@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.embed.npy import NpyRows, open_npy
-from smartx.embed.parts import SHARD_ROWS, number_of
+from smartx.embed.parts import SHARD_ROWS, PartFile, number_of
 from smartx.embed.parts import STAGE as VECTORS
 from smartx.errors import InputError, StoreError
 from smartx.files import unchanged_digest
-from smartx.store import FileEntry, Stage
+from smartx.store import FileEntry, Stage, folder_of
 
 STAGE = "embeddings"
 SCHEMA = 2  # raised when the same texts and encoder give another embeddings folder
@@ -117,13 +117,12 @@ class Embeddings:
         return rows
 
     def whole(self) -> bool:
-        """Whether every file of the vectors hashes to what was written."""
-        try:
-            return all(
-                unchanged_digest(file.path) == file.entry.sha256 for file in self._held.values()
-            )
-        except OSError:
-            return False
+        """Whether the files outside of the folder are what was written: the parts of an encoder."""
+        return "vectors" not in self.manifest or all(
+            (part := PartFile(file.path.parent, number, self.manifest["vectors"]["key"]).whole())
+            and part.vectors == file.entry
+            for number, file in self._held.items()
+        )
 
     def _at(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The file, by number, and the place in it of rows start..stop-1."""
@@ -139,7 +138,8 @@ class Embeddings:
         folder, entries = self.folder, self.manifest["files"]
         if "vectors" in self.manifest:
             found = self.manifest["vectors"]
-            folder, entries = self.folder.parent.parent / VECTORS / found["folder"], found["parts"]
+            folder = folder_of(self.folder.parent.parent / VECTORS, found["key"])
+            entries = found["parts"]
         return {
             number_of(entry["name"]): RowsFile(
                 folder / entry["name"], FileEntry(**entry), np.int16, self.dimensions
@@ -169,9 +169,9 @@ def open_embeddings(folder: Path, corpus: Corpus | None = None) -> Embeddings:
 def _check(manifest: Mapping[str, Any], stage: Stage) -> None:
     """Raise StoreError where the manifest does not name what it should: a hostile one may not."""
     try:
-        found = manifest.get("vectors", {"folder": "0", "parts": []})
+        found = manifest.get("vectors", {"key": "0", "parts": []})
         entries = [FileEntry(**entry) for entry in [*manifest["files"], *found["parts"]]]
-        if not str(found["folder"]).isalnum() or any("/" in entry.name for entry in entries):
+        if not str(found["key"]).isalnum() or any("/" in entry.name for entry in entries):
             raise ValueError("it names files elsewhere")
         if "vectors" not in manifest and sum(e.rows for e in entries) != manifest["num_rows"]:
             raise ValueError("its files do not hold its rows")

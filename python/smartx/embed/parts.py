@@ -116,7 +116,7 @@ class Parts:
 
     def __init__(self, folder: Path, key: str) -> None:
         """Look only: what is not whole stays."""
-        self.folder, self._key = folder, key
+        self.folder, self.key = folder, key
         numbers = {number_of(path.name) for path in folder.glob("part-[0-9][0-9][0-9][0-9][0-9].*")}
         files = {number: PartFile(folder, number, key) for number in sorted(numbers)}
         found = {number: file.whole() for number, file in files.items()}
@@ -139,7 +139,7 @@ class Parts:
     def free(self) -> Iterator[PartFile]:
         """Where new parts go: the lowest numbers that are not taken."""
         taken = set(self.whole)
-        return (PartFile(self.folder, n, self._key) for n in count() if n not in taken)
+        return (PartFile(self.folder, n, self.key) for n in count() if n not in taken)
 
     def add(self, file: PartFile, part: Part) -> Places:
         """A part that was just made; gives the places of its rows."""

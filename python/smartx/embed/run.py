@@ -31,7 +31,7 @@ from smartx.embed.parts import Parts, Places
 from smartx.embed.texts import Texts
 from smartx.embed.vector_files import VectorsSpec, vectors_inputs, vectors_parameters
 from smartx.embed.vectors import gathered
-from smartx.embed.work import FIRST_ROWS, PartMaker, Sizes, Work
+from smartx.embed.work import PartMaker, Sizes, Work
 from smartx.embed.workers import workers_on
 from smartx.errors import StoreError
 from smartx.progress import Progress, Silent, step
@@ -139,7 +139,7 @@ def _placed(
     parts = [vars(part.vectors) for part in told.parts.values()]
     return [entry], {
         "dimensions": made.parts.dimensions,
-        "vectors": {"folder": made.parts.folder.name, "parts": parts},
+        "vectors": {"key": made.parts.key, "parts": parts},
         "cut": cut_of(corpus.groups, told.cut),
         **facts_of(corpus.groups, told.vector_digests),
     }
@@ -179,7 +179,7 @@ def _encoded(
     if len(new):
         sizes = Sizes(part_rows)
         with (
-            _maker(encoder, corpus, len(new), progress) as maker,
+            _maker(encoder, corpus, -(-len(new) // sizes.rows), progress) as maker,
             step(progress, "embed", len(new), "rows") as advance,
         ):
             work = _work(new, texts.own_system, digests, parts, sizes)
@@ -209,15 +209,15 @@ def _work(
 
 
 def _maker(
-    encoder: EncoderSpec | Encoder, corpus: Corpus, rows: int, progress: Progress
+    encoder: EncoderSpec | Encoder, corpus: Corpus, parts: int, progress: Progress
 ) -> AbstractContextManager[PartMaker]:
     """Load the encoder: here, or in a process for each of several devices.
 
-    rows: to embed; few are not worth several devices.
+    parts: to make, if they stay as small as the first; a device without one is not started.
     """
     if not isinstance(encoder, EncoderSpec):
         return _given(EncodedParts(corpus, encoder))
-    devices = devices_of(encoder.device)[: -(-rows // FIRST_ROWS)]
+    devices = devices_of(encoder.device)[:parts]
     if len(devices) > 1:
         return workers_on(devices, encoder, corpus, progress)
     return _loaded(replace(encoder, device=devices[0]), corpus, progress)
