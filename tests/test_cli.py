@@ -36,7 +36,7 @@ def test_run_tells_what_it_did_and_where_the_result_is(small_corpus, tmp_path):
     assert pq.read_table(tmp_path / "mix" / "data").num_rows == 100
     assert "100 rows in" in done.output
     assert "task-0" in done.output
-    assert 'task "task_name"' in done.output  # the guessed column is printed
+    assert "column task_name" in done.output  # the guessed column is printed
     assert "2 rows dropped, empty response" in done.output
     assert (tmp_path / "mix.run" / "corpus").is_dir()
 

@@ -33,7 +33,7 @@ def rows(*prompts):
 def found(source, hub=None):
     notes = []
     files = find_sources([source], notes.append, hub)
-    return [(file.name, file.default_name) for file in files], notes
+    return [(file.name, file.label) for file in files], notes
 
 
 def test_of_named_splits_train_is_read_and_the_rest_is_said(tmp_path):

@@ -71,7 +71,7 @@ def test_a_file_lends_its_name_unless_it_says_nothing_then_its_folder_does(
     tmp_path, name, expected
 ):
     write_rows(tmp_path / "in" / name, [ROW])
-    assert find_sources([tmp_path / "in" / name], print)[0].default_name == expected
+    assert find_sources([tmp_path / "in" / name], print)[0].label == expected
 
 
 @pytest.mark.parametrize(

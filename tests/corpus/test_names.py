@@ -50,7 +50,7 @@ def tasks(folder, sources, **options):
 def test_files_are_one_task_only_where_they_are_shards_of_one_set(tmp_path, files, names):
     assert tasks(tmp_path, files) == sorted({(name, name) for name in names})
     found = find_sources([tmp_path / file for file in reversed(files)], print)
-    assert sorted(file.default_name for file in found) == names
+    assert sorted(file.label for file in found) == names
 
 
 parts = st.sampled_from(
@@ -86,9 +86,9 @@ def test_a_file_whose_own_name_has_an_equals_sign_is_that_file(tmp_path, monkeyp
     write_rows(tmp_path / "lang=en.jsonl", [ROW])
     write_rows(tmp_path / "lang=de/x.jsonl", [ROW])
     monkeypatch.chdir(tmp_path)
-    assert find_sources(["lang=en.jsonl"], print)[0].default_name == "lang=en"
-    assert find_sources(["lang=*"], print)[0].default_name == "lang=en"
-    assert find_sources(["lang=*/x.jsonl"], print)[0].default_name == "x"
+    assert find_sources(["lang=en.jsonl"], print)[0].label == "lang=en"
+    assert find_sources(["lang=*"], print)[0].label == "lang=en"
+    assert find_sources(["lang=*/x.jsonl"], print)[0].label == "x"
     with pytest.raises(CorpusError, match="no such file") as caught:
         find_sources(["maths=gone.jsonl"], print)
     assert caught.value.path == "gone.jsonl"

@@ -56,11 +56,6 @@ class SourceFile:
     hub: str = ""
     named: bool = False
 
-    @property
-    def default_name(self) -> str:
-        """The task of rows that do not say."""
-        return self.label or self.name
-
 
 def find_sources(
     sources: Sequence[str | Path], note: Callable[[str], None], hub: Hub | None = None
