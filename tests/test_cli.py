@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,29 @@ def test_on_a_terminal_the_whole_outcome_stands_below_the_notes(
     assert status == 0, text
     for words in ("398 rows, 7 tasks", "largest groups", "stage", "embed", "rank", "mix", "may be"):
         assert text.count(words), words
+
+
+@pytest.mark.encoder
+def test_run_says_before_it_embeds_by_what_at_what_rate_and_how_long(small_corpus, tmp_path):
+    fields = [small_corpus.file, "--encoder", "all-MiniLM-L6-v2", "--run-dir", tmp_path / "work"]
+    fields += ["--rows", 20, "--out", tmp_path / "mix"]
+    done = smartx("run", *fields)
+    assert done.exit_code == 0, done.output
+    said = re.search(r"plan: embed about \S+ s \(all-MiniLM-L6-v2, ([\d,]+) rows/s\)", done.output)
+    assert said
+    assert int(said[1].replace(",", "")) > 0
+    assert said.start() < done.output.index("embed: 398 rows in")
+    planned = smartx("plan", *fields[:-2], "--out", tmp_path / "mix2").output
+    assert "embed: all-MiniLM-L6-v2" in planned
+    assert re.search(r"embed +done", planned)
+
+
+def test_plan_names_an_encoder_that_is_not_here(small_corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    done = smartx("plan", small_corpus.file, "--run-dir", tmp_path, "--encoder", "no/such")
+    assert done.exit_code == 0, done.output
+    assert "embed: no/such, which is not here yet" in done.output
+    assert re.search(r"embed +not timed", done.output)
 
 
 def test_each_stage_alone_gives_what_run_gives(small_corpus, tmp_path):

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from smartx.progress import duration
+
 BASE_BYTES = 180 << 20  # Python with numpy, pyarrow and smartx
 
 
@@ -14,7 +16,7 @@ BASE_BYTES = 180 << 20  # Python with numpy, pyarrow and smartx
 class StagePlan:
     """One stage. seconds: None where it was not measured.  memory: peak bytes.  disk: new bytes.
 
-    done: what an earlier run left will be used.
+    done: what an earlier run left will be used.  how: by what, and how fast, for people.
     """
 
     name: str
@@ -23,3 +25,10 @@ class StagePlan:
     memory: int
     disk: int
     done: bool = False
+    how: str = ""
+
+    def time(self) -> str:
+        """How long, in words."""
+        if self.done:
+            return "done"
+        return "not timed" if self.seconds is None else f"about {duration(self.seconds)}"

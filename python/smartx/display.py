@@ -254,15 +254,12 @@ def plan_tables(plan: Plan) -> Iterator[Table | Text]:
         (
             (
                 stage.name,
-                "done"
-                if stage.done
-                else "not timed"
-                if stage.seconds is None
-                else duration(stage.seconds),
+                stage.time().removeprefix("about "),
                 size(stage.memory),
                 size(stage.disk),
             )
             for stage in plan.stages
         ),
     )
+    yield from (line(f"{stage.name}: {stage.how}") for stage in plan.stages if stage.how)
     yield line(f"{size(plan.memory)} of memory may be used")

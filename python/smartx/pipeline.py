@@ -13,8 +13,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from smartx.means import kept_task_means
 from smartx.mixture import Mixture, assemble, check_replaceable, mixture_facts, write_mixture
 from smartx.planning import Limits, Plan, Vectors, plan_of
 from smartx.preflight import check, check_tasks
-from smartx.progress import Progress, Silent
+from smartx.progress import Progress, Silent, counted, warn
 from smartx.rankers import Rankings, is_ranked, near_duplicates_line, rank_corpus, ranker_from
 from smartx.report import render
 from smartx.runs import CORPUS, EMBEDDINGS, MEANS, RANKINGS, Run
@@ -51,7 +52,6 @@ from smartx.runs import open_run as open_run
 from smartx.store import folder_of
 from smartx.weights import law_from
 
-WORTH_TIMING = 20_000  # rows for which a run times the encoder before it starts
 LONG = 10.0  # nominal seconds of ranking from which a run measures this machine
 
 
@@ -71,8 +71,7 @@ def run(
         session.ingest()
         check_total(session.corpus.groups, _required(session.config, "rows"))
         check_tasks(session.config, session.corpus)
-        worth = session.corpus.num_rows >= WORTH_TIMING
-        planned = session.plan(encoder=worth, speed=False)
+        planned = session.plan(fetch=True, speed=False)
         session.progress.note(planned.line())
         planned.check()
         if session.needs_vectors:
@@ -91,7 +90,7 @@ def plan(
     session = Session(_checked(config), progress, command="plan")
     if session.config.sources:
         session.ingest()
-    return session.plan(encoder=True, speed=True)
+    return session.plan(fetch=False, speed=True)
 
 
 def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
@@ -169,7 +168,11 @@ class Session:
     def check_out(self) -> None:
         """Raise InputError where another mixture, or something else, stands in OUT."""
         config = self.config
-        settings = {"rows": config.rows, "seed": config.seed, "preset": self.preset}
+        settings: dict[str, Any] = {
+            "rows": config.rows,
+            "seed": config.seed,
+            "preset": self.preset,
+        }
         for name, part in (("weights", self.law), ("ranker", self.ranker)):
             settings[name] = {"name": part.name, **part.parameters()}
         out = _required(config, "out")
@@ -199,8 +202,8 @@ class Session:
             self.corpus = wanted.into(folder, memory=self.memory, progress=progress)
             self.run.mean(corpus=folder)
         tasks, groups = len(self.corpus.groups.tasks()), len(self.corpus.groups)
-        rows = f"{self.corpus.num_rows:,} rows"
-        progress.note(f"corpus: {rows}, {tasks:,} tasks, {groups:,} groups")
+        counts = ((self.corpus.num_rows, "row"), (tasks, "task"), (groups, "group"))
+        progress.note(f"corpus: {', '.join(counted(number, one) for number, one in counts)}")
         return self.corpus
 
     def embed(self) -> Embeddings:
@@ -211,7 +214,9 @@ class Session:
             self.embeddings = embed_corpus(corpus, asked, self.run.folder, progress=self.progress)
             self.run.mean(embeddings=self.embeddings.folder)
         for line in warnings_of(self.embeddings, corpus):
-            self.progress.note(line)
+            worst = line.startswith("WARNING: ")
+            tell = partial(warn, self.progress) if worst else self.progress.note
+            tell(line.removeprefix("WARNING: "))
         return self.embeddings
 
     def rank(self) -> Rankings:
@@ -278,8 +283,9 @@ class Session:
                 progress=self.progress,
             )
 
-    def plan(self, *, encoder: bool, speed: bool) -> Plan:
-        """encoder: time it, if it is here.  speed: measure that of ranking even where it is quick.
+    def plan(self, *, fetch: bool, speed: bool) -> Plan:
+        """fetch: the encoder, to time it, if it is not here.  speed: measure that of ranking even
+        where it is quick.
 
         Says what a whole run with this configuration takes.
         """
@@ -288,13 +294,13 @@ class Session:
             asked = vectors_of(self.config)
             embeddings = self._embeddings_there(asked)
             encodes = isinstance(asked, EncoderSpec)
-            if embeddings is None:
-                rate = embedding_rate(self.corpus, asked, self.progress, measure=encoder)
-                vectors = Vectors(
-                    rate.dimensions, rate.seconds, encodes, done=False, devices=rate.devices
-                )
+            source = asked.name if isinstance(asked, EncoderSpec) else Path(asked.path).name
+            vectors = Vectors(None, 0.0, encodes, done=True, source=source)
+            if embeddings is not None:
+                vectors = replace(vectors, dimensions=embeddings.dimensions)
             else:
-                vectors = Vectors(embeddings.dimensions, 0.0, encodes, done=True)
+                rate = embedding_rate(self.corpus, asked, self.progress, measure=True, fetch=fetch)
+                vectors = replace(vectors, done=False, **vars(rate))
         limits = self._limits(rows=self.config.rows, out=self.config.out)
         quick = self._plan_with(embeddings, vectors, limits, measure=False)
         if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):

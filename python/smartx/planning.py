@@ -20,7 +20,7 @@ from smartx.costs import StagePlan
 from smartx.embed.cost import Vectors, embed_cost
 from smartx.errors import ConfigError, StoreError
 from smartx.mixture.cost import mix_cost
-from smartx.progress import duration, size
+from smartx.progress import size
 from smartx.rankers.cost import SizeClass, rank_cost
 from smartx.rankers.ranker import Ranker
 
@@ -84,9 +84,8 @@ class Plan:
         )
 
     def _words(self, stage: StagePlan) -> str:
-        if stage.done:
-            return "done"
-        return "not timed" if stage.seconds is None else f"about {duration(stage.seconds)}"
+        how = f" ({stage.how})" if stage.how and not stage.done else ""
+        return stage.time() + how
 
     def _memory_fix(self, stage: StagePlan) -> str:
         fix = f"pass --memory {-(-stage.memory >> 20)}M if the machine has it"

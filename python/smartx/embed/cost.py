@@ -18,7 +18,8 @@ FILE_BYTES = 40 << 20  # of a file of ready vectors, while it is read
 class Vectors:
     """What is known of the vectors. seconds: to make them; None if not measured.
 
-    devices: on which they are made at once, a process each if there are several.
+    devices: on which they are made at once, a process each if there are several.  source: the name
+    of the encoder, or of the file of ready ones.
     """
 
     dimensions: int | None
@@ -26,12 +27,22 @@ class Vectors:
     encoder: bool
     done: bool
     devices: int = 1
+    source: str = ""
+
+    def how(self, rows: int) -> str:
+        """By what they are made, and at what rate, for people."""
+        if not self.encoder or self.done:
+            return self.source
+        if self.seconds is None:
+            return f"{self.source}, which is not here yet"
+        return f"{self.source}, {rows / max(self.seconds, 1e-3):,.0f} rows/s"
 
 
 def embed_cost(corpus: Corpus, vectors: Vectors, dimensions: int, folder: Path) -> StagePlan:
     """dimensions: of a vector, those that are assumed where they are not known."""
+    how = vectors.how(corpus.num_rows)
     if vectors.done:
-        return StagePlan("embed", folder, 0.0, BASE_BYTES, 0, done=True)
+        return StagePlan("embed", folder, 0.0, BASE_BYTES, 0, done=True, how=how)
     shard = min(SHARD_ROWS, corpus.num_rows)
     memory = BASE_BYTES + shard * 2 * dimensions
     if vectors.encoder:
@@ -41,4 +52,4 @@ def embed_cost(corpus: Corpus, vectors: Vectors, dimensions: int, folder: Path) 
     if vectors.devices > 1:  # each in a process of its own, beside this one
         memory = BASE_BYTES + vectors.devices * memory
     disk = 2 * dimensions * corpus.num_rows
-    return StagePlan("embed", folder, vectors.seconds, memory, disk)
+    return StagePlan("embed", folder, vectors.seconds, memory, disk, how=how)

@@ -23,7 +23,7 @@ from smartx.embed.vector_files import VectorsSpec
 from smartx.embed.work import FIRST_ROWS
 from smartx.embed.workers import share_of
 from smartx.errors import MissingPackageError
-from smartx.progress import Progress
+from smartx.progress import Progress, Silent
 
 _PLACES, _ROWS = 8, 32  # prompts that are looked at: from 8 places of the corpus, 32 each
 _SECONDS = 2.0  # and how long some of them are encoded
@@ -43,9 +43,17 @@ class EmbeddingRate:
 
 
 def embedding_rate(
-    corpus: Corpus, encoder: EncoderSpec | VectorsSpec, progress: Progress, *, measure: bool
+    corpus: Corpus,
+    encoder: EncoderSpec | VectorsSpec,
+    progress: Progress,
+    *,
+    measure: bool,
+    fetch: bool = False,
 ) -> EmbeddingRate:
-    """What embedding a corpus will take. An encoder is loaded only if it is here and `measure`."""
+    """What embedding a corpus will take.
+
+    measure: load the encoder, if it is here, and time it.  fetch: get it from the hub if not.
+    """
     if isinstance(encoder, VectorsSpec):
         width = _width_of(Path(encoder.path))
         seconds = None if width is None else corpus.num_source_rows * width / _GATHERED
@@ -54,15 +62,18 @@ def embedding_rate(
     devices: tuple[str, ...] = (encoder.device,)
     with suppress(MissingPackageError):  # the embed stage says what to install
         folder = encoder_folder(encoder, fetch=False)
+        if folder is None and fetch:
+            progress.note(f"fetching the encoder {encoder.name} from the hub")
+            folder = encoder_folder(encoder, fetch=True)
         devices = devices_of(encoder.device)[: -(-corpus.num_rows // FIRST_ROWS)]
         if measure and folder is not None:
-            seconds = _measured(corpus, share_of(encoder, devices, devices[0]), progress)
+            seconds = _measured(corpus, share_of(encoder, devices, devices[0]))
             seconds /= len(devices)
     width = None if folder is None else _width_of_encoder(folder)
     return EmbeddingRate(width, seconds, len(devices))
 
 
-def _measured(corpus: Corpus, spec: EncoderSpec, progress: Progress) -> float:
+def _measured(corpus: Corpus, spec: EncoderSpec) -> float:
     """Seconds for all rows on one device, from a sample's tokens and the time some of them take."""
     from smartx.embed.sentence_transformer import loaded
 
@@ -70,7 +81,7 @@ def _measured(corpus: Corpus, spec: EncoderSpec, progress: Progress) -> float:
     rows = np.unique(np.minimum(starts[:, None] + np.arange(_ROWS), corpus.num_rows - 1))
     none = np.empty(0, dtype=np.int64)
     texts = [text for part in Texts(corpus, spec.turns, none).of(rows) for text in strings(part)]
-    with loaded(spec, progress) as encoder:
+    with loaded(spec, Silent()) as encoder:
         read = encoder.read(texts)
         lengths = read.lengths
         made = list(batches(lengths, encoder.batch_tokens, encoder.batch_rows))
