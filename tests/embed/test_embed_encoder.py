@@ -195,7 +195,7 @@ def test_a_name_that_nobody_has_says_what_was_tried(monkeypatch, tmp_path):
     spec = EncoderSpec("nobody/has-this-encoder")
     with pytest.raises(EncoderError, match="neither a folder nor packaged") as caught:
         embed_corpus(corpus_of(tmp_path, ["one"]), spec, tmp_path / "e")
-    assert "--vectors" in caught.value.fix
+    assert "`vectors`" in caught.value.fix
 
 
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):

@@ -89,7 +89,7 @@ def test_a_parquet_file_with_two_columns_of_vectors_asks_which(corpus, tmp_path)
     pq.write_table(pa.table({"a": lists, "b": lists}), tmp_path / "v.parquet")
     with pytest.raises(VectorsError, match="a, b"):
         embed_corpus(corpus, VectorsSpec(tmp_path / "v.parquet"), tmp_path / "e")
-    with pytest.raises(VectorsError, match="--vectors-column"):
+    with pytest.raises(VectorsError, match="`vectors_column`"):
         embed_corpus(corpus, VectorsSpec(tmp_path / "v.parquet", "c"), tmp_path / "e")
     embed_corpus(corpus, VectorsSpec(tmp_path / "v.parquet", "b"), tmp_path / "e")
 

@@ -103,7 +103,7 @@ def test_a_worker_that_the_system_kills_is_told_and_the_next_run_goes_on(
     with pytest.raises(EncoderError, match="SIGKILL") as caught:
         embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD)
     assert "on cpu, in shard q12-00003.npy, rows 48..63" in caught.value.fault
-    assert "--batch-size" in caught.value.fix
+    assert "`batch_size`" in caught.value.fix
     kept = {path.stem for path in (tmp_path / "e").glob("q12-*.npy.json")}  # whole ones
     assert {"q12-00000.npy", "q12-00001.npy"} <= kept
     assert "q12-00003.npy" not in kept
