@@ -33,7 +33,9 @@ def test_places_are_those_of_a_dictionary_also_where_half_a_digest_is_alike(text
     known_list = sorted(known, key=hash)
     by_text = dict(zip(known_list, places.tolist(), strict=True))
     first: dict[tuple[int, int], int] = {}
-    expected = [by_text[t] if t in by_text else ~first.setdefault(t, r) for r, t in enumerate(texts)]
+    expected = [
+        by_text[t] if t in by_text else ~first.setdefault(t, r) for r, t in enumerate(texts)
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts_file, "_PIECE", piece)
         found = places_among(words(texts), words(known_list), places)
@@ -45,7 +47,9 @@ def test_a_digest_of_a_vector_tells_any_two_rows_apart_and_is_the_same_for_equal
     rng = np.random.default_rng(seed)
     rows = rng.integers(-4_096, 4_097, (40, width)).astype(np.int16)
     changed = rows.copy()
-    changed[np.arange(40), rng.integers(0, width, 40)] += rng.choice([-1, 1, 64], 40).astype(np.int16)
+    changed[np.arange(40), rng.integers(0, width, 40)] += rng.choice([-1, 1, 64], 40).astype(
+        np.int16
+    )
     one, other = vector_digests(rows), vector_digests(changed)
     assert (one == vector_digests(np.asfortranarray(rows))).all()
     assert (one != other).any(axis=1).all()

@@ -116,7 +116,12 @@ def test_a_system_prompt_of_one_row_only_is_embedded_last(tmp_path):
 
 
 def test_what_a_tool_returned_counts_and_earlier_answers_do_not(tmp_path):
-    talk = [("user", "weather?"), ("assistant", "let me see"), ("tool", "12 degrees"), ("user", "and?")]
+    talk = [
+        ("user", "weather?"),
+        ("assistant", "let me see"),
+        ("tool", "12 degrees"),
+        ("user", "and?"),
+    ]
     assert texts_of(chats(tmp_path, [talk])) == ["weather?\n\n12 degrees\n\nand?"]
 
 
@@ -138,7 +143,9 @@ def test_whoever_wants_all_turns_gets_them_under_another_key(tmp_path):
 
 
 def test_texts_of_some_rows_are_those_of_all(tmp_path):
-    corpus = chats(tmp_path, [[("system", f"s {row % 3}"), ("user", f"u {row}")] for row in range(20)])
+    corpus = chats(
+        tmp_path, [[("system", f"s {row % 3}"), ("user", f"u {row}")] for row in range(20)]
+    )
     every, some = texts_of(corpus), np.array([0, 3, 4, 11, 19])
     texts = Texts(corpus, "user")
     again = Texts(corpus, "user", texts.own_system[np.isin(texts.own_system, some)])
