@@ -15,7 +15,7 @@ PACKAGE = Path(smartx.__file__).parent
 # room).
 ROOMS = [
     "errors", "progress", "costs", "draws", "strategies", "config_file", "config",
-    "files", "store", "lock",
+    "files", "store", "run_folder", "lock",
     "engine", "corpus", "embed", "means", "weights", "rankers", "budget", "mixture", "report",
     "planning", "runs", "verify", "preflight", "pipeline", "doctor", "demo",
     "terminal", "display", "flags", "cli",

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from smartx.files import canonical_json, own, storing, sweep
 from smartx.progress import Progress
+from smartx.run_folder import LOCK
 
-LOCK = ".lock"
 _LOOK_SECONDS = 0.1
 _held = threading.local()  # .folders: what this thread has locked
 _open_locks: set[FileIO] = set()

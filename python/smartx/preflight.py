@@ -22,16 +22,13 @@ from smartx.corpus.sources import find_sources
 from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
 from smartx.engine import resolve_threads
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
-from smartx.files import MARK
-from smartx.lock import LOCK
-from smartx.runs import CORPUS, CURRENT, EMBEDDINGS, MEANS, RANKINGS, RECORDS, VECTORS
+from smartx.run_folder import EMBEDDINGS, NAMES
 from smartx.store import MANIFEST
 from smartx.strategies import LAWS, RANKERS
 
 NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
 READS_SOURCES = ("run", "plan", "ingest")
 WRITES_OUT = ("run", "mix", "plan")
-_OF_A_RUN = (CORPUS, VECTORS, EMBEDDINGS, MEANS, RANKINGS, CURRENT, RECORDS, LOCK, MARK)
 _HUB_SECONDS = 10.0
 _BELOW = 120  # characters of the longest path that is written below OUT or RUN
 _LONGEST = 4_096  # bytes of a path that a system call takes
@@ -252,7 +249,7 @@ def _out(config: RunConfig, out: Path) -> None:
             "give `out` and `run_dir` two folders",
         )
     first = os.path.relpath(real, run).split(os.sep)[0]
-    if _inside(real, run) and first in _OF_A_RUN:
+    if _inside(real, run) and first in NAMES:
         _fault("out", f"{out} is where a stage keeps its work", "name another folder")
     _not_eaten(config, real)
 

@@ -12,12 +12,11 @@ from typing import Any
 from smartx.errors import StoreError
 from smartx.files import MARK, TEMPORARY, has_mark
 from smartx.progress import Progress, Silent, step
-from smartx.runs import VECTORS, Run
+from smartx.run_folder import STAGES, VECTORS, current
 from smartx.store import MANIFEST, MIXTURE, key_of, read_manifest
 
 _BLOCK = 1 << 22
 _BESIDES = {MANIFEST, MARK}  # of a stage; they are not results
-_KINDS = ("corpus", "vectors", "embeddings", "means", "rankings")  # folders of a run folder
 
 
 @dataclass(frozen=True)
@@ -79,17 +78,17 @@ def _looked_at(folder: Path) -> tuple[list[Path], list[Finding], list[Finding]]:
     """Finished stages and mixtures, notes of those that are not finished, and what is missing."""
     if (folder / MANIFEST).is_file() or folder.parent.name == VECTORS:
         return [folder], [], []
-    run = folder.parent if folder.name in _KINDS and not has_mark(folder) else folder
+    run = folder.parent if folder.name in STAGES and not has_mark(folder) else folder
     if not has_mark(run):
         raise StoreError(
             "it is neither the folder of a run nor a mixture",
             place=str(folder),
-            fix="name a folder given to --run-dir or --out",
+            fix="name a folder given to `run_dir` or `out`",
         )
-    kinds = _KINDS if run == folder else (folder.name,)
+    kinds = STAGES if run == folder else (folder.name,)
     there = [path for kind in kinds for path in sorted((run / kind).glob("*")) if path.is_dir()]
     finished = [p for p in there if (p / MANIFEST).is_file() or p.parent.name == VECTORS]
-    meant = [run / stage / name for stage, name in Run(run).current().items() if stage in kinds]
+    meant = [run / stage / name for stage, name in current(run).items() if stage in kinds]
     lost = [Finding(path, "missing") for path in meant if path not in finished]
     missing = {finding.path for finding in lost}
     unfinished = [p for p in there if p not in finished and p not in missing and any(p.iterdir())]

@@ -1,0 +1,84 @@
+"""What stands in the folder of a run, and which of its stages a later command means.
+
+    RUN/corpus/ID  RUN/vectors/ID  RUN/embeddings/ID  RUN/means/ID  RUN/rankings/ID
+    RUN/current.json   the corpus and the embeddings that the last command named
+    RUN/run.json       when, where, how long: for people
+    RUN/.lock          who works in the folder
+
+Stages of other sources, columns, encoders and parameters stand side by side, each under the first
+digits of its key. None is ever withdrawn.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from smartx import __version__
+from smartx.errors import StoreError
+from smartx.files import MARK, canonical_json, commit_bytes
+
+CORPUS, VECTORS, EMBEDDINGS = "corpus", "vectors", "embeddings"
+MEANS, RANKINGS = "means", "rankings"
+STAGES = (CORPUS, VECTORS, EMBEDDINGS, MEANS, RANKINGS)
+CURRENT, RECORDS, LOCK = "current.json", "run.json", ".lock"
+NAMES = (*STAGES, CURRENT, RECORDS, LOCK, MARK)
+_COMMANDS = {CORPUS: "ingest", EMBEDDINGS: "embed"}
+
+
+def current(run: Path) -> Mapping[str, Any]:
+    """Name of the folder that is meant, by stage."""
+    found = _read(run / CURRENT)
+    return found if isinstance(found, dict) else {}
+
+
+def meant(run: Path, stage: str) -> Path:
+    """The folder of a stage that a command means which names none. Raises StoreError."""
+    name = current(run).get(stage)
+    if not isinstance(name, str) or not name.isalnum():
+        raise StoreError(
+            f"the {stage} stage has not been finished here",
+            place=str(run),
+            fix=f"run `smartx {_COMMANDS[stage]}` on this run folder first",
+        )
+    return run / stage / name
+
+
+def mean(run: Path, **stages: Path) -> None:
+    """From now on, commands that name no sources, or no encoder, mean these folders."""
+    before = current(run)
+    now = {**before, **{stage: folder.name for stage, folder in stages.items()}}
+    if now != before:
+        commit_bytes(run / CURRENT, canonical_json(now))
+
+
+def record(run: Path, step: str, started: datetime, seconds: float, threads: int) -> None:
+    """Note what was true of one step only."""
+    noted = {
+        "step": step,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "command": [argument.encode(errors="replace").decode() for argument in sys.argv],
+        "smartx": __version__,
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "pyarrow": metadata.version("pyarrow"),
+        "platform": platform.platform(),
+        "threads": threads,
+    }
+    earlier = _read(run / RECORDS)  # nothing if it is missing or damaged: only people read it
+    records = [*earlier, noted] if isinstance(earlier, list) else [noted]
+    commit_bytes(run / RECORDS, canonical_json(records))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
