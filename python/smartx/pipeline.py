@@ -47,7 +47,8 @@ from smartx.preflight import check, check_tasks
 from smartx.progress import Progress, Silent, counted, warn
 from smartx.rankers import Rankings, is_ranked, near_duplicates_line, rank_corpus, ranker_from
 from smartx.report import render
-from smartx.runs import CORPUS, EMBEDDINGS, MEANS, RANKINGS, Run
+from smartx.run_folder import CORPUS, EMBEDDINGS, MEANS, RANKINGS, mean, record
+from smartx.runs import Run
 from smartx.runs import open_run as open_run
 from smartx.store import folder_of
 from smartx.weights import law_from
@@ -200,7 +201,7 @@ class Session:
             )
             folder = folder_of(self.run.folder / CORPUS, wanted.key)
             self.corpus = wanted.into(folder, memory=self.memory, progress=progress)
-            self.run.mean(corpus=folder)
+            mean(self.run.folder, corpus=folder)
         tasks, groups = len(self.corpus.groups.tasks()), len(self.corpus.groups)
         counts = ((self.corpus.num_rows, "row"), (tasks, "task"), (groups, "group"))
         progress.note(f"corpus: {', '.join(counted(number, one) for number, one in counts)}")
@@ -212,7 +213,7 @@ class Session:
         with self._doing("embed", self.run.folder / EMBEDDINGS):
             asked = vectors_of(self.config)
             self.embeddings = embed_corpus(corpus, asked, self.run.folder, progress=self.progress)
-            self.run.mean(embeddings=self.embeddings.folder)
+            mean(self.run.folder, embeddings=self.embeddings.folder)
         for line in warnings_of(self.embeddings, corpus):
             worst = line.startswith("WARNING: ")
             tell = partial(warn, self.progress) if worst else self.progress.note
@@ -358,7 +359,7 @@ class Session:
             started, clock = datetime.now(timezone.utc), time.perf_counter()
             with storing(*places):
                 yield
-            self.run.record(step, started, time.perf_counter() - clock, self.threads)
+            record(self.run.folder, step, started, time.perf_counter() - clock, self.threads)
 
 
 def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
