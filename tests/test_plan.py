@@ -172,7 +172,7 @@ def test_too_little_memory_is_refused_with_both_numbers_and_a_way_out(corpus):
     with pytest.raises(ConfigError) as caught:
         plan.check()
     assert size(100 << 20) in caught.value.fault
-    assert "--memory" in caught.value.fix
+    assert "`memory`" in caught.value.fix
     planned(corpus, memory=1 << 30).check()
 
 
@@ -184,7 +184,7 @@ def test_a_kernel_beyond_the_memory_is_refused_and_not_swapped_for_a_graph(corpu
     assert {c.engine for c in plan.classes} == {"dense-u16"}
     with pytest.raises(ConfigError, match="rank needs") as caught:
         plan.check()
-    assert "--dense-limit" in caught.value.fix
+    assert "`dense_limit`" in caught.value.fix
 
 
 def test_too_little_disk_is_refused_with_both_numbers(corpus, monkeypatch):

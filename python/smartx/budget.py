@@ -67,7 +67,8 @@ def allot(
     tasks = groups.tasks()
     shares = law.shares(task_ground(groups, means=means, seed=seed), total)
     capacities = tasks.rows[shares.order]
-    fix = "raise num_tasks or lower rows" if len(shares.order) < len(tasks.rows) else "lower rows"
+    some = len(shares.order) < len(tasks.rows)
+    fix = "raise `num_tasks` or lower `rows`" if some else "lower `rows`"
     _check_room(capacities, total, "chosen tasks", fix)
     asked, given = _round(shares, capacities, total)
     by_task = _scatter(shares.order, given, len(tasks.rows))
@@ -96,10 +97,10 @@ def check_total(groups: Groups, total: int, *, left_out: int = 0) -> int:
     left_out: near duplicates that are not counted in the groups, for the message.
     """
     total = _whole_number("rows", total)
-    what, fix = "groups of the corpus", "lower rows"
+    what, fix = "groups of the corpus", "lower `rows`"
     if left_out:
         what += f", without {left_out:,} near duplicates,"
-        fix += " or raise near_duplicates"
+        fix = "raise `near_duplicates` or lower `rows`"
     _check_room(groups.rows, total, what, fix)
     return total
 
@@ -188,7 +189,7 @@ def apportion(weights: ArrayLike, capacities: ArrayLike, total: int) -> IntVecto
 
 def _allot_to_groups(groups: Groups, law: WeightLaw, total: int, seed: int) -> Allotment:
     shares = law.shares(group_ground(groups, seed=seed), total)
-    _check_room(groups.rows[shares.order], total, "chosen groups", "lower rows")
+    _check_room(groups.rows[shares.order], total, "chosen groups", "lower `rows`")
     asked, given = _round(shares, groups.rows[shares.order], total)
     first = groups.tasks().first_group[:-1]
     by_group = _scatter(shares.order, given, len(groups))
@@ -304,7 +305,7 @@ def _check_room(capacities: IntVector, total: int, what: str, fix: str) -> None:
             f"{total - held:,} fewer than the {total:,} asked",
             asked=total,
             available=held,
-            fix=fix,
+            fix=f"{fix}: at most {held:,}",
         )
 
 

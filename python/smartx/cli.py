@@ -17,7 +17,7 @@ from rich.text import Text
 
 from smartx import __version__, terminal
 from smartx.config import RunConfig, config_from
-from smartx.display import Bars, LogLines, Quiet, line, table
+from smartx.display import Bars, LogLines, Quiet, flag, in_flags, line, table
 from smartx.errors import InputError, SmartxError
 from smartx.flags import (
     COLUMNS,
@@ -25,8 +25,6 @@ from smartx.flags import (
     OUTPUT,
     RANKING,
     STRATEGY,
-    flag,
-    in_flags,
     paragraphs,
     parameters,
 )

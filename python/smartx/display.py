@@ -6,6 +6,7 @@ All text passes `line`, `table` or `Teller.note`, where names out of anybody's f
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from rich.progress import Progress as RichBars
 from rich.table import Table
 from rich.text import Text
 
+from smartx.config import RunConfig
 from smartx.errors import plain
 from smartx.progress import counted, duration, size
 
@@ -36,6 +38,22 @@ LOG_SECONDS = 10.0  # between two log lines of one step
 def line(text: str, style: str = "") -> Text:
     """One or more lines to print."""
     return Text(plain(text), style=style)
+
+
+def flag(field: str) -> str:
+    """The flag of a field; SOURCES for the sources, nothing for what is no field."""
+    if field == "sources":
+        return "SOURCES"
+    return f"--{field.replace('_', '-')}" if field in RunConfig.model_fields else ""
+
+
+def in_flags(text: str) -> str:
+    """A text with the fields that it names in backquotes as flags."""
+    return re.sub("`([a-z_]+)`", lambda found: flag(found[1]) or found[0], text)
+
+
+def _told(text: str, style: str = "") -> Text:
+    return line(in_flags(text), style)
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -80,7 +98,7 @@ class Quiet:
 
     def warn(self, message: str) -> None:
         """Something that nobody should overlook."""
-        self._console.print(line(f"warning: {message}", "yellow"), soft_wrap=True)
+        self._console.print(_told(f"warning: {message}", "yellow"), soft_wrap=True)
 
 
 class LogLines(Quiet):
@@ -116,7 +134,7 @@ class LogLines(Quiet):
 
     def note(self, message: str) -> None:
         """A line of its own."""
-        self._console.print(line(message), soft_wrap=True)
+        self._console.print(_told(message), soft_wrap=True)
 
     def _so_far(self, *, cut: bool = False) -> str:
         """How much is done, and of how much. cut: the latter only where it was not reached."""
@@ -186,11 +204,11 @@ class Bars(LogLines):
 
     def note(self, message: str) -> None:
         """A line above the bar, broken between words: the bar's place must be known."""
-        self._console.print(line(message))
+        self._console.print(_told(message))
 
     def warn(self, message: str) -> None:
         """A line above the bar."""
-        self._console.print(line(f"warning: {message}", "yellow"))
+        self._console.print(_told(f"warning: {message}", "yellow"))
         self._warnings.append(message)
 
     def repeat_warnings(self) -> None:

@@ -5,7 +5,6 @@ means.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -15,6 +14,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from smartx.config import SIZES, RunConfig
+from smartx.display import flag, in_flags
 from smartx.progress import size
 
 # Which fields of the configuration each panel of --help shows, in order.
@@ -37,18 +37,6 @@ PANELS: dict[str, tuple[str, ...]] = {
 OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
 RANKING = ("preset", "ranker", "penalty", "ridge", "near_duplicates", "dense_limit", "seed")
 METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
-
-
-def flag(field: str) -> str:
-    """The flag of a field; SOURCES for the sources, nothing for what is no field."""
-    if field == "sources":
-        return "SOURCES"
-    return f"--{field.replace('_', '-')}" if field in RunConfig.model_fields else ""
-
-
-def in_flags(text: str) -> str:
-    """A text with the fields that it names in backquotes as flags."""
-    return re.sub("`([a-z_]+)`", lambda found: flag(found[1]) or found[0], text)
 
 
 def parameters(fields: Sequence[str], *, sources: bool) -> list[inspect.Parameter]:

@@ -88,10 +88,10 @@ class Plan:
         return stage.time() + how
 
     def _memory_fix(self, stage: StagePlan) -> str:
-        fix = f"pass --memory {-(-stage.memory >> 20)}M if the machine has it"
+        fix = f"pass `memory` {-(-stage.memory >> 20)}M if the machine has it"
         if stage.name == "rank" and any(c.engine == "dense-u16" for c in self.classes):
             fix += (
-                ", or lower --dense-limit: the largest groups are then ranked over the neighbours "
+                ", or lower `dense_limit`: the largest groups are then ranked over the neighbours "
                 "of their rows, which is another ranking"
             )
         return fix

@@ -156,7 +156,7 @@ def test_columns_that_cannot_be_told_are_listed_with_the_option_to_pass(wanted):
 
 @pytest.mark.parametrize("role", ["prompt", "response", "system", "messages", "source", "task"])
 def test_a_named_column_that_is_not_there_is_an_error_with_its_option(role):
-    with pytest.raises(CorpusError, match=f"--{role}-column"):
+    with pytest.raises(CorpusError, match=f"`{role}_column`"):
         roles(Columns(**{role: "nope"}), prompt=["p"], response=["r"])
 
 

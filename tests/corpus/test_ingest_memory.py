@@ -67,7 +67,7 @@ def test_the_peak_stays_below_the_limit_and_the_bytes_are_the_same(tmp_path, end
 def test_memory_that_cannot_do_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ConfigError, match="100 MiB may be used") as caught:
         ingest_rows(tmp_path, [FLAN], memory=100 << 20)
-    assert f"--memory {LEAST_BYTES >> 20}M" in caught.value.fix
+    assert f"`memory` {LEAST_BYTES >> 20}M" in caught.value.fix
     assert not (tmp_path / "out").exists()
     ingest_rows(tmp_path, [FLAN], memory=LEAST_BYTES)
     ingest([tmp_path / "in/file.jsonl"], tmp_path / "out", memory=1)  # is there already
@@ -130,7 +130,7 @@ def test_too_many_groups_are_refused_with_a_row_and_a_way_out(tmp_path, monkeypa
     rows = [{**FLAN, "task_name": str(i)} for i in range(100)]
     with pytest.raises(CorpusError, match="100 groups") as caught:
         ingest_rows(tmp_path, rows, memory=LEAST_BYTES)
-    assert "--task-column" in caught.value.fix
+    assert "`task_column`" in caught.value.fix
     assert caught.value.line == 100
 
 

@@ -1,4 +1,4 @@
-"""Several devices: a process each, whole shards, the same bytes; whatever ends one is told."""
+"""Several devices: a process each, whole parts, the same bytes; whatever ends one is told."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from conftest import tree_digest
 from embed_fakes import FAULT, PIDS, corpus_of, some_prompts, vector_of
 from smartx.corpus import Corpus
 from smartx.embed import EncoderSpec, embed_corpus, workers
-from smartx.embed.encoders import devices_of
+from smartx.embed.devices import devices_of
 from smartx.engine import quantize
 from smartx.errors import EncoderError, StoreError
 from smartx.progress import Silent
 
-ROWS, SHARD = 100, 16
+ROWS, PART = 100, 16
 TWO, ONE = EncoderSpec("fake", device="cpu,cpu", threads=2), EncoderSpec("fake", device="cpu")
 
 
@@ -33,6 +33,9 @@ def corpus(tmp_path: Path) -> Corpus:
 
 @pytest.fixture(autouse=True)
 def fake_encoder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake" / "model.safetensors").write_bytes(b"weights")
     monkeypatch.setattr(workers, "LOADER", "embed_fakes:loaded")
     monkeypatch.setattr("smartx.embed.sentence_transformer.loaded", embed_fakes.loaded)
     (tmp_path / "pids").mkdir()
@@ -50,6 +53,11 @@ def encoded_by(folder: Path) -> dict[int, list[str]]:
     return {int(file.name): file.read_text().splitlines() for file in folder.iterdir()}
 
 
+def sidecars(run: Path, number: int) -> list[Path]:
+    """What says that a part is whole."""
+    return list(run.glob(f"vectors/*/part-{number:05}.npy.json"))
+
+
 class Heard(Silent):
     def __init__(self):
         self.done, self.notes = 0, []
@@ -64,9 +72,9 @@ class Heard(Silent):
 @pytest.mark.parametrize("devices", ["cpu,cpu", "cpu, cpu, cpu"])
 def test_workers_leave_the_bytes_that_one_process_leaves(corpus, tmp_path, devices):
     heard = Heard()
-    embed_corpus(corpus, ONE, tmp_path / "one", shard_rows=SHARD)
+    embed_corpus(corpus, ONE, tmp_path / "one", part_rows=PART)
     spec = EncoderSpec("fake", device=devices, threads=3)
-    made = embed_corpus(corpus, spec, tmp_path / "many", shard_rows=SHARD, progress=heard)
+    made = embed_corpus(corpus, spec, tmp_path / "many", part_rows=PART, progress=heard)
     assert tree_digest(tmp_path / "one") == tree_digest(tmp_path / "many")
     expected = quantize(np.stack([vector_of(text) for text in corpus.prompts(0, ROWS)]))
     np.testing.assert_array_equal(made.rows(0, ROWS), expected)
@@ -74,22 +82,22 @@ def test_workers_leave_the_bytes_that_one_process_leaves(corpus, tmp_path, devic
     assert any(", ".join(["cpu"] * (devices.count(",") + 1)) in note for note in heard.notes)
 
 
-def test_each_worker_is_a_process_that_makes_whole_shards(corpus, tmp_path, monkeypatch):
+def test_each_worker_is_a_process_that_makes_whole_parts(corpus, tmp_path, monkeypatch):
     monkeypatch.setenv(FAULT, "slow")
-    embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD)
+    embed_corpus(corpus, TWO, tmp_path / "e", part_rows=PART)
     done = encoded_by(tmp_path / "pids")
     assert len(done) == 2
     assert os.getpid() not in done
     texts = corpus.prompts(0, ROWS)
-    shards = [sorted(texts[at : at + SHARD]) for at in range(0, ROWS, SHARD)]
+    parts = [sorted(texts[at : at + PART]) for at in range(0, ROWS, PART)]
     for own in done.values():
         while own:
-            shard = next(shard for shard in shards if own[0] in shard)
-            assert sorted(own[: len(shard)]) == shard
-            own = own[len(shard) :]
+            part = next(part for part in parts if own[0] in part)
+            assert sorted(own[: len(part)]) == part
+            own = own[len(part) :]
 
 
-def test_no_more_workers_start_than_there_are_shards(corpus, tmp_path):
+def test_no_more_workers_start_than_there_are_parts(corpus, tmp_path):
     embed_corpus(corpus, TWO, tmp_path / "e")
     assert list(encoded_by(tmp_path / "pids")) == [os.getpid()]
 
@@ -98,40 +106,40 @@ def test_a_worker_that_the_system_kills_is_told_and_the_next_run_goes_on(
     corpus, tmp_path, monkeypatch
 ):
     texts = corpus.prompts(0, ROWS)
-    word = texts[3 * SHARD + 2].split()[0]
+    word = texts[3 * PART + 2].split()[0]
     monkeypatch.setenv(FAULT, f"kill {word}")
     with pytest.raises(EncoderError, match="SIGKILL") as caught:
-        embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD)
-    assert "on cpu, in shard q12-00003.npy, rows 48..63" in caught.value.fault
+        embed_corpus(corpus, TWO, tmp_path / "e", part_rows=PART)
+    assert "on cpu, in part-00003, 16 texts" in caught.value.fault
     assert "`batch_size`" in caught.value.fix
-    kept = {path.stem for path in (tmp_path / "e").glob("q12-*.npy.json")}  # whole ones
-    assert {"q12-00000.npy", "q12-00001.npy"} <= kept
-    assert "q12-00003.npy" not in kept
+    kept = {number for number in range(7) if sidecars(tmp_path / "e", number)}  # whole ones
+    assert {0, 1} <= kept
+    assert 3 not in kept
     monkeypatch.delenv(FAULT)
     for file in (tmp_path / "pids").iterdir():
         file.unlink()
     heard = Heard()
-    embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD, progress=heard)
+    embed_corpus(corpus, TWO, tmp_path / "e", part_rows=PART, progress=heard)
     again = [text for own in encoded_by(tmp_path / "pids").values() for text in own]
-    assert not set(again) & set(texts[: 2 * SHARD])
-    missing = [shard for shard in range(7) if f"q12-{shard:05}.npy" not in kept]
-    assert len(again) == sum(len(texts[shard * SHARD :][:SHARD]) for shard in missing)
-    assert f"{len(kept)} of 7 shards" in heard.notes[-1]
-    embed_corpus(corpus, ONE, tmp_path / "one", shard_rows=SHARD)
+    assert not set(again) & set(texts[: 2 * PART])
+    missing = set(range(7)) - kept
+    assert len(again) == sum(len(texts[part * PART :][:PART]) for part in missing)
+    assert any(f"{len(again)} new texts for {ROWS} rows" in note for note in heard.notes)
+    embed_corpus(corpus, ONE, tmp_path / "one", part_rows=PART)
     assert tree_digest(tmp_path / "e") == tree_digest(tmp_path / "one")
 
 
 @pytest.mark.parametrize(
     ("fault", "word"), [("zero", "is zero"), ("raise", "RuntimeError: CUDA error: an illegal")]
 )
-def test_what_goes_wrong_in_a_worker_names_device_and_shard(
+def test_what_goes_wrong_in_a_worker_names_device_and_part(
     corpus, tmp_path, monkeypatch, fault, word
 ):
-    first = corpus.prompts(SHARD, SHARD + 1)[0].split()[0]
+    first = corpus.prompts(PART, PART + 1)[0].split()[0]
     monkeypatch.setenv(FAULT, f"{fault} {first}")
     with pytest.raises(EncoderError, match=word) as caught:
-        embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD)
-    assert "on cpu, in shard q12-00001.npy, rows 16..31" in caught.value.fault
+        embed_corpus(corpus, TWO, tmp_path / "e", part_rows=PART)
+    assert "on cpu, in part-00001, 16 texts" in caught.value.fault
     assert caught.value.fix
     if fault == "zero":
         assert caught.value.place == f"rows.jsonl:{int(first) + 1}"
@@ -145,17 +153,17 @@ def test_a_full_disk_in_a_worker_is_a_store_error(corpus, tmp_path, monkeypatch)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
     try:
         with pytest.raises(StoreError, match="too large") as caught:
-            embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD)
+            embed_corpus(corpus, TWO, tmp_path / "e", part_rows=PART)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert caught.value.place.endswith(("q12-00000.npy", "q12-00001.npy"))
+    assert caught.value.place.endswith(("part-00000.texts.npy", "part-00001.texts.npy"))
     assert "ulimit" in caught.value.fix
 
 
 def test_an_encoder_that_cannot_be_loaded_is_told_once(corpus, tmp_path, monkeypatch):
     monkeypatch.setenv(FAULT, "absent")
     with pytest.raises(EncoderError, match="no such encoder") as caught:
-        embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD)
+        embed_corpus(corpus, TWO, tmp_path / "e", part_rows=PART)
     assert "while it loaded the encoder" in caught.value.fault
 
 
@@ -163,16 +171,16 @@ def test_devices_that_would_not_compute_alike_are_refused(corpus, tmp_path, monk
     monkeypatch.setenv(FAULT, "differ")
     spec = EncoderSpec("fake", device="cpu,gpu")
     with pytest.raises(EncoderError, match="cpu and gpu would not compute alike"):
-        embed_corpus(corpus, spec, tmp_path / "e", shard_rows=SHARD)
+        embed_corpus(corpus, spec, tmp_path / "e", part_rows=PART)
 
 
 def test_a_library_that_ends_the_process_is_quoted(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "LOADER", "embed_fakes:no_such_loader")
     with pytest.raises(EncoderError, match="no_such_loader"):
-        embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD)
+        embed_corpus(corpus, TWO, tmp_path / "e", part_rows=PART)
     monkeypatch.setattr(workers, "LOADER", "embed_fakes:aborted")
     with pytest.raises(EncoderError, match="status 3: the driver is too old"):
-        embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD)
+        embed_corpus(corpus, TWO, tmp_path / "e", part_rows=PART)
 
 
 SCRIPT = """
@@ -184,7 +192,7 @@ from smartx.embed import EncoderSpec, embed_corpus, workers
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 workers.LOADER = "embed_fakes:loaded"
 spec = EncoderSpec("fake", device="cpu,cpu", threads=2)
-embed_corpus(open_corpus(Path(sys.argv[1])), spec, Path(sys.argv[2]), shard_rows=16)
+embed_corpus(open_corpus(Path(sys.argv[1])), spec, Path(sys.argv[2]), part_rows=16)
 """
 
 
@@ -197,7 +205,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_parent_that_is_stopped_or_killed_leaves_no_worker_and_all_finished_shards(
+def test_a_parent_that_is_stopped_or_killed_leaves_no_worker_and_all_finished_parts(
     corpus, tmp_path, monkeypatch, kind
 ):
     """The program has no `if __name__ == "__main__"`, and needs none."""
@@ -206,8 +214,8 @@ def test_a_parent_that_is_stopped_or_killed_leaves_no_worker_and_all_finished_sh
     (tmp_path / "program.py").write_text(SCRIPT)
     command = [sys.executable, str(tmp_path / "program.py"), str(corpus.folder)]
     parent = subprocess.Popen([*command, str(tmp_path / "e")], stderr=subprocess.PIPE)
-    shard, deadline = tmp_path / "e" / "q12-00001.npy.json", time.monotonic() + 60
-    while not shard.exists():
+    deadline = time.monotonic() + 60
+    while not sidecars(tmp_path / "e", 1):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     children = [int(name) for name in os.listdir(tmp_path / "pids")]
@@ -220,13 +228,13 @@ def test_a_parent_that_is_stopped_or_killed_leaves_no_worker_and_all_finished_sh
     parent.communicate(timeout=30)
     assert parent.returncode != 0
     assert len(children) == 2
-    assert not (tmp_path / "e" / "manifest.json").exists()
+    assert not list((tmp_path / "e").rglob("manifest.json"))
     assert waited < 2.0
     monkeypatch.delenv(FAULT)
     heard = Heard()
-    embed_corpus(corpus, TWO, tmp_path / "e", shard_rows=SHARD, progress=heard)
-    assert any("shards of embeddings were there already" in note for note in heard.notes)
-    embed_corpus(corpus, ONE, tmp_path / "one", shard_rows=SHARD)
+    embed_corpus(corpus, TWO, tmp_path / "e", part_rows=PART, progress=heard)
+    assert any("embedded before" in note for note in heard.notes)
+    embed_corpus(corpus, ONE, tmp_path / "one", part_rows=PART)
     assert tree_digest(tmp_path / "e") == tree_digest(tmp_path / "one")
 
 
@@ -247,6 +255,7 @@ def test_a_list_with_a_gap_is_refused(asked):
 @pytest.mark.parametrize(("count", "devices"), [(0, ("cpu",)), (1, ("cuda:0",)), (3, None)])
 def test_auto_means_every_gpu_or_the_cpu(monkeypatch, count, devices):
     torch = pytest.importorskip("torch")
+    monkeypatch.setattr("smartx.embed.devices._GPU_FILES", ("null",))  # the file of a driver
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     assert devices_of("auto") == (devices or ("cuda:0", "cuda:1", "cuda:2"))
@@ -267,5 +276,5 @@ def test_the_real_encoder_gives_the_same_bytes_in_two_workers(tmp_path, monkeypa
     corpus = corpus_of(tmp_path, some_prompts(60))
     for devices in ("cpu", "cpu,cpu"):
         spec = EncoderSpec("all-MiniLM-L6-v2", device=devices, threads=2)
-        embed_corpus(corpus, spec, tmp_path / devices, shard_rows=SHARD)
+        embed_corpus(corpus, spec, tmp_path / devices, part_rows=PART)
     assert tree_digest(tmp_path / "cpu") == tree_digest(tmp_path / "cpu,cpu")

@@ -83,7 +83,7 @@ def test_another_mixture_is_replaced_only_on_request(corpus, ranked, tmp_path):
     before = tree_digest(mix(corpus, ranked, folder, total=9).folder)
     with pytest.raises(InputError, match=r"another mixture stands there \(9 rows") as caught:
         mix(corpus, ranked, folder, total=30)
-    assert "--overwrite" in caught.value.fix
+    assert "`overwrite`" in caught.value.fix
     assert tree_digest(folder) == before
     assert len(rows_of(mix(corpus, ranked, folder, total=30, overwrite=True))) == 30
     assert [path.name for path in tmp_path.iterdir()] == ["mix"]

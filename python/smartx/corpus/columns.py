@@ -175,8 +175,8 @@ def _text_columns(sample: Sample, wanted: Columns, source: SourceFile) -> dict[s
         source.path,
         0,
         f"no columns were recognised as {missing}",
-        fix=f"{_found(sample)}; pass --prompt-column NAME and --response-column NAME, "
-        "or --messages-column NAME",
+        fix=f"{_found(sample)}; pass `prompt_column` NAME and `response_column` NAME, "
+        "or `messages_column` NAME",
     )
 
 

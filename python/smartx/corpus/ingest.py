@@ -278,7 +278,7 @@ def _nothing_left_fix(reading: Reading) -> str:
     if reasons["not an object"] or reasons["not JSON"]:
         return "write one JSON object per line"
     if reasons["empty response"]:
-        return "pass --keep-empty-responses if the responses are meant to be empty"
+        return "pass `keep_empty_responses` if the responses are meant to be empty"
     return "check that the columns are the right ones"
 
 
@@ -323,10 +323,10 @@ def _report(reading: Reading, order: Order, progress: Progress) -> None:
     if order.repeats and order.kept is None:
         progress.note(
             f"{order.repeats:,} rows say word for word what an earlier row says; they are kept "
-            "(--duplicates drop leaves them out)"
+            "(`duplicates` drop leaves them out)"
         )
     tasks = len({(source, task) for source, task, _ in order.names})
     if tasks > _MANY_TASKS and reading.options.columns.task is None:
         progress.note(
-            f"{tasks:,} tasks were found; if that is not meant, pass --task-column or --task"
+            f"{tasks:,} tasks were found; if that is not meant, pass `task_column` or `task`"
         )

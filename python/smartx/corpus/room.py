@@ -96,7 +96,7 @@ class Room:
         if needed > self.memory:
             fault = f"the names of {groups:,} groups up to this row need about {size(needed)} of "
             fault += f"memory, and {size(self.memory)} may be used"
-            fix = "if a row is not meant to be a task of its own, pass --task-column or --task; "
+            fix = "if a row is not meant to be a task of its own, pass `task_column` or `task`; "
             raise CorpusError(path, line, fault, fix=fix + _fix(needed))
 
 
@@ -109,4 +109,4 @@ def _too_small(what: str, needed: int, memory: int) -> ConfigError:
 
 
 def _fix(needed: int) -> str:
-    return f"pass --memory {-(-needed >> 20)}M if the machine has it"
+    return f"pass `memory` {-(-needed >> 20)}M if the machine has it"

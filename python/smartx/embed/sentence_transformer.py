@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.embed.devices import devices_of, dtype_of, kind_of, torch_library
-from smartx.embed.encoders import EncoderSpec, Read, encoder_folder, versions
+from smartx.embed.encoders import EncoderSpec, Read, encoder_folder, made_by
 from smartx.errors import EncoderError, MissingPackageError
 from smartx.progress import Progress
 
@@ -51,7 +51,7 @@ class SentenceEncoder:
             "device": kind_of(device),
             "dtype": dtype,
             "max_length": str(model.max_seq_length),
-            **versions(),
+            **made_by(spec),
         }
         self.batch_rows = spec.batch_size or _ROWS
         self.batch_tokens = _CPU_TOKENS if on_cpu else _GPU_TOKENS
@@ -124,7 +124,7 @@ class SentenceEncoder:
         except torch.OutOfMemoryError as problem:
             raise EncoderError(
                 f"a batch of {len(texts)} texts does not fit the memory ({_line(problem)})",
-                fix=f"pass --batch-size {max(1, len(texts) // 2)}",
+                fix=f"pass `batch_size` {max(1, len(texts) // 2)}",
             ) from None
         finally:
             self._idle.put(model)
@@ -196,7 +196,7 @@ def _checked_length(asked: int, model: Any) -> int:
         raise EncoderError(
             f"{asked} tokens were asked for, and the encoder reads {most} at most",
             place="max_length",
-            fix=f"pass --max-length {most}, or leave it out",
+            fix=f"pass `max_length` {most}, or leave it out",
         )
     return asked
 
@@ -210,7 +210,7 @@ def _checked_device(asked: str) -> str:
         raise EncoderError(
             f'torch cannot use "{asked}" here ({_line(problem)})',
             place="device",
-            fix="pass --device cpu",
+            fix="pass `device` cpu",
         ) from None
     return asked
 

@@ -171,12 +171,12 @@ def _vector_column(path: Path, schema: pa.Schema, column: str | None) -> str:
         return str(found[0])
     names = ", ".join(found) or "none"
     if column is None:
-        raise fault(path, f"columns of vectors: {names}", "pass --vectors-column NAME")
+        raise fault(path, f"columns of vectors: {names}", "pass `vectors_column` NAME")
     if column not in found:
         raise fault(
             path,
             f'"{column}" is not a column of vectors (lists of floats); those are: {names}',
-            "pass --vectors-column NAME",
+            "pass `vectors_column` NAME",
         )
     return column
 

@@ -81,7 +81,7 @@ class Workers:
                     f"{first} and {device} would not compute alike: "
                     f"{dict(made[first])} and {dict(made_by)}",
                     place="device",
-                    fix="name devices of one kind, and one --dtype for all",
+                    fix="name devices of one kind, and one `dtype` for all",
                 )
 
     def make(
@@ -159,7 +159,7 @@ class _Worker:
 
     def _failed(self, kind: str, fault: str, place: str, fix: str) -> EncoderError | StoreError:
         error = StoreError if kind == "StoreError" else EncoderError
-        fix = fix or f"see `smartx doctor`, or leave {self.spec.device} out of --device; {_KEPT}"
+        fix = fix or f"see `smartx doctor`, or leave {self.spec.device} out of `device`; {_KEPT}"
         return error(f"{fault} ({self._doing})", place=place, fix=fix)
 
     def _ended(self) -> EncoderError:
@@ -172,10 +172,10 @@ class _Worker:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         said = f": {lines[-1][:200]}" if lines else ""
-        fix = f"see `smartx doctor`, or leave {self.spec.device} out of --device; {_KEPT}"
+        fix = f"see `smartx doctor`, or leave {self.spec.device} out of `device`; {_KEPT}"
         if status == -signal.SIGKILL:
             fix = (
-                "if memory ran out, pass a smaller --batch-size or fewer devices in --device; "
+                "if memory ran out, pass a smaller `batch_size` or fewer devices in `device`; "
                 + _KEPT
             )
         return EncoderError(f"a worker process ended ({how}{said}; {self._doing})", fix=fix)

@@ -22,7 +22,7 @@ from smartx.errors import InputError, StoreError
 from smartx.files import MARK, TEMPORARY, canonical_json, file_digest, flush_folder
 from smartx.store import MANIFEST, MIXTURE, is_ours, read_manifest
 
-_FIX = "choose another folder for --out, or empty this one"
+_FIX = "choose another folder for `out`, or empty this one"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def check_replaceable(out: Path, settings: dict[str, Any], *, overwrite: bool) -
         raise InputError(
             f"another mixture stands there ({there.get('rows', 0):,} rows; it differs in: {what})",
             place=str(out),
-            fix="choose another folder for --out, or pass --overwrite to replace it",
+            fix="choose another folder for `out`, or pass `overwrite` to replace it",
         )
 
 
@@ -200,7 +200,7 @@ def _refuse_foreign(folder: Path, manifest: dict[str, Any]) -> None:
             f"the mixture there would be replaced, and {len(foreign)} files in the folder "
             f"are not part of it (first: {foreign[0]!r})",
             place=str(folder),
-            fix="move them away, or choose another folder for --out",
+            fix="move them away, or choose another folder for `out`",
         )
 
 
