@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import datetime
 import json
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ingest_files import Notes, tree, write_arrow, write_delimited, write_rows
+from ingest_files import Notes, dropped, tree, write_arrow, write_delimited, write_rows
 from smartx.budget import allot
 from smartx.corpus import ingest
-from smartx.corpus.extra import JSON, arrow_column, arrow_type, kind_of, unify
+from smartx.corpus.blocks import BLOCK_BYTES
+from smartx.corpus.room import LEAST_BYTES
+from smartx.errors import StoreError
 from smartx.mixture import assemble, mixture_facts, write_mixture
+from smartx.mixture.others import OtherColumns
 from smartx.rankers import RandomRanker, rank_corpus
 from smartx.weights import Proportional
 
@@ -118,25 +120,186 @@ def test_other_columns_of_tables_come_out_as_they_were(tmp_path, ending):
         assert found.schema.field("score").type == pa.float32()
 
 
-def test_what_json_cannot_say_travels_as_its_text(tmp_path):
-    day = datetime.date(2024, 2, 29)
-    moment = datetime.datetime(2024, 2, 29, 12, 30)
-    table = pa.table(
-        {
-            "prompt": ["p"],
-            "response": ["r"],
-            "day": [day],
-            "moment": pa.array([moment], pa.timestamp("us")),
-            "price": pa.array([1], pa.decimal128(5, 2)),
-            "image": pa.array([{"bytes": b"\xff\x00", "path": "x"}]),
-        }
+MOMENT = datetime.datetime(2024, 2, 29, 12, 30, 0, 17)
+TYPED = {
+    "moment": pa.array([MOMENT, None, MOMENT], pa.timestamp("us", "Europe/Berlin")),
+    "nanos": pa.array([1, None, 2**62], pa.timestamp("ns")),
+    "day": pa.array([MOMENT.date(), None, datetime.date(1, 1, 1)]),
+    "time": pa.array([MOMENT.time(), None, datetime.time()]),
+    "took": pa.array([1, None, -(2**60)], pa.duration("us")),
+    "price": pa.array([Decimal("12.50"), None, Decimal("-99999.99")], pa.decimal128(7, 2)),
+    "large": pa.array([2**64 - 1, None, 0], pa.uint64()),
+    "small": pa.array([-128, None, 127], pa.int8()),
+    "raw": pa.array([b"\xff\x00", None, b""]),
+    "rows": pa.array([[1], None, []], pa.large_list(pa.int32())),
+    "pair": pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int16(), 2)),
+    "deep": pa.array(
+        [{"at": MOMENT, "of": [{"raw": b"\xff"}]}, None, {"at": None, "of": None}],
+        pa.struct(
+            [
+                ("at", pa.timestamp("us")),
+                ("of", pa.list_(pa.struct([("raw", pa.binary()), ("no", pa.uint8())]))),
+            ]
+        ),
+    ),
+    "none": pa.nulls(3),
+    "half": pa.array(np.array([np.nan, np.inf, -0.5], np.float16)),
+    "single": pa.array(np.array([np.nan, -np.inf, 0.1], np.float32)),
+    "double": pa.array([float("nan"), None, float("-inf")]),
+    "long": pa.array(["ü", None, ""], pa.large_string()),
+}
+PLAIN = {"prompt": ["p", "q", "r"], "response": ["x", "y", "z"]}
+
+
+def table_file(path, columns):
+    table = pa.table(columns)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        write_arrow(path, table)
+    return path
+
+
+def same(one, other):
+    """Whether two columns hold the same values, NaN equal to itself."""
+    return one.type == other.type and repr(one.to_pylist()) == repr(other.to_pylist())
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow"])
+def test_columns_of_every_type_come_out_of_the_mixture_as_they_went_in(tmp_path, ending):
+    table, _ = mixed(tmp_path, [table_file(tmp_path / f"a{ending}", {**PLAIN, **TYPED})])
+    for name, column in TYPED.items():
+        assert same(table[name].combine_chunks(), column), name
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow"])
+def test_maps_come_as_lists_of_keys_and_values_and_dictionaries_as_their_values(tmp_path, ending):
+    columns = {
+        "map": pa.array([[("a", 1)], None, []], pa.map_(pa.string(), pa.int8())),
+        "kind": pa.array(["u", "v", None]).dictionary_encode(),
+    }
+    table, folder = mixed(tmp_path, [table_file(tmp_path / f"a{ending}", {**PLAIN, **columns})])
+    assert table["map"].to_pylist() == [[{"key": "a", "value": 1}], None, []]
+    assert table["map"].type.value_type.field("value").type == pa.int8()
+    assert table["kind"].to_pylist() == ["u", "v", None]
+    datasets = pytest.importorskip("datasets")  # which refuses maps
+    loaded = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert sorted(row["kind"] or "" for row in loaded) == ["", "u", "v"]
+
+
+def test_a_mixture_has_the_columns_of_all_sources_whichever_rows_it_takes(tmp_path):
+    write_rows(tmp_path / "a.jsonl", rows_with(only_a=["x"], both=[1]))
+    table_file(tmp_path / "b.parquet", {**PLAIN, "only_b": TYPED["price"], "both": [0.5] * 3})
+    corpus = ingest([tmp_path / "a.jsonl", tmp_path / "b.parquet"], tmp_path / "out")
+    for ids in ([0], [3, 1], [2, 0, 3, 1], []):
+        others = OtherColumns.of(corpus, ())
+        for piece_rows in (1, 2, 10):
+            parts = list(others.rows(np.array(ids, np.int64), piece_rows, tmp_path))
+            made = [others.appended(pa.table({"id": p["row_id"]}), p) for p in parts]
+            table = pa.concat_tables(made)
+            assert table["id"].to_pylist() == ids
+            assert table["only_a"].to_pylist() == [None if i else "x" for i in ids]
+            prices = TYPED["price"].to_pylist()
+            assert table["only_b"].to_pylist() == [prices[i - 1] if i else None for i in ids]
+            assert table["both"].to_pylist() == [0.5 if i else 1.0 for i in ids]
+            assert table.schema.field("only_b").type == pa.decimal128(7, 2)
+    assert not list(tmp_path.glob(".pieces*"))
+
+
+def test_columns_of_two_types_in_two_sources_hold_the_values_of_both(tmp_path):
+    columns = {
+        "narrow": [pa.array([1, 2, 3], pa.int8()), pa.array([2**62] * 3, pa.int64())],
+        "words": [pa.array(["a", None, "b"]), pa.array([1, 2, 3])],
+        "moment": [TYPED["moment"], TYPED["nanos"]],
+        "exact": [pa.array([2**53 + 1] * 3), pa.array([0.5] * 3)],
+        "price": [TYPED["price"], pa.array([Decimal("1.00")] * 3, pa.decimal128(20, 2))],
+    }
+    sources = [
+        table_file(tmp_path / f"{n}.parquet", {**PLAIN, **{k: v[n] for k, v in columns.items()}})
+        for n in (0, 1)
+    ]
+    table, _ = mixed(tmp_path, sources)
+    assert table["narrow"].to_pylist() == [1, 2, 3, *[2**62] * 3]
+    assert table["words"].to_pylist() == ['"a"', None, '"b"', "1", "2", "3"]
+    assert table["exact"].to_pylist() == [str(2**53 + 1)] * 3 + ["0.5"] * 3
+    assert table["price"].to_pylist()[3:] == [Decimal("1.00")] * 3
+    found = [text and json.loads(text) for text in table["moment"].to_pylist()]
+    assert found[3:] == ["1970-01-01 00:00:00.000000001", None, "2116-02-20 23:53:38.427387904"]
+
+
+def test_whole_numbers_of_any_size_keep_their_digits(tmp_path):
+    large = [2**64, 1, -(2**70)]
+    lines = [
+        f'{{"prompt": "{i}", "response": "r", "n": {n}}}'.encode() for i, n in enumerate(large)
+    ]
+    table, _ = mixed(tmp_path, [write_rows(tmp_path / "a.jsonl", lines)])
+    assert [json.loads(text) for text in table["n"].to_pylist()] == large
+
+
+def test_a_row_with_text_that_is_not_utf8_is_dropped_and_counted(tmp_path):
+    bad = pa.array([b"ok", b"\xff", None, b"fine"]).view(pa.string())
+    nested = pa.StructArray.from_arrays(
+        [pa.array([b"a", b"b", b"\xfe", b"d"]).view(pa.string())], ["t"]
     )
-    pq.write_table(table, tmp_path / "a.parquet")
-    (row,) = mixed(tmp_path, [tmp_path / "a.parquet"])[0].to_pylist()
-    assert row["day"] == "2024-02-29"
-    assert datetime.datetime.fromisoformat(row["moment"]) == moment
-    assert row["price"] == "1.00"
-    assert row["image"] == {"bytes": "/wA=", "path": "x"}
+    columns = {"prompt": list("abcd"), "response": list("wxyz"), "who": bad, "meta": nested}
+    for ending in (".parquet", ".arrow"):
+        path = table_file(tmp_path / f"a{ending}", columns)
+        table, _ = mixed(tmp_path / ending, [path])
+        assert table["who"].to_pylist() == ["ok", "fine"]
+        assert table["meta"].to_pylist() == [{"t": "a"}, {"t": "d"}]
+        found = dropped(tmp_path / ending / "corpus")
+        assert [(row["line"], row["reason"]) for row in found] == [
+            (2, "not UTF-8"),
+            (3, "not UTF-8"),
+        ]
+        assert "who" in found[0]["detail"]
+
+
+def test_what_rows_of_another_layout_do_not_use_travels_too(tmp_path):
+    columns = {
+        "messages": [[USER, BOT], None, [USER, BOT]],
+        "instruction": [None, "do", "other"],
+        "output": ["beside", "done", None],
+        "score": pa.array([1, 2, None], pa.uint8()),
+    }
+    table, _ = mixed(tmp_path, [table_file(tmp_path / "a.parquet", columns)])
+    assert table["instruction"].to_pylist() == [None, None, "other"]
+    assert table["output"].to_pylist() == ["beside", None, None]
+    assert table["score"].to_pylist() == [1, 2, None]
+
+
+def test_nan_in_a_key_of_a_turn_survives(tmp_path):
+    turns = [[{**USER, "weight": float("nan")}, {**BOT, "weight": 1.0}]]
+    columns = {"messages": turns}
+    table, _ = mixed(tmp_path, [table_file(tmp_path / "a.parquet", columns)])
+    assert [repr(turn["weight"]) for turn in table["messages"][0].as_py()] == ["nan", "1.0"]
+
+
+def test_no_limit_on_memory_changes_a_byte_of_the_other_columns(tmp_path):
+    path = table_file(tmp_path / "a.parquet", {**PLAIN, **TYPED})
+    for name, memory in (("tight", LEAST_BYTES), ("ample", None)):
+        ingest([path], tmp_path / name, memory=memory)
+    assert tree(tmp_path / "tight") == tree(tmp_path / "ample")
+
+
+def test_a_file_of_other_columns_that_was_changed_is_not_used(tmp_path):
+    corpus = ingest([table_file(tmp_path / "a.parquet", {**PLAIN, **TYPED})], tmp_path / "out")
+    path = tmp_path / "out/others-00000.parquet"
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="bytes are not those"):
+        list(corpus.others(np.arange(3)))
+
+
+def test_large_rows_lie_in_groups_that_memory_holds(tmp_path):
+    images = [bytes([i]) * (1 << 20) for i in range(20)]
+    columns = {"prompt": list(map(str, range(20))), "response": ["r"] * 20, "image": images}
+    ingest([table_file(tmp_path / "a.parquet", columns)], tmp_path / "out")
+    with pq.ParquetFile(tmp_path / "out/others-00000.parquet") as file:
+        groups = [file.metadata.row_group(g) for g in range(file.num_row_groups)]
+        assert max(group.total_byte_size for group in groups) < 3 * BLOCK_BYTES
+        assert file.read()["columns"].combine_chunks().field("image").to_pylist() == images
 
 
 def test_sources_with_different_columns_lie_in_one_mixture(tmp_path):
@@ -152,8 +315,8 @@ def test_a_column_whose_name_the_mixture_needs_gets_another(tmp_path):
     rows = [{"messages": [USER, BOT], "prompt": "hi", "original_prompt": "x", "smartx_row": "y"}]
     write_rows(tmp_path / "a.jsonl", rows)
     (row,) = mixed(tmp_path, [tmp_path / "a.jsonl"])[0].to_pylist()
-    assert row["prompt"] == "hi"
-    assert row["original_original_prompt"] == "hi"
+    assert "prompt" not in row  # trainers would take it for what is trained on
+    assert row["prompt_text"] == row["original_original_prompt"] == "hi"
     assert (row["original_prompt"], row["original_smartx_row"]) == ("x", "y")
 
 
@@ -168,8 +331,11 @@ def test_the_other_keys_of_turns_survive(tmp_path):
     write_rows(tmp_path / "a.jsonl", rows)
     found = mixed(tmp_path, [tmp_path / "a.jsonl"])[0]["messages"].to_pylist()
     bare = {"weight": None, "tool_calls": None, "name": None}
-    assert found[0] == [{**bare, **turn} for turn in turns]
-    assert found[1:] == [[{**bare, **USER}, {**bare, **BOT}], None]
+    calls = [json.loads(call) for call in found[0][1].pop("tool_calls")]
+    assert calls == [{**CALL[0], "arguments": json.loads(CALL[0]["arguments"])}]
+    del turns[1]["tool_calls"]
+    assert [{**bare, **turn} for turn in found[0]] == [{**bare, **turn} for turn in turns]
+    assert found[1] == [{**bare, **USER}, {**bare, **BOT}]
 
 
 def test_parts_of_a_turn_that_are_no_text_are_kept_beside_its_text(tmp_path):
@@ -234,24 +400,19 @@ def test_datasets_loads_a_mixture_with_other_columns(tmp_path):
     by_row = sorted(loaded, key=lambda row: row["smartx_row"])
     assert [row["id"] for row in by_row] == [*COLUMNS["id"], None]
     assert [row["meta"] for row in by_row] == [*COLUMNS["meta"], None]
-    assert by_row[3]["messages"][1]["tool_calls"] == CALL
+    (call,) = by_row[3]["messages"][1]["tool_calls"]
+    assert call == {**CALL[0], "arguments": json.loads(CALL[0]["arguments"])}
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(-9, 9) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner),
-    max_leaves=5,
-)
-
-
-@given(st.lists(json_values, max_size=5), st.lists(json_values, max_size=5))
-def test_a_column_of_the_unified_kind_holds_every_value(one, other):
-    kind = unify(kind_of(one), kind_of(other))
-    assert kind == unify(kind_of(other), kind_of(one))
-    values = [*one, *other]
-    column = arrow_column(values, kind)
-    assert column.type == arrow_type(kind)
-    found = column.to_pylist()
-    if kind == JSON:
-        found = [text and json.loads(text) for text in found]
-    assert np.all([found == values])
+def test_a_column_that_gets_a_role_late_is_no_other_column_from_there_on(tmp_path):
+    rows = 20_000
+    columns = {
+        "prompt": [f"{i}" for i in range(rows)],
+        "response": ["r"] * rows,
+        "category": pa.array([None if i < 15_000 else f"c{i % 3}" for i in range(rows)]),
+        "n": pa.array(range(rows), pa.uint16()),
+    }
+    table, _ = mixed(tmp_path, [table_file(tmp_path / "a.parquet", columns)])
+    assert set(table["task"].to_pylist()) == {"a", "c0", "c1", "c2"}
+    assert table["n"].to_pylist() == [int(text) for text in table["prompt"].to_pylist()]
+    assert table["category"].null_count == rows

@@ -64,6 +64,12 @@ def _plain_leaf(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def bytes_type(kind: pa.DataType) -> pa.DataType:
+    """The type in which text is just bytes. Raises MixedError where there is none."""
+    texts = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
+    return _each(kind, lambda leaf: texts.get(leaf, leaf))
+
+
 def type_of(values: Sequence[Any], depth: int = 0) -> pa.DataType:
     """The type of a column of JSON values. Objects have one if all of them have the same keys.
 
@@ -196,8 +202,13 @@ def said(value: Any) -> str:
 
 def _texts(cells: pa.Array) -> pa.Array:
     with suppress(MixedError, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        cells = cells.cast(_each(cells.type, _spoken_leaf))
-    return column_of(cells.to_pylist(), JSON)
+        kind = _each(cells.type, _spoken_leaf)
+        cells = cells if kind == cells.type else cells.cast(kind)
+    try:
+        values = cells.to_pylist()
+    except (ValueError, OverflowError):  # two keys of one name, a length of time beyond Python's
+        values = [str(cell) if cell.is_valid else None for cell in cells]
+    return column_of(values, JSON)
 
 
 def _spoken_leaf(kind: pa.DataType) -> pa.DataType:

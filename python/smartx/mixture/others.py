@@ -116,6 +116,8 @@ class OtherColumns:
 
     def _rising(self, positions: NDArray[np.int64]) -> Iterator[pa.Table]:
         """The other columns of the rows at rising positions, with nulls for what has none."""
+        if not len(positions):
+            yield self._schema.empty_table()
         done = 0
         for found in self.corpus.others(positions):
             at = np.searchsorted(positions, found[POSITION].to_numpy())
