@@ -22,7 +22,7 @@ from smartx.corpus import Corpus
 from smartx.embed.counts import cut_of, facts_of
 from smartx.embed.devices import devices_of
 from smartx.embed.embeddings import PLACES, SCHEMA, STAGE, Embeddings, open_embeddings
-from smartx.embed.encoders import Encoder, EncoderSpec, Identity, identity_of
+from smartx.embed.encoders import Encoder, EncoderSpec, Identity, identity_of, made_by
 from smartx.embed.encoding import EncodedParts
 from smartx.embed.npy import write_npy
 from smartx.embed.parts import SCHEMA as PART_SCHEMA
@@ -70,7 +70,7 @@ def embed_corpus(
         assert asked.identity is not None
         made = _encoded(corpus, encoder, asked.identity, run_folder, part_rows, progress)
         files, facts = _placed(corpus, made, stage, asked.key)
-        facts["made_by"] = dict(asked.identity.made_by)
+        facts["made_by"] = made_by(encoder)
     stage.finish(
         key=asked.key,
         schema=SCHEMA,
@@ -162,7 +162,7 @@ def _encoded(
     progress: Progress,
 ) -> _Encoded:
     """Embed the texts of a corpus that no part holds."""
-    parameters = {**identity.parameters, "made_by": dict(identity.made_by)}
+    parameters = {**identity.parameters, "made_by": made_by(encoder)}
     key = key_of(VECTORS, PART_SCHEMA, parameters, identity.inputs)
     texts = Texts(corpus, identity.turns)
     parts = Parts(folder_of(run_folder / VECTORS, key), key)
