@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from smartx import strategies
 from smartx.config import RunConfig
-from smartx.corpus import Corpus, ingest
+from smartx.corpus import Columns, Corpus, ingest
 from smartx.engine import quantize
 
 RANKERS = {name: recipe.made(RunConfig()) for name, recipe in strategies.RANKERS.items()}
@@ -59,11 +59,13 @@ def row(
     }
 
 
-def corpus_of(rows: list[dict[str, object]], folder: Path) -> Corpus:
+def corpus_of(
+    rows: list[dict[str, object]], folder: Path, *, columns: Columns | None = None
+) -> Corpus:
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "rows.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return ingest([source], folder / "corpus")
+    return ingest([source], folder / "corpus", columns=columns or Columns())
 
 
 def flan_like(folder: Path, sizes: dict[str, list[int]] | None = None) -> Corpus:

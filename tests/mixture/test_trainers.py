@@ -17,6 +17,7 @@ import yaml
 
 from small import corpus_of
 from smartx.budget import allot
+from smartx.corpus import Columns
 from smartx.mixture import assemble, mixture_facts, write_mixture
 from smartx.rankers import RandomRanker, rank_corpus
 from smartx.weights import Proportional
@@ -67,10 +68,10 @@ MIXED = [*CHATS, *PLAIN]
 def mixture(tmp_path):
     """Mix all of the rows into tmp_path/NAME/mix."""
 
-    def make(rows, name="one"):
+    def make(rows, name="one", columns=None):
         folder = tmp_path / name
         folder.mkdir()
-        corpus = corpus_of([{"task_name": "t", **row} for row in rows], folder)
+        corpus = corpus_of([{"task_name": "t", **row} for row in rows], folder, columns=columns)
         ranked = rank_corpus(corpus, None, RandomRanker(), folder / "rankings", threads=1)
         total, law = corpus.num_rows, Proportional()
         allotment = allot(corpus.groups, law, means=None, total=total, seed=0)
@@ -281,7 +282,14 @@ class TestAxolotl:
         assert asked["type"] == "chat_template"
         assert len(loaded) == len(rows)
         assert all(row[asked["field_messages"]][-1]["role"] == "assistant" for row in loaded)
-        assert "system" not in loaded.column_names  # it would be put before every chat
+
+    def test_a_column_called_system_is_not_put_before_every_chat(self, mixture, monkeypatch):
+        rows = [{**row, "system": "aside", "sys": "Be kind."} for row in PLAIN]
+        made = mixture(rows, columns=Columns(system="sys"))
+        _, loaded = self.load(made.folder, monkeypatch)
+        assert "system" not in loaded.column_names
+        assert set(loaded["original_system"]) == {"aside"}
+        assert loaded[0]["messages"][0]["content"] == "Be kind."
 
     def test_pairs_load_by_the_named_columns(self, mixture, monkeypatch):
         asked, loaded = self.load(mixture(PLAIN).folder, monkeypatch)
@@ -359,6 +367,16 @@ class TestLlamaFactory:
             number = int(turns[0][1].removeprefix("Q"))
             wanted = [{"name": "look", "arguments": {f"key{number}": number}}]
             assert json.loads(turns[1][1]) == wanted
+
+    def test_text_beside_a_call_is_counted_as_lost(self, mixture):
+        turns = CALLS[0]["messages"]
+        beside = [turns[0], {**turns[1], "content": "I look."}, *turns[2:]]
+        made = mixture([*CALLS, {"messages": beside}])
+        (lost,) = made.manifest["trainers"]["refused"]
+        assert (lost["rows"], lost["by"]) == (1, {"LLaMA-Factory": "leaves that text out"})
+        texts = [text for _, _, said in llama_factory(made.folder) for _, text in said]
+        assert len(texts) == 5 * 4
+        assert not any("I look." in text for text in texts)
 
     @pytest.mark.parametrize("with_calls", [False, True])
     def test_rows_that_it_leaves_out_are_the_ones_that_the_manifest_counts(
