@@ -416,3 +416,14 @@ def test_a_column_that_gets_a_role_late_is_no_other_column_from_there_on(tmp_pat
     assert set(table["task"].to_pylist()) == {"a", "c0", "c1", "c2"}
     assert table["n"].to_pylist() == [int(text) for text in table["prompt"].to_pylist()]
     assert table["category"].null_count == rows
+
+
+def test_columns_of_a_table_beyond_the_first_thousand_lie_in_one(tmp_path):
+    columns = {f"c{i}": [i, None, i] for i in range(1_000)}
+    beyond = {"day": TYPED["day"], "raw": TYPED["raw"], "half": TYPED["double"]}
+    path = table_file(tmp_path / "a.parquet", {**PLAIN, **columns, **beyond})
+    table, _ = mixed(tmp_path, [path])
+    assert table["c999"].to_pylist() == [999, None, 999]
+    first, second, third = table["other_columns"].to_pylist()
+    assert first == '{"day":"2024-02-29","raw":"/wA=","half":NaN}'
+    assert (second, third) == (None, '{"day":"0001-01-01","raw":"","half":-Infinity}')

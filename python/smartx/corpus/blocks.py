@@ -57,6 +57,13 @@ class RowCells(Mapping[str, list[Any]]):
         self.rows, self.big = rows, big or {}
         self._columns: dict[str, list[Any]] = {}
 
+    def exact(self, index: int) -> Mapping[str, Any]:
+        """A row, in which whole numbers of any size keep their digits."""
+        if index not in self.big:
+            return self.rows[index]
+        found: dict[str, Any] = json.loads(self.big[index])
+        return found
+
     def names_in(self, name: str) -> list[Any]:
         """A column, in which whole numbers of more than 64 bits are texts of all their digits."""
         values = self[name]

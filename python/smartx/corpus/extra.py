@@ -12,7 +12,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,9 @@ from smartx.store import FileEntry
 TOO_DEEP = "nested too deeply"
 MOST = 1_000  # columns of their own in a mixture; what is beyond lies in one column of JSON texts
 _VECTOR = 64  # a longer list of floats is a vector, and belongs in a file of vectors
-REST = pa.large_string()
 # Of the file of a source. columns: a struct of those that all its rows have; absent if there are
 # none.  rest: an object of what single rows have besides, as JSON.
-POSITION, COLUMNS, REST_COLUMN = "source_position", "columns", "rest"
+POSITION, COLUMNS, REST = "source_position", "columns", "rest"
 
 
 def others_file(source: int) -> str:
@@ -119,35 +118,11 @@ class TooDeepError(Exception):
     """Values that hold each other too deeply to be written as JSON."""
 
 
-@dataclass(frozen=True)
-class Others:
-    """The other columns of the rows of a block.
-
-    columns: a struct; None if the table has no other columns.  rest: of REST.
-    drops: by index, rows whose values cannot be kept.
-    """
-
-    columns: pa.StructArray | None
-    rest: pa.Array
-    drops: dict[int, Drop] = field(default_factory=dict)
-
-    @property
-    def any(self) -> bool:
-        """Whether there are any."""
-        return self.columns is not None or self.rest.null_count < len(self.rest)
-
-    def take(self, rows: NDArray[np.int64]) -> Others:
-        """Those of some rows, rising."""
-        if len(rows) == len(self.rest):
-            return self
-        columns = None if self.columns is None else self.columns.take(pa.array(rows))
-        return Others(columns, self.rest.take(pa.array(rows)))
-
-
 def other_columns(
     block: Block, kept: Sequence[int], names: Sequence[str], taken: Taken, kinds: Kinds
-) -> Others:
-    """The columns of a block that are not taken.
+) -> tuple[pa.Table | None, dict[int, Drop]]:
+    """The columns of a block that are not taken, as the file of its source has them; None if no row
+    has any. And by index, rows whose values cannot be kept.
 
     kept: the indices of the rows that are kept; what others hold is not looked at.
     names: the columns that are other columns in every block of a table.
@@ -155,22 +130,26 @@ def other_columns(
     """
     cells, count, drops = block.cells, len(block.places), dict[int, Drop]()
     if isinstance(cells, RowCells):
-        rows = {
-            i: parsed(cells.big[i], exact=True) if i in cells.big else cells.rows[i] for i in kept
-        }
-        left = {i: _rest(row, taken.of(i)) for i, row in rows.items()}
-        return Others(None, _objects(left, count, kinds, drops), drops)
-    columns = []
-    for name in names:
-        column, used = _column(block, name, drops), taken.rows(name, count)
-        columns.append(_without(column, used) if used else column)
+        left = {i: _rest(cells.exact(i), taken.of(i)) for i in kept}
+        rest = _objects(left, count, kinds, drops)
+        return None if rest.null_count == count else pa.table({REST: rest}), drops
+    columns = {name: _column(block, name, drops) for name in names}
+    for name, column in columns.items():
+        used = taken.rows(name, count)
+        columns[name] = _without(column, used) if used else column
         if set(kept).difference(used):
             kinds.see(name, column.type)
-    single = {i: cells.keys() - names - taken.of(i) for i in kept if i in taken.special}
-    left = {i: _cells_of(block, i, found) for i, found in single.items() if found}
+    single = {i: cells.keys() - columns.keys() - taken.of(i) for i in kept if i in taken.special}
+    beside = {n: _column(block, n, drops) for n in sorted(set().union(*single.values()))}
+    left = {
+        i: {n: v for n in sorted(found) if (v := beside[n][i].as_py()) is not None}
+        for i, found in single.items()
+    }
     rest = _objects(left, count, kinds, drops)
-    made = pa.StructArray.from_arrays(columns, list(names)) if names else None
-    return Others(made, rest, drops)
+    if columns:
+        made = pa.StructArray.from_arrays(list(columns.values()), list(columns))
+        return pa.table({COLUMNS: made, REST: rest}), drops
+    return None if rest.null_count == count else pa.table({REST: rest}), drops
 
 
 def _column(block: Block, name: str, drops: dict[int, Drop]) -> pa.Array:
@@ -193,13 +172,6 @@ def _rest(row: Mapping[str, Any], taken: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None and name not in taken}
 
 
-def _cells_of(block: Block, row: int, names: Iterable[str]) -> dict[str, Any]:
-    """What a row of a table has in columns that only single rows do not use."""
-    cells = {name: block.cells[name][row] for name in sorted(names)}
-    found = {n: c.as_py() if isinstance(c, pa.Scalar) else c for n, c in cells.items()}
-    return parsed(json_text({n: v for n, v in found.items() if v is not None}), exact=True)
-
-
 def _objects(
     rows: Mapping[int, dict[str, Any]], count: int, kinds: Kinds, drops: dict[int, Drop]
 ) -> pa.Array:
@@ -211,7 +183,7 @@ def _objects(
             texts[index] = json_bytes(row)
         except TooDeepError:
             drops[index] = Drop(TOO_DEEP, "in a column that is not used")
-    return pa.array(texts, REST) if any(texts) else pa.nulls(count, REST)
+    return pa.array(texts, pa.large_string())
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes | None:
@@ -282,14 +254,9 @@ class OthersFile:
         self._held: list[pa.Table] = []
         self.entry: FileEntry | None = None
 
-    def add(self, positions: NDArray[np.int64], others: Others) -> None:
+    def add(self, positions: NDArray[np.int64], others: pa.Table) -> None:
         """Rows that are kept. positions: rising, among all rows of the sources."""
-        if not others.any:
-            return
-        found = {POSITION: pa.array(positions), COLUMNS: others.columns, REST_COLUMN: others.rest}
-        self._held.append(
-            pa.table({n: column for n, column in found.items() if column is not None})
-        )
+        self._held.append(others.add_column(0, POSITION, pa.array(positions)))
         rows, held = (sum(getattr(t, size) for t in self._held) for size in ("num_rows", "nbytes"))
         if rows >= ROW_GROUP or held >= BLOCK_BYTES:
             self._write()

@@ -13,7 +13,6 @@ from smartx.corpus.columns import MEANINGS, TEXTS, Layout
 from smartx.corpus.dropped import DropLedger
 from smartx.corpus.extra import (
     Kinds,
-    Others,
     OthersFile,
     Taken,
     is_vector,
@@ -153,7 +152,9 @@ class _OneFile:
                     taken = {name: column.take(pa.array(kept)) for name, column in taken.items()}
                 positions = block.places[kept] + self._start
                 if carried is not None:
-                    self._file_of_others.add(positions, carried.take(kept))
+                    all_kept = len(kept) == len(block.places)
+                    some = carried if all_kept else carried.take(pa.array(kept))
+                    self._file_of_others.add(positions, some)
                 origin = {
                     "origin_file": pa.repeat(pa.scalar(self._number, pa.int32()), len(kept)),
                     "origin_row": pa.array(block.lines[kept]),
@@ -214,7 +215,7 @@ class _OneFile:
                 )
         return normal, read_by
 
-    def _carried(self, block: Block, read_by: dict[int, Layout], normal: Normal) -> Others | None:
+    def _carried(self, block: Block, read_by: dict[int, Layout], normal: Normal) -> pa.Table | None:
         """The other columns of each row; rows whose values cannot be kept go into the drops."""
         if not self._reading.options.other_columns:
             return None
@@ -226,8 +227,8 @@ class _OneFile:
             {index: left_out.union(layout.columns()) for index, layout in read_by.items()},
         )
         kept = normal.kept().tolist()
-        others = other_columns(block, kept, self._names, taken, self._reading.extra)
-        for index, why in others.drops.items():
+        others, drops = other_columns(block, kept, self._names, taken, self._reading.extra)
+        for index, why in drops.items():
             normal.drops.setdefault(index, why)
         return others
 

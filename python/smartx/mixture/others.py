@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from smartx.corpus import pieces
 from smartx.corpus.arrow_types import JSON, column_of, fitted, plain_type
-from smartx.corpus.extra import COLUMNS, POSITION, REST_COLUMN, parsed, types_of
+from smartx.corpus.extra import COLUMNS, POSITION, REST, parsed, types_of
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
@@ -136,7 +137,7 @@ class OtherColumns:
 
     def _made(self, found: pa.Table) -> pa.Table:
         """The columns of the mixture, from rows of a file of other columns."""
-        columns, texts = {}, found[REST_COLUMN]
+        columns, texts = {}, found[REST]
         if COLUMNS in found.column_names:
             parts = found[COLUMNS].combine_chunks()
             columns = dict(zip((f.name for f in parts.type), parts.flatten(), strict=True))
@@ -154,9 +155,9 @@ class OtherColumns:
                 made.append(pa.nulls(len(texts), plain_type(kind)))
         if self.more:
             beyond = single or [{} for _ in range(len(texts))]
-            for name in columns.keys() - self.kinds.keys():
-                for row, value in zip(beyond, columns[name].to_pylist(), strict=True):
-                    row.update({} if value is None else {name: value})
+            for name in (name for name in columns if name not in self.kinds):
+                for row, text in zip(beyond, fitted(columns[name], JSON).to_pylist(), strict=True):
+                    row.update({} if text is None else {name: json.loads(text)})
             made.append(_rest(beyond, self.kinds))
         return pa.Table.from_arrays(made, schema=self._schema)
 
