@@ -1,13 +1,14 @@
 # `make help` lists the targets. Everything is installed into $(VENV), with the versions of constraints.txt.
 PYTHON ?= python3
 VENV ?= .venv
+OLD_PYTHON ?= python3.11
 DEMO ?= demo
 SOURCES := CMakeLists.txt pyproject.toml constraints.txt $(shell find cpp python -type f \
              \( -name '*.cpp' -o -name '*.hpp' -o -name '*.py' -o -name '*.pyi' -o -name '*.j2' \))
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo test lint format wheel sanitize clean
+.PHONY: help demo test minimum lint format wheel sanitize clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -17,6 +18,9 @@ demo: $(VENV)/.demo  ## turn a real corpus into a fine-tuning mixture: SMART, en
 
 test: $(VENV)/.test  ## run the tests
 	$(VENV)/bin/python -m pytest
+
+minimum: $(VENV)-minimum/.test  ## run the tests with the lowest versions that pyproject.toml permits
+	$(VENV)-minimum/bin/python -m pytest -m "not slow and not encoder and not corpus"
 
 lint: $(VENV)/.test  ## style and types: ruff, mypy, clang-format
 	$(VENV)/bin/ruff check .
@@ -39,7 +43,7 @@ sanitize: $(VENV)/.tools  ## the core's own tests under AddressSanitizer and Und
 	build/asan/smartx_core_tests
 
 clean:  ## remove what was built and installed here
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(VENV)-minimum build dist
 
 $(VENV)/.tools:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -54,4 +58,12 @@ $(VENV)/.demo: $(VENV)/.tools $(SOURCES)
 
 $(VENV)/.test: $(VENV)/.tools $(SOURCES)
 	$(INSTALL) '.[test]'
+	touch $@
+
+# The lower bound of every dependency, as the only version; of extras, those that need no compiler.
+LOWEST = $(shell sed -nE '/^dependencies = /,/^\]/s/.*"([a-z0-9]+)>=([0-9.]+)".*/\1==\2/p; s/^tokens = \["(.*)>=(.*)"\]/\1==\2/p' pyproject.toml)
+
+$(VENV)-minimum/.test: $(SOURCES)
+	$(OLD_PYTHON) -m venv $(VENV)-minimum
+	$(VENV)-minimum/bin/python -m pip --disable-pip-version-check install --quiet $(LOWEST) 'pytest>=8.0' 'hypothesis>=6.100' .
 	touch $@

@@ -19,11 +19,16 @@ from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.corpus.hub import hub_name
 from smartx.corpus.sources import find_sources
-from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
+from smartx.embed.encoders import (
+    PACKAGED,
+    EncoderSpec,
+    default_encoder,
+    encoder_folder,
+    local_folder,
+)
 from smartx.engine import resolve_threads
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
-from smartx.run_folder import EMBEDDINGS, NAMES
-from smartx.store import MANIFEST
+from smartx.run_folder import NAMES
 from smartx.strategies import LAWS, RANKERS
 
 NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
@@ -171,20 +176,21 @@ def _looks_at_vectors(config: RunConfig) -> bool:
 
 
 def _encoder(config: RunConfig, *, at_hand: bool) -> None:
-    """Raise unless the encoder is here, or the hub has it; vectors that are there need none.
+    """Raise unless the encoder is here, or the hub has it.
 
     at_hand: it will be needed; else only a path is looked at.
     """
     name = config.encoder or default_encoder()
     if local_folder(name) is None and _means_a_path(name):
         _fault("encoder", f"there is no folder {name}", "check the path")
-    if not at_hand or any(config.work_folder.glob(f"{EMBEDDINGS}/*/{MANIFEST}")):
+    if not at_hand:
         return
     for package in ("torch", "sentence_transformers"):
         if find_spec(package) is None:
             raise MissingPackageError(package, needed_for="embedding", extra="embed")
-    reason = "" if local_folder(name) else _not_on_the_hub(name, config.encoder_revision)
-    if reason:
+    if encoder_folder(EncoderSpec(name, config.encoder_revision), fetch=False) is not None:
+        return
+    if reason := _not_on_the_hub(name, config.encoder_revision):
         whose = "" if config.encoder else "the default encoder "
         raise EncoderError(
             f"{whose}{name} is neither here nor can the hub be asked for it ({reason})",
@@ -195,17 +201,11 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
 
 
 def _not_on_the_hub(name: str, revision: str | None) -> str:
-    """Why the hub cannot give an encoder, or nothing. Asks it only for what is not in its cache."""
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+    """Why the hub cannot give an encoder, or nothing."""
+    from huggingface_hub import HfApi
 
     full = name if "/" in name else f"sentence-transformers/{name}"
-    cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
     try:
-        kept = try_to_load_from_cache(full, "config.json", cache_dir=cache, revision=revision)
-        if isinstance(kept, str):
-            return ""
-        if constants.HF_HUB_OFFLINE:
-            return "HF_HUB_OFFLINE is set"
         HfApi().model_info(full, revision=revision, timeout=_HUB_SECONDS)
     except Exception as problem:  # the client's errors have no common kind
         return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

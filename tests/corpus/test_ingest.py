@@ -165,7 +165,10 @@ def test_conversations_in_any_kind_of_arrow_list_are_read(tmp_path, lists):
     assert turns_of(corpus.rows(np.array([0]))["messages"][0].as_py()) == [USER, BOT]
 
 
-@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.binary(), None])
+VIEWS = [pa.string_view()] if hasattr(pa, "string_view") else []  # not of the lowest pyarrow
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), *VIEWS, pa.binary(), None])
 def test_text_in_any_arrow_type_is_text(tmp_path, kind):
     texts = pa.array(["a", "b"])
     texts = texts.cast(kind) if kind else texts.dictionary_encode()
