@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -11,9 +12,11 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest_files import Notes, dropped, ingest_rows, table_of, turns_of, write_rows
-from smartx.corpus import Columns, ingest
+from smartx.corpus import Columns, ingest, json_rows
 from smartx.corpus.folders import hugging_face_files
 from smartx.errors import CorpusError, InputError
 from smartx.store import Stage
@@ -154,6 +157,17 @@ def test_a_column_without_values_in_the_first_rows_of_a_table_is_found_too(tmp_p
     assert any('"category" begins here; it is the task' in note for note in notes.notes)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_column_that_only_a_later_shard_has_values_of_is_found_too(tmp_path, turned):
+    names = ["s-00000-of-00002.parquet", "s-00001-of-00002.parquet"]
+    for name, value in zip(names[::-1] if turned else names, (None, "maths"), strict=True):
+        rows = [{**ROW, "prompt": f"{name} {i}", "category": value} for i in range(30)]
+        write_rows(tmp_path / "in" / name, rows)
+    notes = Notes()
+    assert ingest([tmp_path / "in"], tmp_path / "out", progress=notes).groups.task == ["maths", "s"]
+    assert any('"category" begins here; it is the task' in n for n in notes.notes) != turned
+
+
 # Names
 
 
@@ -163,6 +177,13 @@ def test_names_of_more_digits_than_a_double_holds_stay_apart(tmp_path):
     for ending, rows in ((".jsonl", texts), (".json", texts)):
         corpus = ingest_rows(tmp_path / ending, rows, ending)
         assert corpus.groups.task == sorted(map(str, numbers))
+
+
+@given(st.lists(st.text("01a ", max_size=45), max_size=8))
+def test_the_lines_with_twenty_digits_in_a_row_are_found(texts):
+    lines = [text.replace("a", "0123456789").encode() for text in texts]
+    found = json_rows._big([*lines, None])
+    assert found == {i: line for i, line in enumerate(lines) if re.search(rb"[0-9]{20}", line)}
 
 
 def test_a_task_that_is_an_empty_text_is_none(tmp_path):

@@ -34,9 +34,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Look:
-    """What the first rows of a file say.
+    """How to read a file, by the first rows of its data set.
 
-    names: columns, in the order found.  unseen: those that may mean something and have no value.
+    names: columns, in the order found.  unseen: those that may mean something and had no value yet.
     """
 
     names: tuple[str, ...]
@@ -55,16 +55,17 @@ def look_at(
     Raises CorpusError for a file that is not understood.
     """
     looks: dict[str, Look] = {}
-    layouts: dict[tuple[str, frozenset[str]], Layout] = {}
+    decided: dict[tuple[str, frozenset[str]], Look] = {}
     for file, signature in sorted(
         zip(files, signatures, strict=True), key=lambda pair: (pair[0].label, pair[0].name)
     ):
         with watching(file, signature):
             sample = _sample(open_source(file, room), options.columns)
         columns = file.label, frozenset(sample.names)
-        if columns not in layouts:
-            layouts[columns] = layout_of(sample, file, options)
-        looks[file.name] = Look(sample.names, MEANINGS - _seen(sample), layouts[columns])
+        if columns not in decided:
+            layout = layout_of(sample, file, options)
+            decided[columns] = Look(sample.names, MEANINGS - _seen(sample), layout)
+        looks[file.name] = replace(decided[columns], names=sample.names)
     return [looks[file.name] for file in files]
 
 
@@ -85,8 +86,7 @@ def layout_of(sample: Sample, file: SourceFile, options: Options) -> Layout:
 def late_columns(block: Block, unseen: frozenset[str]) -> dict[str, list[Any]]:
     """The values of columns that may mean something and have values for the first time."""
     if isinstance(block.cells, RowCells):
-        found = {name for row in block.cells.rows if not unseen.isdisjoint(row) for name in row}
-        names = sorted(found & unseen)
+        names = sorted(unseen & set().union(*block.cells.rows))
     else:
         names = [name for name in block.cells if name in unseen]
     cells = {name: block.cells[name] for name in names}
