@@ -16,7 +16,7 @@ from smartx.budget import allot
 from smartx.corpus import ingest
 from smartx.corpus.blocks import BLOCK_BYTES
 from smartx.corpus.room import LEAST_BYTES
-from smartx.errors import StoreError
+from smartx.errors import CorpusError, StoreError
 from smartx.mixture import assemble, mixture_facts, write_mixture
 from smartx.mixture.others import OtherColumns
 from smartx.rankers import RandomRanker, rank_corpus
@@ -427,3 +427,29 @@ def test_columns_of_a_table_beyond_the_first_thousand_lie_in_one(tmp_path):
     first, second, third = table["other_columns"].to_pylist()
     assert first == '{"day":"2024-02-29","raw":"/wA=","half":NaN}'
     assert (second, third) == (None, '{"day":"0001-01-01","raw":"","half":-Infinity}')
+
+
+def test_a_value_that_parquet_lacks_is_one_error_and_leaves_nothing(tmp_path):
+    far = pa.array([2**62, 1, None], pa.timestamp("s"))
+    path = table_file(tmp_path / "a.arrow", {**PLAIN, "far": far})
+    with pytest.raises(CorpusError, match="cannot be kept") as caught:
+        ingest([path], tmp_path / "out")
+    assert (caught.value.path, "drop_other_columns" in caught.value.fix) == (str(path), True)
+    assert not list((tmp_path / "out").glob("*others*"))
+
+
+ODD = {
+    "empty": pa.array([[], None, []], pa.list_(pa.int8(), 0)),
+    "negative": pa.array([1000, None, 0], pa.decimal128(38, -2)),
+    "union": pa.UnionArray.from_sparse(
+        pa.array([0, 1, 0], pa.int8()), [pa.array(["x", "", "y"]), pa.array([1, 2, 3])]
+    ),
+}
+
+
+def test_types_that_parquet_lacks_travel_as_what_comes_nearest(tmp_path):
+    path = table_file(tmp_path / "a.arrow", {**PLAIN, **ODD})
+    table, _ = mixed(tmp_path, [path])
+    assert table["empty"].to_pylist() == [[], None, []]
+    assert table["negative"].to_pylist() == ['"1.0E+3"', None, '"0E+2"']
+    assert table["union"].to_pylist() == ['"x"', "2", '"y"']

@@ -50,7 +50,7 @@ def _each(kind: pa.DataType, leaf: Callable[[pa.DataType], pa.DataType]) -> pa.D
             raise MixedError
         return pa.struct([(field.name, _each(field.type, leaf)) for field in kind])
     if _IS.is_fixed_size_list(kind):
-        return pa.list_(_each(kind.value_type, leaf), kind.list_size)
+        return pa.list_(_each(kind.value_type, leaf), kind.list_size or -1)
     if _IS.is_large_list(kind):
         return pa.large_list(_each(kind.value_type, leaf))
     return pa.list_(_each(kind.value_type, leaf)) if _IS.is_list(kind) else leaf(kind)
@@ -59,7 +59,8 @@ def _each(kind: pa.DataType, leaf: Callable[[pa.DataType], pa.DataType]) -> pa.D
 def _plain_leaf(kind: pa.DataType) -> pa.DataType:
     if str(kind) in ("string_view", "binary_view"):
         return pa.string() if str(kind) == "string_view" else pa.binary()
-    if _IS.is_nested(kind) or _IS.is_interval(kind) or "run_end" in str(kind):
+    negative = _IS.is_decimal(kind) and kind.scale < 0
+    if _IS.is_nested(kind) or _IS.is_interval(kind) or "run_end" in str(kind) or negative:
         raise MixedError
     return kind
 

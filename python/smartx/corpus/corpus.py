@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from smartx.corpus.extra import POSITION, others_file
+from smartx.corpus.extra import POSITION, others_name
 from smartx.corpus.pieces import in_order
 from smartx.corpus.tokens import COLUMNS as TOKEN_COLUMNS
 from smartx.errors import InputError, StoreError
@@ -151,7 +151,7 @@ class Corpus:
         names = {entry["name"] for entry in self.manifest["files"]}
         number = np.searchsorted(ends, positions, side="right")
         for part in _runs(number):
-            path = self.folder / others_file(int(number[part.start]))
+            path = self.folder / others_name(int(number[part.start]))
             if path.name in names:
                 yield from self._reading(path, _found_in(path, positions[part]))
 

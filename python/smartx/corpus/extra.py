@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ from smartx.corpus.arrow_types import (
     unify,
 )
 from smartx.corpus.blocks import BLOCK_BYTES, Block, Drop, RowCells
+from smartx.corpus.sources import SourceFile
 from smartx.corpus.tables import ROW_GROUP, TableWriter, table_file
+from smartx.errors import CorpusError
 from smartx.store import FileEntry
 
 TOO_DEEP = "nested too deeply"
@@ -43,7 +45,7 @@ _VECTOR = 64  # a longer list of floats is a vector, and belongs in a file of ve
 POSITION, COLUMNS, REST = "source_position", "columns", "rest"
 
 
-def others_file(source: int) -> str:
+def others_name(source: int) -> str:
     """Name of the file that holds the other columns of the rows of a source."""
     return f"others-{source:05d}.parquet"
 
@@ -248,10 +250,10 @@ class OthersFile:
     entry: of the finished file, or None.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._open = path, ExitStack()
-        self._writer: TableWriter | None = None
+    def __init__(self, path: Path, source: SourceFile, opened: ExitStack) -> None:
+        self._path, self._source, self._opened = path, source, opened
         self._held: list[pa.Table] = []
+        self.writer: TableWriter | None = None
         self.entry: FileEntry | None = None
 
     def add(self, positions: NDArray[np.int64], others: pa.Table) -> None:
@@ -259,22 +261,31 @@ class OthersFile:
         self._held.append(others.add_column(0, POSITION, pa.array(positions)))
         rows, held = (sum(getattr(t, size) for t in self._held) for size in ("num_rows", "nbytes"))
         if rows >= ROW_GROUP or held >= BLOCK_BYTES:
-            self._write()
+            self.write()
 
-    def _write(self) -> None:
-        table = pa.concat_tables(self._held)
-        self._held = []
-        if self._writer is None:
-            opened = table_file(self._path, table.schema, sought=POSITION)
-            self._writer = self._open.enter_context(opened)
-        self._writer.write(table)
+    def write(self) -> None:
+        """Write what waits. Raises CorpusError for values that Parquet lacks."""
+        if not self._held:
+            return
+        table, self._held = pa.concat_tables(self._held), []
+        try:
+            if self.writer is None:
+                opened = table_file(self._path, table.schema, sought=POSITION)
+                self.writer = self._opened.enter_context(opened)
+            self.writer.write(table)
+        except pa.ArrowInvalid as problem:
+            fault = f"a column that is not used holds what cannot be kept ({problem})"
+            fix = "leave the columns out (`drop_other_columns`)"
+            raise CorpusError(self._source.path, 0, fault, fix=fix) from None
 
-    def __enter__(self) -> OthersFile:
-        return self
 
-    def __exit__(self, *problem: Any) -> None:
-        if self._held and problem[0] is None:
-            self._write()
-        self._open.__exit__(*problem)
-        if self._writer is not None and problem[0] is None:
-            self.entry = FileEntry.of(self._path, self._writer.rows)
+@contextmanager
+def others_file(folder: Path, number: int, source: SourceFile) -> Iterator[OthersFile]:
+    """The file of source `number` in a corpus folder; whole, or absent, when the block ends."""
+    path = folder / others_name(number)
+    with ExitStack() as opened:
+        file = OthersFile(path, source, opened)
+        yield file
+        file.write()
+    if file.writer is not None:
+        file.entry = FileEntry.of(path, file.writer.rows)

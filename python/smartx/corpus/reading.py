@@ -59,7 +59,7 @@ class Reading:
         Raises CorpusError where it changes under the reader's hands.
         """
         start = self.position
-        with watching(file, before), OthersFile(self.folder / others_file(number)) as others:
+        with watching(file, before), others_file(self.folder, number, file) as others:
             one = _OneFile(self, number, file, look, start, others)
             for block in open_source(file, self.room).blocks(one.wanted()):
                 one.take(block)
