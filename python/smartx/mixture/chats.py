@@ -114,11 +114,6 @@ def refused_facts(counts: Mapping[str, int]) -> list[dict[str, Any]]:
     return [{"reason": why, "rows": rows, "by": REFUSED_BY[why]} for why, rows in most_first]
 
 
-def has_calls(messages: pa.ListArray) -> bool:
-    """Whether turns can call tools."""
-    return bool(messages.type.value_type.get_field_index(CALLS) >= 0)
-
-
 def sharegpt(messages: pa.ListArray) -> tuple[pa.Array, Counter[str]]:
     """(turns as LLaMA-Factory reads them with tool calls, rows that lose something by reason).
 

@@ -8,7 +8,7 @@ from smartx.corpus import Corpus
 from smartx.corpus.cost import row_bytes
 from smartx.costs import BASE_BYTES, StagePlan
 from smartx.engine import DENSE_TASKS
-from smartx.mixture.write import PART_ROWS
+from smartx.mixture.write import PART_ROWS, columns_of
 
 STREWN_BYTES = 192 << 20
 TASK_BYTES = 4_000
@@ -24,6 +24,9 @@ def mix_cost(corpus: Corpus, rows: int, dimensions: int, out: Path) -> StagePlan
     memory += TASK_PAIR_BYTES * tasks**2 if d and tasks <= DENSE_TASKS else 0
     seconds = 0.2 + 2e-5 * rows + 2e-7 * corpus.num_rows + 1e-4 * tasks
     disk = int(rows * (stored + 30)) + (1 << 20) + 400 * tasks
+    _, meant = columns_of(corpus)
+    if meant["tools"] or meant["calls"]:
+        disk += int(rows * stored)  # the copy of the turns
     if rows > PART_ROWS:
         disk += rows * held  # strewn beside the result while it is made,
         memory += STREWN_BYTES  # in bundles

@@ -16,7 +16,7 @@ from smartx.files import MARK, canonical_json, file_digest, storing
 from smartx.mixture.assemble import Chosen
 from smartx.mixture.card import card
 from smartx.mixture.chats import (
-    has_calls,
+    CALLS,
     refusals,
     refused_facts,
     sharegpt,
@@ -86,40 +86,49 @@ def write_mixture(
     return Mixture(out, manifest)
 
 
+def columns_of(corpus: Corpus) -> tuple[OtherColumns, dict[str, bool]]:
+    """The other columns of any mixture of a corpus, and what its columns mean to trainers.
+
+    conversations: every row has `messages`.  tools: there is a column of them.  calls: turns may
+    call some.
+    """
+    chats = bool(corpus.manifest["conversations"])
+    others = OtherColumns.of(corpus, [*_own(chats).names, *READ_BY_TRAINERS])
+    tools, calls = "tools" in others.names.values(), CALLS in others.turns
+    return others, {"conversations": chats, "tools": chats and tools, "calls": chats and calls}
+
+
 def _write_rows(
     corpus: Corpus, chosen: Chosen, building: Path, progress: Progress
 ) -> dict[str, Any]:
     """Write the rows in mixture order. Returns what trainers meet: `trainers` of the manifest.
 
-    conversations: every row has `messages`.  tools: there is a column of them.  calls: turns may
-    call some.  shortened: rows that lost turns behind the last answer.  refused: what trainers do
-    not take as it is, with how many rows.
+    Of `columns_of`, and shortened: rows that lost turns behind the last answer; refused: what
+    trainers do not take as it is, with how many rows.
     """
     parts = max(1, -(-len(chosen) // PART_ROWS))
-    chats = _has_conversations(corpus)
-    others = OtherColumns.of(corpus, [*_own(chats).names, *READ_BY_TRAINERS])
-    met: dict[str, Any] = {"conversations": chats, "tools": False, "calls": False, "shortened": 0}
-    refused = Counter[str]()
+    others, met = columns_of(corpus)
+    copied = met["tools"] or met["calls"]
+    shortened, refused = 0, Counter[str]()
     with step(progress, "write", len(chosen), "rows") as advance:
         for part, rows in enumerate(others.rows(chosen.row_ids, PART_ROWS, building)):
             piece = slice(part * PART_ROWS, (part + 1) * PART_ROWS)
             name = f"train-{part:05d}-of-{parts:05d}.parquet"
-            table = _rows(corpus, rows, chosen, piece, others, chats=chats)
-            if chats:
+            table = _rows(corpus, rows, chosen, piece, others, chats=met["conversations"])
+            if met["conversations"]:
                 turns = others.messages(rows["messages"])
-                messages, shortened = turns_of_all(turns, rows["prompt"], rows["response"])
+                messages, lost = turns_of_all(turns, rows["prompt"], rows["response"])
                 table = table.add_column(0, "messages", messages)
-                met["shortened"] += shortened
-                met["tools"], met["calls"] = "tools" in table.schema.names, has_calls(messages)
-                refused += refusals(messages, joined=met["tools"] or met["calls"])
-                if met["tools"] or met["calls"]:
-                    refused += _write_for_llama_factory(table, building, name)
+                shortened += lost
+                refused += refusals(messages, joined=copied)
+            if copied:
+                refused += _write_for_llama_factory(table, building, name)
             _write_file(table, building / "data" / name)
             advance(table.num_rows)
     if refused:
         lines = ", ".join(f"{rows:,} {why}" for why, rows in refused.most_common(3))
         progress.note(f"write: rows that trainers do not take as they are: {lines} (README.md)")
-    return {**met, "refused": refused_facts(refused)}
+    return {**met, "shortened": shortened, "refused": refused_facts(refused)}
 
 
 def _write_for_llama_factory(table: pa.Table, building: Path, name: str) -> Counter[str]:
@@ -180,19 +189,6 @@ def _own(chats: bool) -> pa.Schema:
     text = {name: pa.string() for name in (*texts, "source", "task", "template")}
     numbers = {"smartx_row": pa.int64(), "smartx_rank": pa.int32(), "smartx_gain": pa.float64()}
     return pa.schema({**text, **numbers})
-
-
-def _has_conversations(corpus: Corpus) -> bool:
-    """Whether any row of the corpus is a conversation: columns do not depend on the choice."""
-    if (known := corpus.manifest.get("conversations")) is not None:
-        return bool(known)
-    for path in sorted(corpus.folder.glob("rows-*.parquet")):
-        with pq.ParquetFile(path) as file:
-            for block in range(file.num_row_groups):  # a column of nulls takes no time to read
-                column = file.read_row_group(block, columns=["messages"])["messages"]
-                if column.null_count < len(column):
-                    return True
-    return False
 
 
 def _digest(chosen: Chosen) -> str:
