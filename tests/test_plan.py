@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import smartx
-from small import RANKERS, flan_like
+from small import RANKERS, corpus_of, flan_like, row
 from smartx import pipeline, planning
 from smartx.cli import app
 from smartx.config import RunConfig, config_from, size_in_bytes
 from smartx.costs import BASE_BYTES
 from smartx.embed import EncoderSpec, rate
-from smartx.embed.cost import embed_cost
+from smartx.embed.cost import TORCH_BYTES, embed_cost
 from smartx.embed.encoders import PACKAGED, local_folder
 from smartx.engine import (
     DENSE_BYTES,
@@ -144,6 +146,34 @@ def test_what_an_encoder_holds_is_within_what_was_said(corpus):
     )
     said = embed_cost(corpus, Vectors(384, None, encoder=True, done=False), 384, corpus.folder)
     assert 0.4 * said.memory < took <= said.memory
+
+
+@pytest.mark.slow
+def test_what_many_texts_hold_is_within_what_was_said(tmp_path):
+    corpus = corpus_of([row(f"question {i}", f"t{i % 50}") for i in range(300_000)], tmp_path)
+    code = PEAK + (
+        "import sys; from pathlib import Path; import numpy as np;"
+        "from embed_fakes import FakeEncoder; from smartx.corpus import open_corpus;"
+        "from smartx.embed import embed_corpus\n"
+        "class Quick(FakeEncoder):\n"
+        "    def encode(self, texts, length):\n"
+        "        return np.random.default_rng(0).random((len(texts), 24), dtype=np.float32) - 0.5\n"
+        "quick = Quick(); quick.batch_rows = quick.batch_tokens = 1 << 16\n"
+        "folder = Path(sys.argv[1])\n"
+        "embed_corpus(open_corpus(folder / 'corpus'), quick, folder / 'run')\n"
+        "print(peak())"
+    )
+    path = os.pathsep.join([*sys.path[1:], str(Path(__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    said = embed_cost(corpus, Vectors(24, None, encoder=True, done=False), 24, tmp_path).memory
+    assert 0.7 * (said - TORCH_BYTES) < int(done.stdout.split()[-1]) <= said - TORCH_BYTES
 
 
 @pytest.mark.parametrize("ranker", RANKERS.values(), ids=RANKERS)

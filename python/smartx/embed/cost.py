@@ -12,6 +12,9 @@ from smartx.embed.parts import SHARD_ROWS
 
 TORCH_BYTES = 900 << 20  # torch and a small encoder at work
 FILE_BYTES = 40 << 20  # of a file of ready vectors, while it is read
+_FOUND_BYTES = 24  # of each ready vector: its digest, and its place
+_TOLD_BYTES = 110  # of each text: its digest and its vector's, while they are sorted
+_KNOWN_BYTES = 48  # of these on disk
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,13 @@ def embed_cost(corpus: Corpus, vectors: Vectors, dimensions: int, folder: Path) 
     if vectors.done:
         return StagePlan("embed", folder, 0.0, BASE_BYTES, 0, done=True, how=how)
     shard = min(SHARD_ROWS, corpus.num_rows)
-    memory = BASE_BYTES + shard * 2 * dimensions
-    if vectors.encoder:
-        memory += TORCH_BYTES + shard * 3 * row_bytes(corpus)[0]
-    else:
-        memory += FILE_BYTES
-    if vectors.devices > 1:  # each in a process of its own, beside this one
-        memory = BASE_BYTES + vectors.devices * memory
-    disk = 2 * dimensions * corpus.num_rows
+    maker, rows = BASE_BYTES + shard * 2 * dimensions, corpus.num_rows
+    if not vectors.encoder:
+        memory, disk = maker + FILE_BYTES + _FOUND_BYTES * rows, 2 * dimensions * rows
+        return StagePlan("embed", folder, vectors.seconds, memory, disk, how=how)
+    maker += TORCH_BYTES + shard * 3 * row_bytes(corpus)[0]
+    memory = maker + _TOLD_BYTES * rows
+    if vectors.devices > 1:  # each makes vectors in a process of its own, beside this one
+        memory = BASE_BYTES + vectors.devices * maker + _TOLD_BYTES * rows
+    disk = (2 * dimensions + _KNOWN_BYTES) * rows
     return StagePlan("embed", folder, vectors.seconds, memory, disk, how=how)
