@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_files import Notes, write_rows
-from smartx.corpus import ingest
+from smartx.corpus import Columns, ingest
 from smartx.corpus.names import names_of, place_of
 from smartx.corpus.sources import find_sources
-from smartx.errors import CorpusError
+from smartx.errors import CorpusError, InputError
 from smartx.store import Stage
 
 ROW = {"prompt": "p", "response": "r"}
@@ -139,6 +139,40 @@ def test_names_that_are_no_text_are_written_out(tmp_path):
     assert corpus.manifest["sources"][0]["name"] == "b\\xffd.jsonl"
     for note in notes.notes:
         note.encode()
+
+
+@pytest.mark.parametrize("name", ["b\udcff", "\ud800", "\x1b[31m", "\u202e", "../../x", "a\nb"])
+def test_any_name_that_a_caller_gives_is_a_name(tmp_path, name):
+    path = write_rows(tmp_path / "a.jsonl", [ROW])
+    for number, options in enumerate(({"source_name": name}, {"task_name": name})):
+        notes = Notes()
+        ingest([path], tmp_path / str(number), progress=notes, **options)
+        assert not {"\x1b", "\u202e", "\n"} & set("".join(notes.notes))
+        for note in notes.notes:
+            note.encode()
+    if "/" not in name and "[" not in name:
+        assert len(ingest([f"{name}={path}"], tmp_path / "named").groups) == 1
+    with pytest.raises(CorpusError):
+        ingest([path], tmp_path / "none", columns=Columns(task=name))
+
+
+@pytest.mark.parametrize(
+    "source", ["", "x" * 300 + ".jsonl", "d/" * 3_000 + "a.jsonl", "a\0.jsonl"]
+)
+def test_a_source_that_cannot_be_is_one_error(source):
+    with pytest.raises(InputError, match="fix: "):
+        find_sources([source], print)
+
+
+def test_links_to_folders_are_not_followed_and_said(tmp_path):
+    write_rows(tmp_path / "in/a.jsonl", [ROW])
+    write_rows(tmp_path / "other/b.jsonl", [ROW])
+    (tmp_path / "in/link").symlink_to(tmp_path / "other")
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in")
+    notes = []
+    assert [file.name for file in find_sources([tmp_path / "in"], notes.append)] == ["a.jsonl"]
+    assert ["in/link" in note for note in notes] == [True, False]
+    assert [file.name for file in find_sources([tmp_path / "in/link"], print)] == ["b.jsonl"]
 
 
 def finished(folder: Path) -> Path:

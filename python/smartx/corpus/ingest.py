@@ -28,6 +28,7 @@ from smartx.corpus.corpus import (
 from smartx.corpus.dropped import DROPPED, DropLedger
 from smartx.corpus.grouping import Arrivals, Order
 from smartx.corpus.layouts import Options, look_at
+from smartx.corpus.names import readable
 from smartx.corpus.overview import source_lines
 from smartx.corpus.reading import Reading
 from smartx.corpus.room import Room
@@ -115,7 +116,9 @@ def ingestion(
     if duplicates not in ("keep", "drop"):
         raise InputError(f"duplicates cannot be {duplicates!r}", fix='pass "keep" or "drop"')
     files = find_sources(sources, progress.note)
-    options = Options(columns, keep_empty_responses, task_name, source_name, other_columns)
+    columns = Columns(**{role: _text(name) for role, name in asdict(columns).items()})
+    names = _text(task_name), _text(source_name)
+    options = Options(columns, keep_empty_responses, *names, other_columns)
     return Ingestion(files, options, duplicates, token_counter(tokenizer))
 
 
@@ -228,6 +231,11 @@ class Ingestion:
         facts["conversations"] = counting.conversations
         facts["sources"] = [{**f, "sha256": self.digests[f["name"]]} for f in facts["sources"]]
         return facts, entries
+
+
+def _text(name: str | None) -> str | None:
+    """A name that the caller gave: the command line takes any bytes."""
+    return name and readable(name)
 
 
 def _asked(question: Callable[[Path], T], file: SourceFile) -> T:

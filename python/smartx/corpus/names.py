@@ -63,4 +63,7 @@ def _name(place: Place, level: int) -> str:
 
 def readable(text: str) -> str:
     """A name as text: bytes that are no UTF-8 are written out."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character that stands for no byte
+        return text.encode("utf-8", "backslashreplace").decode()

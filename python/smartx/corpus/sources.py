@@ -160,19 +160,25 @@ def _format(path: Path) -> tuple[str, str | None]:
 
 
 def _expand(source: str | Path, note: Callable[[str], None], hub: Hub | None) -> list[_Found]:
-    path = Path(source)
-    if path.is_dir():
-        return _folder(source, path, note)
-    if path.exists():
-        if not path.is_file():
-            raise CorpusError(path, 0, "it is neither a file nor a folder", fix="name a file")
-        _format(path)
-        return [_Found(path)]
-    text = os.fspath(source)
+    path, text = Path(source), os.fspath(source)
+    if not text:
+        raise InputError(
+            "a source has an empty name", fix='name a file or folder ("." is this one)'
+        )
+    try:
+        if path.is_dir():
+            return _folder(source, path, note)
+        if path.exists():
+            if not path.is_file():
+                raise CorpusError(path, 0, "it is neither a file nor a folder", fix="name a file")
+            _format(path)
+            return [_Found(path)]
+    except OSError as problem:  # such as a name that is too long
+        raise cannot_be_read(path, problem) from None
     matches = glob.glob(text, recursive=True) if _WILD.search(text) else []
     named = _NAMED.fullmatch(text)
     if named and not matches:
-        return [replace(file, called=named[1]) for file in _expand(named[2], note, hub)]
+        return [replace(file, called=readable(named[1])) for file in _expand(named[2], note, hub)]
     if _WILD.search(text):
         return _supported(source, map(Path, matches), _fixed_part(text), note)
     if hub_name(text) and _ending(path.name) is None:
@@ -204,8 +210,21 @@ def _folder(source: str | Path, folder: Path, note: Callable[[str], None]) -> li
     if splits is not None:
         found = [_Found(file.path, folder, file.split) for file in splits]
         return _not_ours(source, found, folder, note)
-    found_below = (path for path in folder.rglob("*") if not _hidden(path, folder))
-    return _supported(source, found_below, folder, note)
+    return _supported(source, _below(folder, note), folder, note)
+
+
+def _below(folder: Path, note: Callable[[str], None]) -> Iterator[Path]:
+    """The files of a folder and those in it, hidden ones aside; what is not looked into is said."""
+
+    def unreadable(problem: OSError) -> None:
+        note(plain(f"{problem.filename}: it cannot be read ({problem.strerror}) and is left out"))
+
+    for name, folders, files in os.walk(folder, onerror=unreadable):
+        here = Path(name)
+        folders[:] = sorted(inner for inner in folders if not inner.startswith("."))
+        for link in (here / inner for inner in folders if (here / inner).is_symlink()):
+            note(plain(f"{link}: a link to a folder is not followed; name it to read it"))
+        yield from (here / inner for inner in files if not inner.startswith("."))
 
 
 def _supported(
@@ -263,10 +282,6 @@ def _fixed_part(pattern: str) -> Path:
 def _supported_list() -> str:
     plain = [ending for ending, (_, compression) in ENDINGS.items() if compression is None]
     return f"give files that end in {', '.join(plain)} (text ones also with .gz or .zst)"
-
-
-def _hidden(path: Path, below: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(below).parts)
 
 
 def _ending(name: str) -> str | None:
