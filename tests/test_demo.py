@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from smartx import demo
+from smartx.config import RunConfig
 from smartx.corpus import ingest
-from smartx.errors import InputError, SmartxError
+from smartx.errors import ConfigError, InputError, SmartxError
+from smartx.progress import Silent
+from smartx.verify import verify_folder
 
 
 def sample(text: str, ideal: object = "yes", **more: object) -> dict[str, object]:
@@ -102,6 +105,24 @@ def test_a_missing_wheel_and_no_rows_are_refused(tmp_path):
         demo.demo_corpus(tmp_path, wheel=tmp_path / "none.whl")
     with pytest.raises(InputError, match="0 rows"):
         demo.demo_corpus(tmp_path, rows_per_task=0)
+
+
+def test_the_demo_job_is_a_run_over_the_demo_corpus_and_may_be_repeated(
+    wheel, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(demo, "_fetched", lambda _: wheel)
+    config = RunConfig(out=tmp_path / "demo", rows=5, preset="random")
+    first = demo.run_demo(config, Silent())
+    assert (tmp_path / "demo.run" / "openai-evals.jsonl").exists()
+    assert first.manifest["rows"] == 5
+    assert demo.run_demo(config, Silent()).manifest["digest"] == first.manifest["digest"]
+    assert verify_folder(tmp_path / "demo.run").faults == ()
+
+
+def test_the_demo_refuses_before_it_fetches_anything(wheel, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "_fetched", lambda _: pytest.fail("fetched"))
+    with pytest.raises(ConfigError, match="mount point"):
+        demo.run_demo(RunConfig(out=Path("/proc"), preset="random"), Silent())
 
 
 def test_the_package_is_fetched_once_into_the_cache(wheel, tmp_path, monkeypatch):

@@ -21,8 +21,10 @@ import orjson
 from smartx.config import RunConfig
 from smartx.embed import EncoderSpec
 from smartx.errors import InputError, SmartxError
+from smartx.lock import working_in
 from smartx.mixture import Mixture
 from smartx.pipeline import run
+from smartx.preflight import check
 from smartx.progress import Progress, Silent, step
 from smartx.store import committing, file_digest
 
@@ -60,10 +62,12 @@ def run_demo(config: RunConfig, progress: Progress) -> Mixture:
     """
     out = config.out or Path("demo")
     fields = {"out": out, "rows": config.rows or ROWS}
+    fields |= {"encoder": ENCODER.name, "max_length": ENCODER.max_length}
     config = config.model_copy(update=fields)
-    corpus = demo_corpus(config.work_folder, progress=progress)
-    encoding = {"encoder": ENCODER.name, "max_length": ENCODER.max_length}
-    return run(config.model_copy(update={"sources": [str(corpus)], **encoding}), progress=progress)
+    check(config, command="demo")
+    with working_in(config.work_folder, progress):
+        corpus = demo_corpus(config.work_folder, progress=progress)
+        return run(config.model_copy(update={"sources": [str(corpus)]}), progress=progress)
 
 
 def demo_corpus(

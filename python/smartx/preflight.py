@@ -33,7 +33,7 @@ from smartx.strategies import LAWS, RANKERS
 
 NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
 READS_SOURCES = ("run", "plan", "ingest")
-WRITES_OUT = ("run", "mix", "plan")
+WRITES_OUT = ("run", "mix", "plan", "demo")
 _HUB_SECONDS = 10.0
 _BELOW = 120  # characters of the longest path that is written below OUT or RUN
 _LONGEST = 4_096  # bytes of a path that a system call takes
@@ -42,7 +42,7 @@ _LONGEST = 4_096  # bytes of a path that a system call takes
 def check(config: RunConfig, *, command: str) -> None:
     """Raise the first thing that would fail later. Takes milliseconds; the hub may take seconds.
 
-    command: run, plan, ingest, embed, rank or mix.
+    command: run, plan, ingest, embed, rank, mix or demo.
     Raises ConfigError with the field at fault; MissingPackageError where a package is needed.
     """
     _working_directory()
@@ -60,7 +60,7 @@ def check(config: RunConfig, *, command: str) -> None:
     _run_folder(config)
     if command in READS_SOURCES and config.tokenizer is not None:
         _tokenizer(config.tokenizer)
-    if command == "embed" or (command in ("run", "plan") and _looks_at_vectors(config)):
+    if command == "embed" or (command in ("run", "plan", "demo") and _looks_at_vectors(config)):
         if config.vectors is not None:
             _readable("vectors", config.vectors)
         else:

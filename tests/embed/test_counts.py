@@ -89,7 +89,7 @@ def test_a_group_in_which_most_rows_share_one_vector_is_a_warning_nobody_overloo
     rows = [(0, f"text {row}") for row in range(30)] + [(1, "one") for _ in range(25)]
     corpus = corpus_by_task(tmp_path, rows)
     lines = warnings_of(embed_corpus(corpus, FakeEncoder(), tmp_path / "run"), corpus)
-    assert lines[0].startswith("WARNING: IN 1 GROUP MOST ROWS SHARE ONE VECTOR")
+    assert lines[0].startswith("WARNING: in 1 group most rows share one vector")
     assert "task-1: 25 of 25 rows" in lines[0]
     assert "25 rows of 55" in lines[1]
 

@@ -64,8 +64,8 @@ def warnings_of(embeddings: Embeddings, corpus: Corpus) -> list[str]:
             f"{_name(groups, g)}: {int(shared[g]):,} of {int(groups.rows[g]):,} rows" for g in worst
         )
         lines.append(
-            f"WARNING: IN {counted(len(bad), 'GROUP')} MOST ROWS SHARE ONE VECTOR WITH ANOTHER "
-            f"ROW, so their order there says nothing ({named}). What tells these rows apart is not "
+            f"WARNING: in {counted(len(bad), 'group')} most rows share one vector with another "
+            f"row, so their order there says nothing ({named}). What tells these rows apart is not "
             "in what the encoder reads."
         )
     if rows := int(manifest["shared"]["rows"]):
