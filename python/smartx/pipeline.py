@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property, partial
 from pathlib import Path
@@ -294,14 +293,7 @@ class Session:
         if self.needs_vectors:
             asked = vectors_of(self.config)
             embeddings = self._embeddings_there(asked)
-            encodes = isinstance(asked, EncoderSpec)
-            source = asked.name if isinstance(asked, EncoderSpec) else Path(asked.path).name
-            vectors = Vectors(None, 0.0, encodes, done=True, source=source)
-            if embeddings is not None:
-                vectors = replace(vectors, dimensions=embeddings.dimensions)
-            else:
-                rate = embedding_rate(self.corpus, asked, self.progress, measure=True, fetch=fetch)
-                vectors = replace(vectors, done=False, **vars(rate))
+            vectors = embedding_rate(self.corpus, asked, embeddings, self.progress, fetch=fetch)
         limits = self._limits(rows=self.config.rows, out=self.config.out)
         quick = self._plan_with(embeddings, vectors, limits, measure=False)
         if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):

@@ -3,12 +3,11 @@
 from smartx.embed.counts import warnings_of
 from smartx.embed.embeddings import Embeddings, open_embeddings
 from smartx.embed.encoders import Encoder, EncoderSpec, Read, default_encoder
-from smartx.embed.rate import EmbeddingRate, embedding_rate
+from smartx.embed.rate import embedding_rate
 from smartx.embed.run import embed_corpus, embedding_key, embeddings_there
 from smartx.embed.vector_files import VectorsSpec
 
 __all__ = [
-    "EmbeddingRate",
     "Embeddings",
     "Encoder",
     "EncoderSpec",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.embed.batches import batches
+from smartx.embed.cost import Vectors
 from smartx.embed.devices import devices_of
+from smartx.embed.embeddings import Embeddings
 from smartx.embed.encoders import EncoderSpec, encoder_folder
 from smartx.embed.npy import open_npy
 from smartx.embed.texts import Texts, strings
@@ -30,34 +31,27 @@ _SECONDS = 2.0  # and how long some of them are encoded
 _GATHERED = 4e8  # values of ready vectors a second that are read, checked and rounded
 
 
-@dataclass(frozen=True)
-class EmbeddingRate:
-    """dimensions: None if not known yet.  seconds: for the whole corpus, None if not measured.
-
-    devices: how many work at once, each in a process of its own if there are several.
-    """
-
-    dimensions: int | None
-    seconds: float | None
-    devices: int = 1
-
-
 def embedding_rate(
     corpus: Corpus,
     encoder: EncoderSpec | VectorsSpec,
+    there: Embeddings | None,
     progress: Progress,
     *,
-    measure: bool,
     fetch: bool = False,
-) -> EmbeddingRate:
-    """What embedding a corpus will take.
+) -> Vectors:
+    """What the vectors of a corpus are, and how long it takes to make them.
 
-    measure: load the encoder, if it is here, and time it.  fetch: get it from the hub if not.
+    there: they are, and nothing is made.  fetch: get the encoder from the hub if it is not here;
+    one that is here is loaded and timed.
     """
+    encodes = isinstance(encoder, EncoderSpec)
+    source = encoder.name if isinstance(encoder, EncoderSpec) else Path(encoder.path).name
+    if there is not None:
+        return Vectors(there.dimensions, 0.0, encodes, done=True, source=source)
     if isinstance(encoder, VectorsSpec):
         width = _width_of(Path(encoder.path))
         seconds = None if width is None else corpus.num_source_rows * width / _GATHERED
-        return EmbeddingRate(width, seconds)
+        return Vectors(width, seconds, encodes, done=False, source=source)
     folder, seconds = None, None
     devices: tuple[str, ...] = (encoder.device,)
     with suppress(MissingPackageError):  # the embed stage says what to install
@@ -66,11 +60,11 @@ def embedding_rate(
             progress.note(f"fetching the encoder {encoder.name} from the hub")
             folder = encoder_folder(encoder, fetch=True)
         devices = devices_of(encoder.device)[: -(-corpus.num_rows // FIRST_ROWS)]
-        if measure and folder is not None:
+        if folder is not None:
             seconds = _measured(corpus, share_of(encoder, devices, devices[0]))
             seconds /= len(devices)
     width = None if folder is None else _width_of_encoder(folder)
-    return EmbeddingRate(width, seconds, len(devices))
+    return Vectors(width, seconds, encodes, done=False, devices=len(devices), source=source)
 
 
 def _measured(corpus: Corpus, spec: EncoderSpec) -> float:
