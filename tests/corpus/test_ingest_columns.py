@@ -150,7 +150,7 @@ def test_one_task_from_outside_looks_for_no_task_column():
 def test_columns_that_cannot_be_told_are_listed_with_the_option_to_pass(wanted):
     with pytest.raises(CorpusError) as caught:
         roles(wanted, p=["x"], body=["y"])
-    for hint in ('"p"', '"body"', "--prompt-column", "--response-column", "--messages-column"):
+    for hint in ('"p"', '"body"', "`prompt_column`", "`response_column`", "`messages_column`"):
         assert hint in str(caught.value)
 
 

@@ -74,7 +74,7 @@ def test_memory_that_cannot_do_is_refused_before_anything_is_written(tmp_path):
 
 
 def needed_by(error):
-    found = re.search(r"--memory (\d+)M", error.value.fix)
+    found = re.search(r"`memory` (\d+)M", error.value.fix)
     assert found is not None
     return int(found[1]) << 20
 

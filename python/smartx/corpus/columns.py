@@ -110,7 +110,7 @@ def find_layout(
                 source.path,
                 0,
                 f'there is no column "{name}" to be the {role.name}',
-                fix=f"{_found(sample)}; pass --{role.name}-column NAME",
+                fix=f"{_found(sample)}; pass `{role.name}_column` NAME",
             )
     texts = _text_columns(sample, wanted, source)
     system = wanted.system or _first(SYSTEMS, sample, _is_text, set(texts.values()))
