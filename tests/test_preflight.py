@@ -185,6 +185,8 @@ def test_more_tasks_than_there_are_is_known_when_the_rows_are(fields, tmp_path):
 
 def test_an_encoder_that_is_not_here_is_told_with_one_that_can_be_had(fields, monkeypatch):
     asked = []
+    monkeypatch.setattr(preflight, "find_spec", lambda name: name)
+    monkeypatch.setattr(preflight, "encoder_folder", lambda *_, fetch: None)
     monkeypatch.setattr(
         preflight, "_not_on_the_hub", lambda *name: asked.append(name) or "no network"
     )

@@ -213,14 +213,13 @@ def _not_on_the_hub(name: str, revision: str | None) -> str:
 
 
 def _tokenizer(name: str) -> None:
+    path = Path(name)
+    if path.is_dir() or _means_a_path(name) or path.suffix == ".json":
+        _readable("tokenizer", path / "tokenizer.json" if path.is_dir() else path)
     if find_spec("tokenizers") is None:
         raise MissingPackageError(
             "tokenizers", needed_for="counting tokens with a tokenizer", extra="tokens"
         )
-    path = Path(name)
-    file = path / "tokenizer.json" if path.is_dir() else path
-    if path.is_dir() or _means_a_path(name) or path.suffix == ".json":
-        _readable("tokenizer", file)
 
 
 def _means_a_path(name: str) -> bool:
