@@ -17,7 +17,7 @@ TASK_PAIR_BYTES = 14  # of the cosines of all tasks, where they are computed
 
 def mix_cost(corpus: Corpus, rows: int, dimensions: int, out: Path) -> StagePlan:
     """rows: of the mixture.  dimensions: of the vectors that the weight law may look at, or 0."""
-    held, stored = row_bytes(corpus)
+    held, stored = row_bytes(corpus, others=True)
     tasks, d = len(corpus.groups.tasks()), dimensions
     memory = BASE_BYTES + min(rows, PART_ROWS) * (4 * held + 100) + 60 * rows
     memory += tasks * (TASK_BYTES + 20 * d)  # what the manifest says of it, and its mean
