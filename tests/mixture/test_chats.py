@@ -198,13 +198,24 @@ def test_answers_of_several_tools_are_one_turn_for_llama_factory():
     assert row[2]["value"] == "t2\n</tool_response>\n<tool_response>\nt3"
 
 
-def test_tools_are_json_text_whatever_they_were():
+def test_tools_are_objects_whatever_they_were():
     tools = [{"type": "function", "function": {"name": "look"}}]
-    columns = (pa.chunked_array([[tools, None]]), pa.chunked_array([[json.dumps(tools), None]]))
-    for column in columns:
-        text, none = chats.tools_text(column).to_pylist()
-        assert json.loads(text) == tools
+    text = json.dumps(tools)
+    columns = [[tools, None], [text, None], [json.dumps(text), None]]
+    for column in (pa.chunked_array([values]) for values in columns):
+        found, none = chats.tools_objects(column).to_pylist()
+        assert json.loads(found) == tools
         assert none is None
+
+
+def test_keys_that_a_table_gave_to_objects_are_gone_and_those_of_texts_stay():
+    """Parquet has one type for the arguments of all calls: null for what a call does not have."""
+    filled = written({"name": "f", "arguments": {"a": 1, "b": None}})
+    exact = written({"name": "f", "arguments": '{"a": 1, "b": null}'})
+    messages = table_of([turns("u") + turns("c", [filled, exact])])
+    made, _ = chats.turns_of_all(messages, texts("p", 1), texts("r", 1))
+    calls = [json.loads(call) for call in made.to_pylist()[0][-1]["tool_calls"]]
+    assert [call["function"]["arguments"] for call in calls] == [{"a": 1}, {"a": 1, "b": None}]
 
 
 def test_no_rows_have_no_turns():

@@ -57,7 +57,7 @@ CALLS = [
             say("tool", f"F{i}"),
             say("assistant", f"R{i}"),
         ],
-        "tools": TOOLS,
+        "tools": json.dumps(TOOLS) if i % 2 else TOOLS,
     }
     for i in range(4)
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ CALLS = "tool_calls"
 # have no one type, and a type with all the keys would put nulls into what is trained on.
 _JSON = {b"ARROW:extension:name": b"arrow.json", b"ARROW:extension:metadata": b""}
 CALL = pa.field("element", pa.string(), metadata=_JSON)
+TOOLS = pa.field("tools", pa.string(), metadata=_JSON)
 SHAREGPT = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))
 
 _LEAVES_OUT = {"LLaMA-Factory": "leaves the row out"}
@@ -139,10 +141,13 @@ def sharegpt(messages: pa.ListArray) -> tuple[pa.Array, Counter[str]]:
     return pa.array(rows, SHAREGPT), +lost
 
 
-def tools_text(tools: pa.ChunkedArray) -> pa.Array:
-    """What tools a row offers, as JSON text; null for none."""
-    found = tools.to_pylist()
-    return pa.array([tool if isinstance(tool, str | None) else _json(tool) for tool in found])
+def tools_objects(tools: pa.ChunkedArray) -> pa.Array:
+    """What tools a row offers, as JSON that `datasets` reads; null for none.
+
+    tools: objects, or their JSON, or the JSON of that where sources differ.
+    """
+    found = [_bare(_read(_read(value))) for value in tools.to_pylist()]
+    return pa.array([None if value is None else _json(value) for value in found], CALL.type)
 
 
 def _patterns(turns: pa.StructArray, lengths: NDArray[np.int64]) -> pa.Array:
@@ -209,25 +214,28 @@ def _calls(value: Any) -> list[str] | None:
 
 
 def _call(call: Any) -> Any:
-    """A call as templates want it: no empty keys, arguments as an object, not as its text."""
-    call = _read(call)
-    if not isinstance(call, dict):
-        return call
-    call = {key: inner for key, inner in call.items() if inner is not None}
-    if isinstance(function := call.get("function"), dict):
-        call["function"] = _call(function)
-    elif "arguments" in call:
-        call["arguments"] = _read(call["arguments"])
+    """A call as templates want it: arguments as an object, not as its text."""
+    call = _bare(_read(call))
+    if isinstance(call, dict):
+        if isinstance(function := call.get("function"), dict):
+            call["function"] = _call(function)
+        elif "arguments" in call:
+            call["arguments"] = _read(call["arguments"])
     return call
+
+
+def _bare(value: Any) -> Any:
+    """Objects without the keys that say nothing: a table gives each the keys of all others."""
+    if isinstance(value, dict):
+        return {key: _bare(inner) for key, inner in value.items() if inner is not None}
+    return [_bare(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _read(value: Any) -> Any:
     """A JSON text as what it says; anything else as it is."""
     if isinstance(value, str):
-        try:
+        with suppress(ValueError):
             return orjson.loads(value)
-        except ValueError:
-            return value
     return value
 
 

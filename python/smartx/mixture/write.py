@@ -17,10 +17,11 @@ from smartx.mixture.assemble import Chosen
 from smartx.mixture.card import card
 from smartx.mixture.chats import (
     CALLS,
+    TOOLS,
     refusals,
     refused_facts,
     sharegpt,
-    tools_text,
+    tools_objects,
     turns_of_all,
 )
 from smartx.mixture.exports import LLAMA_FACTORY, READ_BY_TRAINERS, trainer_files
@@ -119,6 +120,9 @@ def _write_rows(
                 turns = others.messages(rows["messages"])
                 messages, lost = turns_of_all(turns, rows["prompt"], rows["response"])
                 table = table.add_column(0, "messages", messages)
+                if met["tools"]:
+                    place = table.schema.get_field_index("tools")
+                    table = table.set_column(place, TOOLS, tools_objects(table["tools"]))
                 shortened += lost
                 refused += refusals(messages, joined=copied)
             if copied:
@@ -139,7 +143,7 @@ def _write_for_llama_factory(table: pa.Table, building: Path, name: str) -> Coun
     turns, lost = sharegpt(table["messages"].combine_chunks())
     columns = {"conversations": turns}
     if "tools" in table.schema.names:
-        columns["tools"] = tools_text(table["tools"])
+        columns["tools"] = table["tools"].combine_chunks()
     (building / LLAMA_FACTORY).mkdir(exist_ok=True)
     _write_file(pa.table(columns), building / LLAMA_FACTORY / name)
     return lost
