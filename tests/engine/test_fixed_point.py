@@ -198,6 +198,7 @@ def test_a_symmetric_matrix_is_not_taken_for_rows() -> None:
     assert len(as_rows(np.ones((1, 1)))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_tensors_of_torch_are_rows(dtype: str) -> None:
     torch = pytest.importorskip("torch")

@@ -160,7 +160,7 @@ def test_chosen_tasks_that_hold_too_little_are_an_error_that_says_by_how_much(co
         BudgetError, match=r"the 1 chosen tasks hold .* fewer than the 60"
     ) as caught:
         allot(corpus.groups, law, means=None, total=60, seed=1)
-    assert "raise num_tasks" in caught.value.fix
+    assert "raise `num_tasks`" in caught.value.fix
 
 
 @pytest.mark.parametrize(
