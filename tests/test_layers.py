@@ -3,6 +3,7 @@ is.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -11,6 +12,8 @@ from pathlib import Path
 import smartx
 
 PACKAGE = Path(smartx.__file__).parent
+REPOSITORY = Path(__file__).parents[1]
+MAP = REPOSITORY / "docs" / "architecture.md"
 # From the ground up: a file imports only from rooms above its own in this list (or from its own
 # room).
 ROOMS = [
@@ -79,6 +82,17 @@ def test_no_import_goes_in_a_circle_inside_a_room_either():
         list(TopologicalSorter(imports).static_order())
     except CycleError as circle:
         raise AssertionError(" -> ".join(circle.args[1])) from None
+
+
+def test_the_map_names_every_room_and_only_tests_and_files_that_exist():
+    named = re.findall(r"`([\w./]+)`", MAP.read_text().partition("### A weight law")[0])
+    missing = [room for room in ROOMS if f"{room}.py" not in named and f"{room}/" not in named]
+    assert missing == []
+    places = [PACKAGE, REPOSITORY / "tests", REPOSITORY]
+    here = [path for path in PACKAGE.iterdir() if path.is_dir()]
+    paths = [name for name in named if name.endswith(".py") and not name.startswith("smartx")]
+    gone = [p for p in paths if not any((place / p).exists() for place in [*places, *here])]
+    assert gone == []
 
 
 def test_only_the_engine_touches_the_extension():
