@@ -1,4 +1,4 @@
-"""Embedding: every row its own vector, batches, parts, resume, reuse, and what may not be stored."""
+"""Embedding: every row its own vector, batches, parts, resume, reuse, what may not be stored."""
 
 from __future__ import annotations
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import subprocess
-import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -17,8 +14,10 @@ import pytest
 from embed_fakes import corpus_of
 from smartx.corpus import ingest
 from smartx.embed import EncoderSpec, embed_corpus
-from smartx.embed.encoders import folder_digest, local_folder
+from smartx.embed.batches import batches
+from smartx.embed.encoders import encoder_folder, folder_digest, identity_of, local_folder
 from smartx.embed.sentence_transformer import loaded
+from smartx.engine import quantize
 from smartx.errors import EncoderError, MissingPackageError
 from smartx.progress import Silent
 
@@ -63,33 +62,101 @@ def test_the_packaged_encoder_agrees_with_the_stored_vectors_of_t0(real_data, tm
     assert ((made * stored).sum(axis=1) / norms).min() > 0.99
 
 
-def test_a_batch_gives_each_text_the_vector_it_has_alone():
-    texts = ["short", "a longer text about rivers and the towns along them " * 5]
-    with loaded(EncoderSpec(MINILM.name, dtype="float32", threads=1), Silent()) as encoder:
-        together = encoder.encode(texts)
-        alone = np.concatenate([encoder.encode([text]) for text in texts])
-    assert together.dtype == np.float32
-    np.testing.assert_allclose(together, alone, atol=1e-5)
-
-
-def test_one_and_two_threads_give_the_same_bytes(tmp_path):
-    corpus = corpus_of(
-        tmp_path, [f"{row} words about the sea " * (row % 40) for row in range(1, 99)]
-    )
-    made = [
-        embed_corpus(corpus, EncoderSpec(MINILM.name, threads=threads), tmp_path / str(threads))
-        for threads in (1, 2)
+@pytest.fixture(scope="module")
+def some_texts() -> list[str]:
+    """Of all lengths, some of them behind the window, no two of them alike."""
+    words = [
+        "the",
+        "sea",
+        "and",
+        "its",
+        "towns",
+        "are",
+        "told",
+        "of",
+        "in",
+        "a",
+        "long",
+        "old",
+        "book",
+        "about",
+        "boats",
     ]
-    assert made[0].digest == made[1].digest
+    rng = np.random.default_rng(0)
+    return [
+        f"{row} " + " ".join(rng.choice(words, int(size)))
+        for row, size in enumerate(rng.integers(1, 300, 60))
+    ]
 
 
-def test_lengths_are_tokens_cut_at_the_limit_and_include_the_prefix():
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_vector_depends_on_its_text_alone(some_texts, dtype):
+    """The same Q12 bits in any order, beside any other texts, alone, and on any threads."""
+    spec = EncoderSpec(MINILM.name, dtype=dtype, device="cpu", threads=1)
+
+    def encoded(texts: list[str], spec: EncoderSpec, most: int) -> dict[str, bytes]:
+        found = {}
+        with loaded(spec, Silent()) as encoder:
+            read = encoder.read(texts)
+            for batch in batches(read.lengths, 2_048, most):
+                own = [read.texts[row] for row in batch.tolist()]
+                rows = quantize(encoder.encode(own, int(read.lengths[batch[0]])))
+                found.update({texts[row]: r.tobytes() for row, r in zip(batch, rows, strict=True)})
+        return found
+
+    together = encoded(some_texts, spec, 1_000)
+    assert len(set(together.values())) > 50  # texts that go on alike behind the window are one
+    alone = encoded(some_texts[::7], spec, 1)
+    assert alone == {text: together[text] for text in some_texts[::7]}
+    backwards = encoded(some_texts[:50][::-1], EncoderSpec(MINILM.name, dtype=dtype, threads=2), 5)
+    assert backwards == {text: together[text] for text in some_texts[:50]}
+
+
+def test_a_row_that_comes_later_has_the_vector_of_a_fresh_run(some_texts, tmp_path):
+    one = corpus_of(tmp_path / "one", some_texts[:40])
+    two = corpus_of(tmp_path / "two", some_texts[20:][::-1])
+    embed_corpus(one, MINILM, tmp_path / "run")
+    added = embed_corpus(two, MINILM, tmp_path / "run")
+    fresh = embed_corpus(two, EncoderSpec(MINILM.name, threads=2), tmp_path / "fresh")
+    assert added.digest == fresh.digest
+
+
+def test_lengths_are_padded_tokens_cut_at_the_limit_and_include_the_prefix():
     with loaded(MINILM, Silent()) as encoder:
-        assert encoder.lengths(["", "hello", "word " * 1_000]).tolist() == [2, 3, 256]
+        read = encoder.read(["", "hello", "word " * 254, "word " * 255, "word " * 1_000])
+        assert read.lengths.tolist() == [8, 8, 256, 256, 256]
+        assert read.cut.tolist() == [False, False, False, True, True]
         assert encoder.made_by["max_length"] == "256"
-    spec = EncoderSpec(MINILM.name, max_length=16, prompt_prefix="hello ", threads=1)
+    spec = EncoderSpec(MINILM.name, max_length=20, prompt_prefix="hello " * 6, threads=1)
     with loaded(spec, Silent()) as encoder:
-        assert encoder.lengths(["hello", "word " * 1_000]).tolist() == [4, 16]
+        assert encoder.read(["hello", "word " * 1_000]).lengths.tolist() == [16, 20]
+        assert encoder.encode(["hello"], 16).shape == (1, 384)
+
+
+def test_a_long_text_is_read_from_its_head_only():
+    """12 prompts of 3.7 MB took 79 CPU seconds, of which 256 tokens are read."""
+    with loaded(MINILM, Silent()) as encoder:
+        began = time.process_time()
+        read = encoder.read(["many words " * 340_000] * 12)
+        assert time.process_time() - began < 5
+        assert {len(text) for text in read.texts} == {16 * 256}
+        assert read.cut.all()
+
+
+@pytest.mark.parametrize("text", ["a" * 9_000, " " * 9_000 + "the end", "a " + "b" * 5_000 + " c"])
+def test_where_the_head_of_a_text_fills_no_window_more_of_it_is_read(text):
+    with loaded(MINILM, Silent()) as encoder:
+        read = encoder.read([text])
+        assert read.texts == [text]
+        assert not read.cut.any()
+
+
+def test_what_is_read_of_a_text_gives_the_vector_of_all_of_it():
+    texts = ["some words and (signs), " * 900, "x " * 5_000]
+    with loaded(MINILM, Silent()) as encoder:
+        read = encoder.read(texts)
+        assert [len(text) for text in read.texts] == [4_096, 4_096]
+        np.testing.assert_array_equal(encoder.encode(read.texts, 256), encoder.encode(texts, 256))
 
 
 def test_the_prefix_and_the_limit_change_the_vector():
@@ -97,7 +164,7 @@ def test_the_prefix_and_the_limit_change_the_vector():
     vectors = []
     for extra in ({}, {"prompt_prefix": "query: "}, {"max_length": 8}):
         with loaded(EncoderSpec(MINILM.name, threads=1, **extra), Silent()) as encoder:
-            vectors.append(encoder.encode(text)[0])
+            vectors.append(encoder.encode(text, int(encoder.read(text).lengths[0]))[0])
     near = cosines(np.stack(vectors))
     assert near[0, 1] < 0.999
     assert near[0, 2] < 0.999
@@ -115,7 +182,7 @@ def test_threads_and_settings_of_the_libraries_are_put_back():
 
     before = torch.get_num_threads(), logging.getLogger("transformers").level, warnings.filters[:]
     with loaded(EncoderSpec(MINILM.name, threads=1), Silent()) as encoder:
-        encoder.encode(["a text"])
+        encoder.encode(["a text"], 8)
         assert torch.get_num_threads() == 1
     after = torch.get_num_threads(), logging.getLogger("transformers").level, warnings.filters[:]
     assert after == before
@@ -162,30 +229,28 @@ def test_a_folder_with_pickled_weights_only_is_refused(tmp_path: Path):
         pass
 
 
-def test_an_encoder_of_the_hub_is_recorded_with_its_commit_and_its_files(tmp_path):
-    """The hub is off; what it would have given lies in its cache."""
+def test_an_encoder_of_the_hub_is_known_by_its_commit_and_its_files_once_it_is_here(
+    tmp_path, monkeypatch
+):
+    """The hub is off; what it gave once lies in its cache."""
     source, commit = local_folder(MINILM.name), "0123456789abcdef0123456789abcdef01234567"
     assert source is not None
     cached = tmp_path / "models--some--encoder"
-    (cached / "snapshots").mkdir(parents=True)
-    (cached / "snapshots" / commit).symlink_to(source)
+    (cached / "snapshots" / commit).mkdir(parents=True)
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text(commit)
-    code = (
-        "from smartx.embed import EncoderSpec; from smartx.progress import Silent;"
-        "from smartx.embed.sentence_transformer import loaded;"
-        "import json;"
-        "encoder = loaded(EncoderSpec('some/encoder', threads=1), Silent()).__enter__();"
-        "print(json.dumps(dict(encoder.made_by)))"
-    )
-    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    made_by = json.loads(done.stdout.splitlines()[-1])
-    assert made_by["revision"] == commit
-    assert made_by["encoder_files"] == folder_digest(source)
+    (cached / "snapshots" / commit / "tokenizer.json").symlink_to(source / "tokenizer.json")
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+    spec = EncoderSpec("some/encoder", threads=1)
+    assert encoder_folder(spec, fetch=False) is None  # a tokenizer is no encoder
+    (cached / "snapshots" / commit / "tokenizer.json").unlink()
+    (cached / "snapshots" / commit).rmdir()
+    (cached / "snapshots" / commit).symlink_to(source)
+    found = identity_of(spec)
+    assert found.parameters["revision"] == commit
+    assert found.inputs["encoder"] == folder_digest(source)
+    with loaded(spec, Silent()) as encoder:
+        assert encoder.read(["a"]).lengths.tolist() == [8]
 
 
 def test_a_name_that_nobody_has_says_what_was_tried(monkeypatch, tmp_path):

@@ -134,7 +134,7 @@ def test_a_folder_with_things_of_somebody_else_is_refused(tmp_path):
     for path in folder.iterdir():
         path.unlink()
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(StoreError, match="notes.txt"):
+    with pytest.raises(StoreError, match=r"notes\.txt"):
         embed_corpus(corpus, FakeEncoder(), tmp_path / "run")
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
