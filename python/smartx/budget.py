@@ -72,17 +72,8 @@ def allot(
     _check_room(capacities, total, "chosen tasks", fix)
     asked, given = _round(shares, capacities, total)
     by_task = _scatter(shares.order, given, len(tasks.rows))
-    by_group = np.zeros(len(groups), dtype=np.int64)
-    for task in shares.order.tolist():
-        first, last = int(tasks.first_group[task]), int(tasks.first_group[task + 1])
-        if last == first + 1:  # nothing to split, and corpora may have very many such tasks
-            by_group[first] = by_task[task]
-            continue
-        by_group[first:last] = template_budgets(
-            groups.rows[first:last], int(by_task[task]), groups.template[first:last]
-        )
     return Allotment(
-        groups=by_group,
+        groups=_among_templates(groups, shares.order, by_task),
         tasks=by_task,
         order=shares.order,
         weights=_scatter(shares.order, shares.weights / shares.weights.sum(), len(tasks.rows)),
@@ -203,6 +194,20 @@ def _allot_to_groups(groups: Groups, law: WeightLaw, total: int, seed: int) -> A
         asked=np.add.reduceat(_scatter(shares.order, asked, len(groups)), first),
         gains=None,
     )
+
+
+def _among_templates(groups: Groups, chosen: IntVector, by_task: IntVector) -> IntVector:
+    """(g,) the budgets of the chosen tasks, split among their groups."""
+    by_group, begins = np.zeros(len(groups), dtype=np.int64), groups.tasks().first_group
+    for task in chosen.tolist():
+        first, last = int(begins[task]), int(begins[task + 1])
+        if last == first + 1:  # nothing to split, and corpora may have very many such tasks
+            by_group[first] = by_task[task]
+            continue
+        by_group[first:last] = template_budgets(
+            groups.rows[first:last], int(by_task[task]), groups.template[first:last]
+        )
+    return by_group
 
 
 def _round(shares: Shares, capacities: IntVector, total: int) -> tuple[IntVector, IntVector]:
