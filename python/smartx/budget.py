@@ -20,6 +20,7 @@ from smartx.weights import Shares, TaylorSoftmax, WeightLaw, group_ground, sum_i
 
 if TYPE_CHECKING:
     from smartx.corpus import Groups
+    from smartx.corpus.corpus import Tasks
 
 IntVector = NDArray[np.int64]
 FloatVector = NDArray[np.float64]
@@ -73,7 +74,7 @@ def allot(
     asked, given = _round(shares, capacities, total)
     by_task = _scatter(shares.order, given, len(tasks.rows))
     return Allotment(
-        groups=_among_templates(groups, shares.order, by_task),
+        groups=_among_templates(groups, tasks, shares.order, by_task),
         tasks=by_task,
         order=shares.order,
         weights=_scatter(shares.order, shares.weights / shares.weights.sum(), len(tasks.rows)),
@@ -196,9 +197,11 @@ def _allot_to_groups(groups: Groups, law: WeightLaw, total: int, seed: int) -> A
     )
 
 
-def _among_templates(groups: Groups, chosen: IntVector, by_task: IntVector) -> IntVector:
+def _among_templates(
+    groups: Groups, tasks: Tasks, chosen: IntVector, by_task: IntVector
+) -> IntVector:
     """(g,) the budgets of the chosen tasks, split among their groups."""
-    by_group, begins = np.zeros(len(groups), dtype=np.int64), groups.tasks().first_group
+    by_group, begins = np.zeros(len(groups), dtype=np.int64), tasks.first_group
     for task in chosen.tolist():
         first, last = int(begins[task]), int(begins[task + 1])
         if last == first + 1:  # nothing to split, and corpora may have very many such tasks
