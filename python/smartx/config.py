@@ -99,6 +99,11 @@ class RunConfig(BaseModel):
     max_length: int | None = Field(
         None, ge=1, le=MOST, description="tokens of a prompt that are read (default: the encoder's)"
     )
+    embed_turns: Literal["user", "all"] = Field(
+        "user",
+        description="of a chat, embed what the user said and tools returned (and a system prompt "
+        "that no other row has), or all turns before the answer",
+    )
     prompt_prefix: str = Field("", description="text put before every prompt for the encoder")
     device: str = Field(
         "auto", description="auto (all GPUs, or the CPU), cpu, cuda:1, or several: cuda:0,cuda:1"

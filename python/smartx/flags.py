@@ -26,7 +26,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "How rows are embedded": (
         "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
-        "prompt_prefix", "device", "dtype",
+        "embed_turns", "prompt_prefix", "device", "dtype",
     ),
     "What the columns mean (found by name where not given)": (
         "prompt_column", "response_column", "system_column", "messages_column", "source_column",

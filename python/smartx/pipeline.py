@@ -364,6 +364,7 @@ def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
         batch_size=config.batch_size,
         max_length=config.max_length,
         prompt_prefix=config.prompt_prefix,
+        turns=config.embed_turns,
         device=config.device,
         dtype=config.dtype,
         threads=resolve_threads(config.threads),

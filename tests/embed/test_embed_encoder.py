@@ -112,6 +112,21 @@ def test_a_vector_depends_on_its_text_alone(some_texts, dtype):
     assert backwards == {text: together[text] for text in some_texts[:50]}
 
 
+def test_batches_of_a_length_have_one_shape_on_a_gpu():
+    """A GPU's libraries choose how they compute by the shape of a batch."""
+    spec = EncoderSpec(MINILM.name, device="cpu", threads=1, batch_size=6)
+    with loaded(spec, Silent()) as encoder:
+        alone = encoder.encode(["a text", "another"], 8)
+        encoder._on_cpu = False
+        shapes = []
+        encode = encoder._model.encode
+        encoder._model.encode = lambda texts, **options: (
+            shapes.append(len(texts)), encode(texts, **options)
+        )[1]  # fmt: skip
+        np.testing.assert_array_equal(encoder.encode(["a text", "another"], 8), alone)
+        assert shapes == [6]
+
+
 def test_a_row_that_comes_later_has_the_vector_of_a_fresh_run(some_texts, tmp_path):
     one = corpus_of(tmp_path / "one", some_texts[:40])
     two = corpus_of(tmp_path / "two", some_texts[20:][::-1])

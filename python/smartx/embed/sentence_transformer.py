@@ -20,7 +20,7 @@ from smartx.progress import Progress
 
 # Tokens a call, padding included. On a CPU small batches stay in the cache: 2,048 was the best of
 # 1,024..8,192 at one and two threads (MiniLM, Zen 5); a GPU wants many.
-_CPU_TOKENS, _GPU_TOKENS = 2_048, 65_536
+_CPU_TOKENS, _GPU_TOKENS = 2_048, 16_384
 _ROWS = 1_024
 _TEXTS = 1_024  # tokenised at once to learn their lengths
 _STEP = 8  # tokens: texts are padded to a multiple of it, and encoded with others of that length
@@ -40,8 +40,8 @@ class SentenceEncoder:
         self._model, self._prefix = model, spec.prompt_prefix
         own = model.prompts.get(model.default_prompt_name) or ""
         self._prompt = own + spec.prompt_prefix  # the library puts its own one before
-        on_cpu = device == "cpu"
-        self.workers = min(threads, _WORKERS) if on_cpu else 1
+        self._on_cpu = kind_of(device) == "cpu"
+        self.workers = min(threads, _WORKERS) if self._on_cpu else 1
         self._threads = threads // self.workers
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for twin in (model, *(_twin(model) for _ in range(self.workers - 1))):
@@ -54,7 +54,7 @@ class SentenceEncoder:
             **made_by(spec),
         }
         self.batch_rows = spec.batch_size or _ROWS
-        self.batch_tokens = _CPU_TOKENS if on_cpu else _GPU_TOKENS
+        self.batch_tokens = _CPU_TOKENS if self._on_cpu else _GPU_TOKENS
         if spec.batch_size:
             self.batch_tokens = spec.batch_size * (model.max_seq_length or 1 << 20)
 
@@ -95,6 +95,15 @@ class SentenceEncoder:
             return lengths, [length >= limit for length in lengths]
         return lengths, [bool(one.overflowing) for one in encoded.encodings]
 
+    def _filled(self, texts: list[str], length: int) -> list[str]:
+        """On a GPU every batch of one length has one number of rows: the libraries there choose how
+        they compute by it.
+        """
+        if self._on_cpu:
+            return texts
+        rows = max(1, min(self.batch_rows, self.batch_tokens // length))
+        return texts + texts[-1:] * (rows - len(texts))
+
     def _padded(self, length: int) -> dict[str, Any]:
         """Have the library pad all texts of a batch to one length."""
         if not hasattr(self._model.tokenizer, "num_special_tokens_to_add"):
@@ -111,16 +120,17 @@ class SentenceEncoder:
 
         torch.set_num_threads(self._threads)  # of this thread's own team
         model = self._idle.get()
+        filled = [self._prefix + text for text in self._filled(texts, length)]
         try:
             with torch.inference_mode():
                 vectors = model.encode(
-                    [self._prefix + text for text in texts],
-                    batch_size=len(texts),
+                    filled,
+                    batch_size=len(filled),
                     show_progress_bar=False,
                     convert_to_tensor=True,
                     **self._padded(length),
                 )
-                return np.asarray(vectors.float().cpu().numpy())
+                return np.asarray(vectors[: len(texts)].float().cpu().numpy())
         except torch.OutOfMemoryError as problem:
             raise EncoderError(
                 f"a batch of {len(texts)} texts does not fit the memory ({_line(problem)})",
