@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import tree_digest
-from embed_fakes import FakeEncoder, some_prompts, write_rows
+from embed_fakes import FakeEncoder, known_rate, some_prompts, write_rows
 from smartx import pipeline
 from smartx.config import config_from
 from smartx.embed import embed_corpus
@@ -47,7 +47,7 @@ def use_small_files() -> None:
     def embed(corpus: Any, _: Any, out: Path, **options: Any) -> Any:
         return embed_corpus(corpus, FakeEncoder(), out, part_rows=SHARD_ROWS, **options)
 
-    pipeline.embed_corpus = embed
+    pipeline.embed_corpus, pipeline.embedding_rate = embed, known_rate
 
 
 def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:

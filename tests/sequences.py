@@ -26,7 +26,7 @@ from typing import Any
 import pytest
 
 from conftest import tree_digest
-from embed_fakes import FakeEncoder
+from embed_fakes import FakeEncoder, known_rate
 from smartx import pipeline
 from smartx.config import config_from
 from smartx.embed import embed_corpus
@@ -114,6 +114,7 @@ def fake_encoder() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pipeline, "embed_corpus", embed)
+        patched.setattr(pipeline, "embedding_rate", known_rate)
         patched.setattr(pipeline, "embeddings_there", lambda *_: None)
         yield
 

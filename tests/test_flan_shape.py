@@ -94,7 +94,7 @@ def test_the_texts_say_which_row_they_are_and_are_the_same_again(small, tmp_path
     numbers = [int(row["inputs"].rpartition("#")[2]) for row in rows]
     groups = np.searchsorted(small.starts, numbers, "right") - 1
     assert [row["task_name"] for row in rows] == [small.task[group] for group in groups]
-    encoded = encoder.encode([row["inputs"] for row in rows])
+    encoded = encoder.encode([row["inputs"] for row in rows], 1)
     assert (encoded == geometry.rows(np.array(numbers))).all()
 
 

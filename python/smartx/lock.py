@@ -57,6 +57,7 @@ def working_in(folder: Path, progress: Progress) -> Iterator[None]:
             _open_locks.discard(file)
             with suppress(OSError, ValueError):  # ValueError: closed, in a forked child
                 file.truncate(0)
+                fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would leave it to copies
 
 
 def _opened(path: str, flags: int) -> int:
