@@ -78,6 +78,11 @@ def test_a_group_whose_kernel_does_not_fit_is_ordered_over_its_graph() -> None:
     assert order[outside].tolist() == dense[outside].tolist()
 
 
+def test_whole_numbers_of_another_scale_are_no_rows() -> None:
+    with pytest.raises(InputError, match="another scale"):
+        rank_groups((ROWS // 32).astype(np.int16), SIZES, FacilityLocation())
+
+
 def test_no_rows_give_no_order() -> None:
     order, gains = rank_groups(ROWS[:0], np.array([0, 0]), FacilityLocation())
     assert len(order) == len(gains) == 0

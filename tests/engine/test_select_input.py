@@ -62,6 +62,9 @@ def fault(*arguments: Any, **options: Any) -> str:
         (None, ["X"]),
         (np.full((3, 16), 4000, np.int16), ["X", "Q12"]),
         (np.zeros((3, 16), np.int16), ["X", "zero length"]),
+        (np.round(UNIT * 127).astype(np.int16), ["X", "another scale", "quantize"]),
+        (K, ["X", "symmetric", "DenseKernel"]),
+        (K.astype(np.float64), ["X", "symmetric", "DenseKernel"]),
     ],
 )
 def test_unusable_rows_are_refused_by_name_and_place(
