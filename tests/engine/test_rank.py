@@ -79,7 +79,7 @@ def test_a_group_whose_kernel_does_not_fit_is_ordered_over_its_graph() -> None:
 
 
 def test_whole_numbers_of_another_scale_are_no_rows() -> None:
-    with pytest.raises(InputError, match="another scale"):
+    with pytest.raises(smartx.SmartxError, match="another scale"):
         rank_groups((ROWS // 32).astype(np.int16), SIZES, FacilityLocation())
 
 
