@@ -83,7 +83,10 @@ def test_a_parquet_column_gives_the_same_as_the_npy_file(corpus, tmp_path, kind)
     vectors = source_vectors()
     lists = [None if row in DROPPED else vector.tolist() for row, vector in enumerate(vectors)]
     table = pa.table({"id": range(ROWS), "vector": pa.array(lists, type=kind)})
-    pq.write_table(table, tmp_path / "v.parquet", row_group_size=7)
+    try:
+        pq.write_table(table, tmp_path / "v.parquet", row_group_size=7)
+    except pa.ArrowNotImplementedError:
+        pytest.skip("this pyarrow writes no null among lists of fixed size")
     if pa.types.is_fixed_size_list(kind) and int(pa.__version__.split(".")[0]) < 26:
         with pytest.raises(VectorsError, match="update pyarrow"):
             embed_corpus(corpus, VectorsSpec(tmp_path / "v.parquet"), tmp_path / "run")

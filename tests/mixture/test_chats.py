@@ -62,8 +62,8 @@ def test_every_row_has_turns_and_the_last_one_is_an_answer(rows):
 
 def test_turns_keep_their_other_keys_and_plain_rows_have_none():
     kind = pa.struct([("role", pa.string()), ("content", pa.string()), ("weight", pa.int64())])
-    messages = pa.array([None, [{"role": "assistant", "content": "a", "weight": 3}]])
-    made, _ = chats.turns_of_all(messages.cast(pa.list_(kind)), texts("p", 2), texts("r", 2))
+    turns = [None, [{"role": "assistant", "content": "a", "weight": 3}]]
+    made, _ = chats.turns_of_all(pa.array(turns, pa.list_(kind)), texts("p", 2), texts("r", 2))
     assert [turn["weight"] for row in made.to_pylist() for turn in row] == [None, None, 3]
 
 
