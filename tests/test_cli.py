@@ -198,6 +198,22 @@ def test_quiet_says_only_the_outcome(small_corpus, tmp_path):
     assert done.output.strip().splitlines() == [f"398 rows in {folder}"]
 
 
+def test_every_command_writes_out_what_a_terminal_would_obey(tmp_path):
+    name = "a\x1b[31mb\u200fc"
+    line = {"prompt": "p", "response": "r", "task": name, "source": name}
+    rows = tmp_path / f"{name}.jsonl"
+    rows.write_text(json.dumps(line) + "\n" + json.dumps({**line, "prompt": "q"}) + "\n")
+    out = tmp_path / f"mix{name}"
+    fields = [rows, "--preset", "random", "--rows", "1", "--out", out]
+    said = [smartx("plan", *fields), smartx("run", *fields)]
+    (out / f"x{name}").touch()
+    said += [smartx("verify", out), smartx("run", tmp_path / name, "--rows", "1", "--out", out)]
+    assert [done.exit_code for done in said] == [0, 0, 1, 2]
+    for done in said:
+        assert r"a\x1b[31mb\u200fc" in done.output
+        assert not {"\x1b", "\u200f"} & set(done.output)
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_a_long_ranking_at_once_and_the_same_command_goes_on(tmp_path):
     """One group of 60,000 rows takes far longer than the test waits before it interrupts."""

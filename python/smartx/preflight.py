@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import tempfile
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
@@ -321,7 +321,8 @@ def _writable(field: str, folder: str, prefix: str, *, inside: bool = False) -> 
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else str(problem)
         _fault(field, f"{place} cannot be written ({reason})", "choose another folder")
-    os.rmdir(made)
+    with suppress(FileNotFoundError):  # a run that works there may have swept it
+        os.rmdir(made)
 
 
 def _mount_points() -> set[str]:
