@@ -132,7 +132,6 @@ TYPED = {
     "small": pa.array([-128, None, 127], pa.int8()),
     "raw": pa.array([b"\xff\x00", None, b""]),
     "rows": pa.array([[1], None, []], pa.large_list(pa.int32())),
-    "pair": pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int16(), 2)),
     "deep": pa.array(
         [{"at": MOMENT, "of": [{"raw": b"\xff"}]}, None, {"at": None, "of": None}],
         pa.struct(
@@ -162,6 +161,8 @@ def table_file(path, columns):
 
 def same(one, other):
     """Whether two columns hold the same values, NaN equal to itself."""
+    if one.type == other.type == pa.timestamp("ns"):  # which Python has no word for
+        one, other = one.cast(pa.int64()), other.cast(pa.int64())
     return one.type == other.type and repr(one.to_pylist()) == repr(other.to_pylist())
 
 
@@ -173,7 +174,7 @@ def test_columns_of_every_type_come_out_of_the_mixture_as_they_went_in(tmp_path,
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".arrow"])
-def test_maps_come_as_lists_of_keys_and_values_and_dictionaries_as_their_values(tmp_path, ending):
+def test_maps_and_dictionaries_come_as_lists_of_keys_and_values_and_as_values(tmp_path, ending):
     columns = {
         "map": pa.array([[("a", 1)], None, []], pa.map_(pa.string(), pa.int8())),
         "kind": pa.array(["u", "v", None]).dictionary_encode(),
@@ -440,6 +441,7 @@ def test_a_value_that_parquet_lacks_is_one_error_and_leaves_nothing(tmp_path):
 
 ODD = {
     "empty": pa.array([[], None, []], pa.list_(pa.int8(), 0)),
+    "pair": pa.array([[1, 2], None, [3, None]], pa.list_(pa.int16(), 2)),
     "negative": pa.array([1000, None, 0], pa.decimal128(38, -2)),
     "union": pa.UnionArray.from_sparse(
         pa.array([0, 1, 0], pa.int8()), [pa.array(["x", "", "y"]), pa.array([1, 2, 3])]
@@ -450,6 +452,7 @@ ODD = {
 def test_types_that_parquet_lacks_travel_as_what_comes_nearest(tmp_path):
     path = table_file(tmp_path / "a.arrow", {**PLAIN, **ODD})
     table, _ = mixed(tmp_path, [path])
-    assert table["empty"].to_pylist() == [[], None, []]
+    for name in ("empty", "pair"):
+        assert table[name].to_pylist() == ODD[name].to_pylist()
     assert table["negative"].to_pylist() == ['"1.0E+3"', None, '"0E+2"']
     assert table["union"].to_pylist() == ['"x"', "2", '"y"']

@@ -28,7 +28,7 @@ class MixedError(Exception):
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """The type of the same values that stands in files: dictionaries are their values, maps lists
-    of keys and values, extensions what they are stored as, and no notes on fields.
+    of keys and values, lists of any length, extensions what they are stored as; no notes on fields.
 
     Raises MixedError where Parquet has none.
     """
@@ -49,16 +49,18 @@ def _each(kind: pa.DataType, leaf: Callable[[pa.DataType], pa.DataType]) -> pa.D
         if not names or len(set(names)) < len(names):
             raise MixedError
         return pa.struct([(field.name, _each(field.type, leaf)) for field in kind])
-    if _IS.is_fixed_size_list(kind):
-        return pa.list_(_each(kind.value_type, leaf), kind.list_size or -1)
     if _IS.is_large_list(kind):
         return pa.large_list(_each(kind.value_type, leaf))
-    return pa.list_(_each(kind.value_type, leaf)) if _IS.is_list(kind) else leaf(kind)
+    if _IS.is_list(kind) or _IS.is_fixed_size_list(kind):
+        return pa.list_(_each(kind.value_type, leaf))
+    return leaf(kind)
 
 
 def _plain_leaf(kind: pa.DataType) -> pa.DataType:
     if str(kind) in ("string_view", "binary_view"):
         return pa.string() if str(kind) == "string_view" else pa.binary()
+    if kind in (pa.timestamp("s", getattr(kind, "tz", None)), pa.time32("s")):
+        return pa.time32("ms") if _IS.is_time(kind) else pa.timestamp("ms", kind.tz)
     negative = _IS.is_decimal(kind) and kind.scale < 0
     if _IS.is_nested(kind) or _IS.is_interval(kind) or "run_end" in str(kind) or negative:
         raise MixedError
@@ -132,7 +134,7 @@ def unify(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return bool(_IS.is_list(kind) or _IS.is_large_list(kind) or _IS.is_fixed_size_list(kind))
+    return bool(_IS.is_list(kind) or _IS.is_large_list(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -181,12 +183,18 @@ def column_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def plain(cells: pa.Array) -> pa.Array:
-    """Cells as they stand in files; those of a type that Parquet lacks as their text."""
+    """Cells as they stand in files; those of a type that Parquet lacks as their text.
+
+    Raises ArrowInvalid for a moment that is beyond what Parquet holds.
+    """
     if isinstance(cells, pa.ExtensionArray):
         cells = cells.storage
     try:
         kind = plain_type(cells.type)
-        return cells if cells.type == kind else cells.cast(kind)
+        if cells.type == kind:
+            return cells
+        # Taken, since null lists that were of a fixed length are not empty, which some refuse.
+        return cells.cast(kind).take(pa.array(range(len(cells)), pa.int64()))
     except (MixedError, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return _texts(cells)
 

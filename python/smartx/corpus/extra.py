@@ -32,9 +32,7 @@ from smartx.corpus.arrow_types import (
     unify,
 )
 from smartx.corpus.blocks import BLOCK_BYTES, Block, Drop, RowCells
-from smartx.corpus.sources import SourceFile
 from smartx.corpus.tables import ROW_GROUP, TableWriter, table_file
-from smartx.errors import CorpusError
 from smartx.store import FileEntry
 
 TOO_DEEP = "nested too deeply"
@@ -129,6 +127,7 @@ def other_columns(
     kept: the indices of the rows that are kept; what others hold is not looked at.
     names: the columns that are other columns in every block of a table.
     kinds: learns what is in them.
+    Raises ArrowInvalid for a value that Parquet does not hold.
     """
     cells, count, drops = block.cells, len(block.places), dict[int, Drop]()
     if isinstance(cells, RowCells):
@@ -250,8 +249,8 @@ class OthersFile:
     entry: of the finished file, or None.
     """
 
-    def __init__(self, path: Path, source: SourceFile, opened: ExitStack) -> None:
-        self._path, self._source, self._opened = path, source, opened
+    def __init__(self, path: Path, opened: ExitStack) -> None:
+        self._path, self._opened = path, opened
         self._held: list[pa.Table] = []
         self.writer: TableWriter | None = None
         self.entry: FileEntry | None = None
@@ -264,27 +263,22 @@ class OthersFile:
             self.write()
 
     def write(self) -> None:
-        """Write what waits. Raises CorpusError for values that Parquet lacks."""
+        """Write what waits."""
         if not self._held:
             return
         table, self._held = pa.concat_tables(self._held), []
-        try:
-            if self.writer is None:
-                opened = table_file(self._path, table.schema, sought=POSITION)
-                self.writer = self._opened.enter_context(opened)
-            self.writer.write(table)
-        except pa.ArrowInvalid as problem:
-            fault = f"a column that is not used holds what cannot be kept ({problem})"
-            fix = "leave the columns out (`drop_other_columns`)"
-            raise CorpusError(self._source.path, 0, fault, fix=fix) from None
+        if self.writer is None:
+            opened = table_file(self._path, table.schema, sought=POSITION)
+            self.writer = self._opened.enter_context(opened)
+        self.writer.write(table)
 
 
 @contextmanager
-def others_file(folder: Path, number: int, source: SourceFile) -> Iterator[OthersFile]:
-    """The file of source `number` in a corpus folder; whole, or absent, when the block ends."""
-    path = folder / others_name(number)
+def others_file(folder: Path, source: int) -> Iterator[OthersFile]:
+    """The file of a source in a corpus folder; whole, or absent, when the block ends."""
+    path = folder / others_name(source)
     with ExitStack() as opened:
-        file = OthersFile(path, source, opened)
+        file = OthersFile(path, opened)
         yield file
         file.write()
     if file.writer is not None:

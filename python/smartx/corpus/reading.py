@@ -27,7 +27,7 @@ from smartx.corpus.normalise import Naming, Normal, normalise
 from smartx.corpus.overview import named_by
 from smartx.corpus.room import Room
 from smartx.corpus.sources import SourceFile, watching
-from smartx.errors import plain
+from smartx.errors import CorpusError, plain
 from smartx.progress import Progress
 from smartx.store import FileEntry
 
@@ -59,7 +59,7 @@ class Reading:
         Raises CorpusError where it changes under the reader's hands.
         """
         start = self.position
-        with watching(file, before), others_file(self.folder, number, file) as others:
+        with watching(file, before), others_file(self.folder, number) as others:
             one = _OneFile(self, number, file, look, start, others)
             for block in open_source(file, self.room).blocks(one.wanted()):
                 one.take(block)
@@ -227,7 +227,12 @@ class _OneFile:
             {index: left_out.union(layout.columns()) for index, layout in read_by.items()},
         )
         kept = normal.kept().tolist()
-        others, drops = other_columns(block, kept, self._names, taken, self._reading.extra)
+        try:
+            others, drops = other_columns(block, kept, self._names, taken, self._reading.extra)
+        except pa.ArrowInvalid as problem:
+            fault = f"a column that is not used holds what cannot be kept ({problem})"
+            fix = "leave the columns out (`drop_other_columns`)"
+            raise CorpusError(self._file.path, int(block.lines[0]), fault, fix=fix) from None
         for index, why in drops.items():
             normal.drops.setdefault(index, why)
         return others

@@ -73,14 +73,14 @@ class OtherColumns:
         positions = self._positions(row_ids)
         others = pieces(self._rising, positions, piece_rows, folder)
         for rows, beside in zip(found, others, strict=True):
-            yield rows.append_column(_OTHERS, beside.to_struct_array())
+            names = [*rows.column_names, *(f"{_OTHERS}.{name}" for name in beside.column_names)]
+            yield pa.table([*rows.columns, *beside.columns], names=names)
 
     def appended(self, table: pa.Table, rows: pa.Table) -> pa.Table:
         """A table of rows of the corpus with their other columns."""
-        if not self._schema:
-            return table
-        others = pa.Table.from_struct_array(rows[_OTHERS])
-        return pa.table([*table.columns, *others.columns], schema=self.schema(table.schema))
+        names = (name for name in rows.column_names if name.startswith(f"{_OTHERS}."))
+        others = (rows[name] for name in names)
+        return pa.table([*table.columns, *others], schema=self.schema(table.schema))
 
     def messages(self, messages: pa.ChunkedArray) -> pa.Array:
         """Turns with their other keys as real keys, null where a turn has none."""
