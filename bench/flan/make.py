@@ -17,6 +17,7 @@ from flan.vectors import Geometry, NumberedEncoder
 from smartx.display import LogLines
 from smartx.embed import embed_corpus
 from smartx.progress import step
+from smartx.run_folder import mean
 from smartx.runs import Run
 
 
@@ -57,7 +58,7 @@ def embeddings(spec: Spec, folder: Path) -> None:
     run = Run(folder / "run")
     with LogLines(_console()) as progress:
         made = embed_corpus(run.corpus(), encoder, run.folder, progress=progress)
-    run.mean(embeddings=made.folder)
+    mean(run.folder, embeddings=made.folder)
 
 
 def _console():
