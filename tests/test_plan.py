@@ -305,6 +305,7 @@ def test_the_plan_of_a_run_folder_is_for_the_vectors_that_are_in_it(small_corpus
     plan = smartx.plan({"run_dir": tmp_path / "work", "rows": 30, "out": tmp_path / "other"})
     assert (plan.dimensions, plan.dimensions_known) == (16, True)
     assert [stage.done for stage in plan.stages] == [True, True, False]
+    assert plan.stages[0].how == small_corpus.vectors.name  # and no encoder
 
 
 def test_memory_does_not_change_the_ranking_and_the_dense_limit_does(small_corpus, tmp_path):

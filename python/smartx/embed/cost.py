@@ -34,7 +34,7 @@ class Vectors:
 
     def how(self, rows: int) -> str:
         """By what they are made, and at what rate, for people."""
-        if not self.encoder or self.done:
+        if not self.encoder:
             return self.source
         if self.seconds is None:
             return f"{self.source}, which is not here yet"
@@ -43,10 +43,9 @@ class Vectors:
 
 def embed_cost(corpus: Corpus, vectors: Vectors, dimensions: int, folder: Path) -> StagePlan:
     """dimensions: of a vector, those that are assumed where they are not known."""
-    how = vectors.how(corpus.num_rows)
     if vectors.done:
-        return StagePlan("embed", folder, 0.0, BASE_BYTES, 0, done=True, how=how)
-    shard = min(SHARD_ROWS, corpus.num_rows)
+        return StagePlan("embed", folder, 0.0, BASE_BYTES, 0, done=True, how=vectors.source)
+    how, shard = vectors.how(corpus.num_rows), min(SHARD_ROWS, corpus.num_rows)
     maker, rows = BASE_BYTES + shard * 2 * dimensions, corpus.num_rows
     if not vectors.encoder:
         memory, disk = maker + FILE_BYTES + _FOUND_BYTES * rows, 2 * dimensions * rows

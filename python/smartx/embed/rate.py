@@ -45,13 +45,15 @@ def embedding_rate(
     one that is here is loaded and timed.
     """
     encodes = isinstance(encoder, EncoderSpec)
-    source = encoder.name if isinstance(encoder, EncoderSpec) else Path(encoder.path).name
     if there is not None:
+        made = there.manifest["parameters"]
+        source = str(made.get("vectors") or made.get("encoder", ""))
         return Vectors(there.dimensions, 0.0, encodes, done=True, source=source)
     if isinstance(encoder, VectorsSpec):
-        width = _width_of(Path(encoder.path))
+        path = Path(encoder.path)
+        width = _width_of(path)
         seconds = None if width is None else corpus.num_source_rows * width / _GATHERED
-        return Vectors(width, seconds, encodes, done=False, source=source)
+        return Vectors(width, seconds, encodes, done=False, source=path.name)
     folder, seconds = None, None
     devices: tuple[str, ...] = (encoder.device,)
     with suppress(MissingPackageError):  # the embed stage says what to install
@@ -64,7 +66,7 @@ def embedding_rate(
             seconds = _measured(corpus, share_of(encoder, devices, devices[0]))
             seconds /= len(devices)
     width = None if folder is None else _width_of_encoder(folder)
-    return Vectors(width, seconds, encodes, done=False, devices=len(devices), source=source)
+    return Vectors(width, seconds, encodes, done=False, devices=len(devices), source=encoder.name)
 
 
 def _measured(corpus: Corpus, spec: EncoderSpec) -> float:
