@@ -121,3 +121,10 @@ def test_a_terminal_that_hangs_up_does_not_undo_the_mixture(rows, tmp_path):
     status, _ = in_terminal(arguments, code=code, hang_up=True)
     assert status in (0, 1)
     assert stands(tmp_path / "mix")
+
+
+def test_no_file_of_ours_gets_the_number_of_a_closed_stream():
+    code = "import os; from smartx import terminal; terminal.guard(); os._exit(os.dup(0))"
+    command = shlex.join([sys.executable, "-c", code])
+    done = subprocess.run(["bash", "-c", f"{command} <&- >&- 2>&-"], timeout=60, check=False)
+    assert done.returncode > 2
