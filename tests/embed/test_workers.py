@@ -22,6 +22,8 @@ from smartx.engine import quantize
 from smartx.errors import EncoderError, StoreError
 from smartx.progress import Silent
 
+pytest.importorskip("torch")  # its version is part of what names vectors
+
 ROWS, PART = 100, 16
 TWO, ONE = EncoderSpec("fake", device="cpu,cpu", threads=2), EncoderSpec("fake", device="cpu")
 
