@@ -88,6 +88,13 @@ def test_rows_come_in_the_order_asked_for(large, expected, ids):
     assert table.column("prompt").to_pylist() == [expected[i] for i in ids]
 
 
+def test_a_few_rows_hold_no_whole_row_groups(large):
+    ids = np.arange(0, ROWS, 8_192)
+    held = list(large.rising(ids))
+    assert sum(len(table) for table in held) == len(ids)
+    assert sum(table.get_total_buffer_size() for table in held) < 100 * len(ids) * len(held)
+
+
 def test_the_table_of_rows_has_the_promised_columns(small):
     types = {field.name: str(field.type) for field in small.rows(np.array([0])).schema}
     assert types == {

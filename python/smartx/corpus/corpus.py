@@ -210,7 +210,8 @@ def _take_from(path: Path, inside: NDArray[np.int64], columns: list[str]) -> Ite
             g = int(group[part.start])
             table = file.read_row_group(g, columns=columns).select(columns)
             local = inside[part] - starts[g]
-            if len(local) == local[-1] - local[0] + 1 and (np.diff(local) == 1).all():
+            many = 2 * len(local) > table.num_rows  # a slice keeps the whole row group
+            if many and bool((np.diff(local) == 1).all()):
                 yield table.slice(int(local[0]), len(local))
             else:
                 yield table.take(pa.array(local))
