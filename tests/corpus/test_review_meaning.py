@@ -357,9 +357,9 @@ CARDS = {
     "odd patterns": "configs:\n- data_files:\n"
     + "".join(f"  - {{path: {p}}}\n" for p in ("'**/**/**/**/**/**/*'", r'"\0"', "'//x'")),
     "a file in a pattern": "configs:\n- data_files:\n  - {split: train, path: '**.parquet/**a'}\n",
-    "depth": "configs: " + "[" * 5_000 + "]" * 5_000 + "\n",
-    "not closed": "configs: " + "[" * 50_000,
-    "50 MB": "x: " + "y" * (50 << 20) + "\n",
+    "depth": "configs: " + "[" * 50_000 + "]" * 50_000 + "\n",  # a crash of the C parser
+    "not closed": "configs: " + "[" * 500_000,
+    "50 MB": "k: [1, 2]\n" * 5_000_000,
     "many keys": "".join(f"k{i}: [1, 2]\n" for i in range(60_000)),
 }
 
