@@ -176,6 +176,35 @@ def test_what_many_texts_hold_is_within_what_was_said(tmp_path):
     assert 0.7 * (said - TORCH_BYTES) < int(done.stdout.split()[-1]) <= said - TORCH_BYTES
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [50, 30_000])
+def test_what_mixing_holds_is_within_what_was_said(tmp_path, rows):
+    text = "a question of some length, which the prompts of real tasks have, " * 12
+    lines = [json.dumps(row(f"{text}{i}", f"t{i % 50}")) for i in range(40_000)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    config = {
+        "preset": "random",
+        "run_dir": tmp_path / "run",
+        "rows": rows,
+        "out": tmp_path / "mix",
+    }
+    pipeline.ingest_step(config_from({**config, "sources": [tmp_path / "rows.jsonl"]}), Silent())
+    pipeline.rank_step(config_from(config), Silent())
+    said = smartx.plan(config).stages[-1]
+    code = PEAK + (
+        "import sys; from smartx import pipeline; from smartx.config import config_from;"
+        "from smartx.progress import Silent;"
+        "config = {'preset': 'random', 'run_dir': sys.argv[1], 'out': sys.argv[2]};"
+        f"pipeline.mix_step(config_from({{**config, 'rows': {rows}}}), Silent()); print(peak())"
+    )
+    arguments = [sys.executable, "-c", code, str(config["run_dir"]), str(config["out"])]
+    printed = subprocess.run(
+        arguments, capture_output=True, text=True, check=True, timeout=300
+    ).stdout
+    assert (said.name, said.done) == ("mix", False)
+    assert 0.5 * said.memory < int(printed) <= said.memory
+
+
 @pytest.mark.parametrize("ranker", RANKERS.values(), ids=RANKERS)
 def test_the_plan_of_every_ranker_is_its_own_and_above_zero(corpus, ranker):
     plan = planned(corpus, ranker)

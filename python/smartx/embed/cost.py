@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smartx.corpus import Corpus
-from smartx.corpus.cost import row_bytes
+from smartx.corpus.cost import row_sizes
 from smartx.costs import BASE_BYTES, StagePlan
 from smartx.embed.parts import SHARD_ROWS
 
@@ -50,7 +50,7 @@ def embed_cost(corpus: Corpus, vectors: Vectors, dimensions: int, folder: Path) 
     if not vectors.encoder:
         memory, disk = maker + FILE_BYTES + _FOUND_BYTES * rows, 2 * dimensions * rows
         return StagePlan("embed", folder, vectors.seconds, memory, disk, how=how)
-    maker += TORCH_BYTES + shard * 3 * row_bytes(corpus)[0]
+    maker += TORCH_BYTES + shard * 3 * row_sizes(corpus).held
     memory = maker + _TOLD_BYTES * rows
     if vectors.devices > 1:  # each makes vectors in a process of its own, beside this one
         memory = BASE_BYTES + vectors.devices * maker + _TOLD_BYTES * rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from smartx.corpus import Corpus
-from smartx.corpus.cost import row_bytes
+from smartx.corpus.cost import row_sizes
 from smartx.costs import BASE_BYTES, StagePlan
 from smartx.engine import DENSE_TASKS
 from smartx.mixture.write import PART_ROWS, columns_of
@@ -17,17 +17,18 @@ TASK_PAIR_BYTES = 14  # of the cosines of all tasks, where they are computed
 
 def mix_cost(corpus: Corpus, rows: int, dimensions: int, out: Path) -> StagePlan:
     """rows: of the mixture.  dimensions: of the vectors that the weight law may look at, or 0."""
-    held, stored = row_bytes(corpus, others=True)
+    size = row_sizes(corpus, others=True)
     tasks, d = len(corpus.groups.tasks()), dimensions
-    memory = BASE_BYTES + min(rows, PART_ROWS) * (4 * held + 100) + 60 * rows
+    memory = BASE_BYTES + size.reading
+    memory += min(rows, PART_ROWS) * (4 * size.held + 100) + 60 * rows
     memory += tasks * (TASK_BYTES + 20 * d)  # what the manifest says of it, and its mean
     memory += TASK_PAIR_BYTES * tasks**2 if d and tasks <= DENSE_TASKS else 0
     seconds = 0.2 + 2e-5 * rows + 2e-7 * corpus.num_rows + 1e-4 * tasks
-    disk = int(rows * (stored + 30)) + (1 << 20) + 400 * tasks
+    disk = int(rows * (size.stored + 30)) + (1 << 20) + 400 * tasks
     _, meant = columns_of(corpus)
     if meant["tools"] or meant["calls"]:
-        disk += int(rows * stored)  # the copy of the turns
+        disk += int(rows * size.stored)  # the copy of the turns
     if rows > PART_ROWS:
-        disk += rows * held  # strewn beside the result while it is made,
+        disk += rows * size.held  # strewn beside the result while it is made,
         memory += STREWN_BYTES  # in bundles
     return StagePlan("mix", out, seconds, memory, disk)
