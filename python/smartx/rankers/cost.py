@@ -63,11 +63,12 @@ def rank_cost(
     A group is not compared for near duplicates while it is ranked, so the larger memory counts.
     """
     d, rows = dimensions, int(sizes.sum())
-    measure = measure and not done
     nominal = Speed(NOMINAL.products * threads, NOMINAL.greedy * threads)
-    speed = measured_speed(ranker, d, threads) if measure else nominal
+    speed = measured_speed(ranker, d, threads) if measure and not done else nominal
     seconds = ranker.seconds(sizes, d, speed)
     classes = tuple(_classes(sizes, seconds, ranker))
+    if done:
+        return classes, StagePlan("rank", folder, 0.0, BASE_BYTES, 0, done=True)
     took, peak = float(seconds.sum()) + 2e-7 * rows, ranker.memory(sizes, d, threads)
     disk, read = ROW_BYTES * rows, ranker.needs_embeddings or near_duplicates
     if near_duplicates:
@@ -77,9 +78,7 @@ def rank_cost(
         disk += NEAR_ROW_BYTES * rows
     held = 4 * d * max(int(sizes.max()), min(bundle_rows(d, memory), rows)) if read else 0
     peak += BASE_BYTES + _TABLE_BYTES * PART_ROWS + held
-    if done:
-        took, disk = 0.0, 0
-    return classes, StagePlan("rank", folder, took, peak, disk, done)
+    return classes, StagePlan("rank", folder, took, peak, disk)
 
 
 def measured_speed(ranker: Ranker, dimensions: int, threads: int) -> Speed:
