@@ -29,7 +29,7 @@ def row_digests(prompt: pa.Array, response: pa.Array, messages: pa.Array) -> NDA
 
     The same words as two texts and as turns are different rows.
     """
-    view, bounds = _bytes_of(_with_length_ahead(prompt, response))
+    view, bounds = bytes_of(_with_length_ahead(prompt, response))
     digests = [blake2b(view[a:b], digest_size=_SIZE).digest() for a, b in pairwise(bounds)]
     if messages.null_count < len(messages):
         for place, talk in enumerate(messages.to_pylist()):
@@ -89,7 +89,7 @@ def _with_length_ahead(prompt: pa.Array, response: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(*texts)
 
 
-def _bytes_of(texts: pa.Array) -> tuple[memoryview, list[int]]:
+def bytes_of(texts: pa.Array) -> tuple[memoryview, list[int]]:
     """The bytes of all texts, not copied, and where each starts and the last one ends."""
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx.corpus.duplicates import repeats
 from smartx.draws import VECTOR_DIGEST, draws
 from smartx.embed.npy import open_npy, write_npy
 from smartx.files import file_digest, own, storing, sweep
@@ -196,7 +197,10 @@ def places_among(texts: _Words, known: _Words, places: Places) -> Places:
     for piece in range(int(pieces)):
         rows = np.flatnonzero(texts[:, 0] % pieces == piece)
         held = np.flatnonzero(known[:, 0] % pieces == piece)
-        first = _first_alike(np.concatenate([known[held], texts[rows]]))[len(held) :]
+        first = np.arange(len(held) + len(rows))
+        again, origin = repeats(np.concatenate([known[held], texts[rows]]))
+        first[again] = origin
+        first = first[len(held) :]
         new = first >= len(held)
         found[rows[~new]] = places[held[first[~new]]]
         found[rows[new]] = ~rows[first[new] - len(held)]
@@ -225,19 +229,3 @@ def vector_digests(vectors: NDArray[np.int16]) -> _Words:
             mixed *= factors[2 * word + 1]
             mixed.sum(axis=1, out=digests[start : start + 2_048, word])
     return digests
-
-
-def _first_alike(digests: _Words) -> NDArray[np.int64]:
-    """(n,) the first row with the same digest."""
-    order = np.argsort(digests[:, 0], kind="stable")
-    ordered = digests[order]
-    new = np.ones(len(order), dtype=np.bool_)
-    new[1:] = ordered[1:, 0] != ordered[:-1, 0]
-    if (ordered[1:, 1] != ordered[:-1, 1])[~new[1:]].any():  # only half of their bits are alike
-        order = np.lexsort((digests[:, 1], digests[:, 0]))
-        ordered = digests[order]
-        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    first = np.empty(len(order), dtype=np.int64)
-    starts = np.flatnonzero(new)
-    first[order] = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
-    return first

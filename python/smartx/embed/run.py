@@ -9,7 +9,7 @@ its rows are stored in RUN/embeddings/ID themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -69,7 +69,7 @@ def embed_corpus(
     else:
         assert asked.identity is not None
         made = _encoded(corpus, encoder, asked.identity, run_folder, part_rows, progress)
-        files, facts = _placed(corpus, made, stage, asked.key)
+        files, facts = _placed(corpus, *made, stage, asked.key)
         facts["made_by"] = made_by(encoder)
     stage.finish(
         key=asked.key,
@@ -129,28 +129,20 @@ def _asked(corpus: Corpus, encoder: Source, *, fetch: bool) -> _Asked | None:
 
 
 def _placed(
-    corpus: Corpus, made: _Encoded, stage: Stage, key: str
+    corpus: Corpus, parts: Parts, places: Places, stage: Stage, key: str
 ) -> tuple[list[FileEntry], dict[str, Any]]:
     """Write where each row's vector lies, and count what the vectors are."""
     stage.begin()
-    places = Sidecar(stage.folder / PLACES, key)
-    entry = places.commit(corpus.num_rows, partial(write_npy, made.places[:, None]))
-    told = made.parts.told_of(made.places)
-    parts = [vars(part.vectors) for part in told.parts.values()]
+    file = Sidecar(stage.folder / PLACES, key)
+    entry = file.commit(corpus.num_rows, partial(write_npy, places[:, None]))
+    told = parts.told_of(places)
+    held = [vars(part.vectors) for part in told.parts.values()]
     return [entry], {
-        "dimensions": made.parts.dimensions,
-        "vectors": {"key": made.parts.key, "parts": parts},
+        "dimensions": parts.dimensions,
+        "vectors": {"key": parts.key, "parts": held},
         "cut": cut_of(corpus.groups, told.cut),
         **facts_of(corpus.groups, told.vector_digests),
     }
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """Where the vectors of a corpus are. places: (n,) of each row, in `parts`."""
-
-    parts: Parts
-    places: Places
 
 
 def _encoded(
@@ -160,8 +152,8 @@ def _encoded(
     run_folder: Path,
     part_rows: int | None,
     progress: Progress,
-) -> _Encoded:
-    """Embed the texts of a corpus that no part holds."""
+) -> tuple[Parts, Places]:
+    """Embed the texts of a corpus that no part holds. Returns where each row's vector is."""
     parameters = {**identity.parameters, "made_by": made_by(encoder)}
     key = key_of(VECTORS, PART_SCHEMA, parameters, identity.inputs)
     texts = Texts(corpus, identity.turns)
@@ -187,7 +179,7 @@ def _encoded(
                 places[done.rows] = parts.add(done.file, part)
         repeats = np.flatnonzero(places < 0)
         places[repeats] = places[~places[repeats]]
-    return _Encoded(parts, places)
+    return parts, places
 
 
 def _work(
@@ -208,29 +200,23 @@ def _work(
         yield Work(file, part, digests[part], own)
 
 
+@contextmanager
 def _maker(
     encoder: EncoderSpec | Encoder, corpus: Corpus, parts: int, progress: Progress
-) -> AbstractContextManager[PartMaker]:
+) -> Iterator[PartMaker]:
     """Load the encoder: here, or in a process for each of several devices.
 
     parts: to make, if they stay as small as the first; a device without one is not started.
     """
     if not isinstance(encoder, EncoderSpec):
-        return _given(EncodedParts(corpus, encoder))
+        yield EncodedParts(corpus, encoder)
+        return
     devices = devices_of(encoder.device)[:parts]
     if len(devices) > 1:
-        return workers_on(devices, encoder, corpus, progress)
-    return _loaded(replace(encoder, device=devices[0]), corpus, progress)
-
-
-@contextmanager
-def _given(maker: PartMaker) -> Iterator[PartMaker]:
-    yield maker
-
-
-@contextmanager
-def _loaded(spec: EncoderSpec, corpus: Corpus, progress: Progress) -> Iterator[PartMaker]:
+        with workers_on(devices, encoder, corpus, progress) as workers:
+            yield workers
+        return
     from smartx.embed.sentence_transformer import loaded
 
-    with loaded(spec, progress) as encoder:
-        yield EncodedParts(corpus, encoder, spec.turns)
+    with loaded(replace(encoder, device=devices[0]), progress) as here:
+        yield EncodedParts(corpus, here, encoder.turns)

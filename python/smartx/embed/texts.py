@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.corpus.ahead import one_ahead
+from smartx.corpus.duplicates import bytes_of
 
 ALL_TURNS = "all"  # of EncoderSpec.turns: the prompt as it stands, for chats too
 BLOCK_ROWS = 65_536  # texts held at a time
@@ -51,7 +52,7 @@ class Texts:
         for table in self._corpus.rising(rows, columns):
             own = rows[start : start + len(table)]
             start += len(table)
-            texts = _one(table.column("prompt"))
+            texts = _one(table.column("prompt")).cast(_TEXT)
             if self._chats:
                 texts = self._told(texts, _one(table.column("messages")), own)
             yield texts
@@ -100,13 +101,13 @@ class Texts:
 
 def strings(texts: pa.Array) -> list[str]:
     """Python strings of a large_string array."""
-    view, bounds = _bytes_of(texts)
+    view, bounds = bytes_of(texts)
     return [str(view[a:b], "utf-8") for a, b in pairwise(bounds)]
 
 
 def text_digests(texts: pa.Array) -> NDArray[np.uint64]:
     """(n, 2): the first 128 bits of SHA-256 of each text."""
-    view, bounds = _bytes_of(texts)
+    view, bounds = bytes_of(texts)
     digests = b"".join([sha256(view[a:b]).digest() for a, b in pairwise(bounds)])
     return np.frombuffer(digests, dtype="<u8").reshape(-1, 4)[:, :2].astype(np.uint64)
 
@@ -147,10 +148,3 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array."""
     chunks = column.combine_chunks()
     return pa.concat_arrays(chunks.chunks) if isinstance(chunks, pa.ChunkedArray) else chunks
-
-
-def _bytes_of(texts: pa.Array) -> tuple[memoryview, list[int]]:
-    """The bytes of all texts, not copied, and where each starts and the last one ends."""
-    _, offsets, data = texts.cast(_TEXT).buffers()
-    ends = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    return memoryview(data if data is not None else b""), ends.tolist()
