@@ -272,11 +272,16 @@ def test_several_devices_share_the_shards_and_each_takes_memory(corpus, monkeypa
     assert two.stages[0].memory > 2 * one.stages[0].memory
     monkeypatch.setattr(rate, "_measured", lambda *_: 60.0)
     monkeypatch.setattr(rate, "encoder_folder", lambda *_, **__: corpus.folder)
+    monkeypatch.setattr(rate, "new_texts", lambda *_: None)
     for first_rows, devices, used in ((61, 2, 1), (31, 2, 2), (31, 3, 2), (10, 3, 3)):
         monkeypatch.setattr(rate, "FIRST_ROWS", first_rows)  # no part is smaller
         spec = EncoderSpec("some/encoder", device="cpu,cpu,cpu"[: 4 * devices - 1])
-        found = rate.embedding_rate(corpus, spec, None, Silent())
+        found = rate.embedding_rate(corpus, spec, None, corpus.folder, Silent())
         assert (found.devices, found.seconds) == (used, pytest.approx(60 / used))
+    monkeypatch.setattr(rate, "new_texts", lambda *_: 6)
+    found = rate.embedding_rate(corpus, spec, None, corpus.folder, Silent())
+    assert found.seconds == pytest.approx(20 * 6 / corpus.num_rows)
+    assert "6 new rows" in found.how(corpus.num_rows)
 
 
 def test_vectors_that_are_there_cost_nothing(corpus):

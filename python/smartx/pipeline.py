@@ -293,7 +293,10 @@ class Session:
         if self.needs_vectors:
             asked = vectors_of(self.config)
             embeddings = self._embeddings_there(asked)
-            vectors = embedding_rate(self.corpus, asked, embeddings, self.progress, fetch=fetch)
+            folder = self.run.folder
+            vectors = embedding_rate(
+                self.corpus, asked, embeddings, folder, self.progress, fetch=fetch
+            )
         limits = self._limits(rows=self.config.rows, out=self.config.out)
         quick = self._plan_with(embeddings, vectors, limits, measure=False)
         if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):

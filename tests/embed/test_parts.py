@@ -14,6 +14,7 @@ from smartx.corpus import ingest
 from smartx.embed import embed_corpus, open_embeddings
 from smartx.embed import parts as parts_file
 from smartx.embed.parts import places_among, vector_digests
+from smartx.embed.run import new_texts
 from smartx.embed.work import Sizes
 from smartx.engine import quantize
 from smartx.errors import StoreError
@@ -107,6 +108,16 @@ def test_the_order_of_sources_embeds_nothing_again(tmp_path):
     again = FakeEncoder()
     embed_corpus(two, again, tmp_path / "run")
     assert again.encoded == []
+
+
+def test_how_many_texts_are_new_is_known_before_they_are_embedded(tmp_path):
+    one = corpus_of(tmp_path / "one", some_prompts(20))
+    two = corpus_of(tmp_path / "two", some_prompts(23)[15:] * 2)
+    assert new_texts(two, FakeEncoder(), tmp_path / "run") is None
+    embed_corpus(one, FakeEncoder(), tmp_path / "run")
+    assert new_texts(two, FakeEncoder(), tmp_path / "run") == 3
+    assert new_texts(one, FakeEncoder(), tmp_path / "run") == 0
+    assert new_texts(one, FakeEncoder(version="2"), tmp_path / "run") is None
 
 
 def test_a_part_that_another_corpus_lost_is_named_and_made_again(tmp_path):

@@ -22,7 +22,7 @@ class Vectors:
     """What is known of the vectors. seconds: to make them; None if not measured.
 
     devices: on which they are made at once, a process each if there are several.  source: the name
-    of the encoder, or of the file of ready ones.
+    of the encoder, or of the file of ready ones.  new: rows to embed (None: all of them).
     """
 
     dimensions: int | None
@@ -31,6 +31,7 @@ class Vectors:
     done: bool
     devices: int = 1
     source: str = ""
+    new: int | None = None
 
     def how(self, rows: int) -> str:
         """By what they are made, and at what rate, for people."""
@@ -38,7 +39,8 @@ class Vectors:
             return self.source
         if self.seconds is None:
             return f"{self.source}, which is not here yet"
-        return f"{self.source}, {rows / max(self.seconds, 1e-3):,.0f} rows/s"
+        rate = f"{(self.new or rows) / max(self.seconds, 1e-3):,.0f} rows/s"
+        return f"{self.source}, {rate}" + (f", {self.new:,} new rows" if self.new else "")
 
 
 def embed_cost(corpus: Corpus, vectors: Vectors, dimensions: int, folder: Path) -> StagePlan:

@@ -19,6 +19,7 @@ from smartx.embed.devices import devices_of
 from smartx.embed.embeddings import Embeddings
 from smartx.embed.encoders import EncoderSpec, encoder_folder
 from smartx.embed.npy import open_npy
+from smartx.embed.run import new_texts
 from smartx.embed.texts import Texts, strings
 from smartx.embed.vector_files import VectorsSpec
 from smartx.embed.work import FIRST_ROWS
@@ -35,11 +36,13 @@ def embedding_rate(
     corpus: Corpus,
     encoder: EncoderSpec | VectorsSpec,
     there: Embeddings | None,
+    run_folder: Path,
     progress: Progress,
     *,
     fetch: bool = False,
 ) -> Vectors:
-    """What the vectors of a corpus are, and how long it takes to make them.
+    """What the vectors of a corpus are, and how long it takes to make those that the run folder
+    does not hold.
 
     there: they are, and nothing is made.  fetch: get the encoder from the hub if it is not here;
     one that is here is loaded and timed.
@@ -54,7 +57,7 @@ def embedding_rate(
         width = _width_of(path)
         seconds = None if width is None else corpus.num_source_rows * width / _GATHERED
         return Vectors(width, seconds, encodes, done=False, source=path.name)
-    folder, seconds = None, None
+    folder, seconds, new = None, None, None
     devices: tuple[str, ...] = (encoder.device,)
     with suppress(MissingPackageError):  # the embed stage says what to install
         folder = encoder_folder(encoder, fetch=False)
@@ -63,10 +66,11 @@ def embedding_rate(
             folder = encoder_folder(encoder, fetch=True)
         devices = devices_of(encoder.device)[: -(-corpus.num_rows // FIRST_ROWS)]
         if folder is not None:
-            seconds = _measured(corpus, share_of(encoder, devices, devices[0]))
-            seconds /= len(devices)
+            seconds = _measured(corpus, share_of(encoder, devices, devices[0])) / len(devices)
+            new = new_texts(corpus, encoder, run_folder)
+            seconds *= 1.0 if new is None else new / corpus.num_rows
     width = None if folder is None else _width_of_encoder(folder)
-    return Vectors(width, seconds, encodes, done=False, devices=len(devices), source=encoder.name)
+    return Vectors(width, seconds, encodes, False, len(devices), encoder.name, new)
 
 
 def _measured(corpus: Corpus, spec: EncoderSpec) -> float:

@@ -101,6 +101,17 @@ def embeddings_there(corpus: Corpus, encoder: Source, run_folder: Path) -> Embed
         return None
 
 
+def new_texts(corpus: Corpus, encoder: EncoderSpec | Encoder, run_folder: Path) -> int | None:
+    """How many distinct texts of a corpus the run folder has no vectors of; None if it has none of
+    this encoder at all, or the encoder is not here. Raises MissingPackageError.
+    """
+    identity = identity_of(encoder)
+    if identity is None or not (parts := _parts(encoder, identity, Path(run_folder))).whole:
+        return None
+    places = parts.places_of(Texts(corpus, identity.turns).digests())
+    return int((places == ~np.arange(len(places))).sum())
+
+
 @dataclass(frozen=True)
 class _Asked:
     """What names the embeddings of a corpus. identity: of the encoder, if there is one."""
@@ -154,10 +165,7 @@ def _encoded(
     progress: Progress,
 ) -> tuple[Parts, Places]:
     """Embed the texts of a corpus that no part holds. Returns where each row's vector is."""
-    parameters = {**identity.parameters, "made_by": made_by(encoder)}
-    key = key_of(VECTORS, PART_SCHEMA, parameters, identity.inputs)
-    texts = Texts(corpus, identity.turns)
-    parts = Parts(folder_of(run_folder / VECTORS, key), key)
+    parts, texts = _parts(encoder, identity, run_folder), Texts(corpus, identity.turns)
     parts.begin()
     digests = texts.digests()
     places = parts.places_of(digests)
@@ -180,6 +188,13 @@ def _encoded(
         repeats = np.flatnonzero(places < 0)
         places[repeats] = places[~places[repeats]]
     return parts, places
+
+
+def _parts(encoder: EncoderSpec | Encoder, identity: Identity, run_folder: Path) -> Parts:
+    """The vectors of an encoder, made by what is installed here, that a run folder has."""
+    parameters = {**identity.parameters, "made_by": made_by(encoder)}
+    key = key_of(VECTORS, PART_SCHEMA, parameters, identity.inputs)
+    return Parts(folder_of(run_folder / VECTORS, key), key)
 
 
 def _work(
