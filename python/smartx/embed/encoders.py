@@ -27,11 +27,9 @@ PUBLISHED = "thenlper/gte-large"  # SMART as published
 PACKAGED = "all-MiniLM-L6-v2"
 LIBRARIES = ("torch", "sentence-transformers", "transformers", "tokenizers")
 _PACKAGED_NAMES = (PACKAGED, f"sentence-transformers/{PACKAGED}")
-# Of an encoder on the hub these are never read: the same weights for other libraries, and texts.
-_NOT_READ = (
-    *("onnx/*", "openvino/*", "coreml/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.gguf"),
-    *("pytorch_model*.bin", "*.md", "*.png", "*.jpg", ".*"),
-)
+# What of an encoder's files is never read: weights for other libraries, and what is for people.
+_OTHER_FOLDERS = ("onnx", "openvino", "coreml")
+_OTHER_ENDINGS = (".onnx", ".h5", ".msgpack", ".ot", ".gguf", ".md", ".png", ".jpg")
 _WEIGHTS = "*.safetensors"
 
 
@@ -184,15 +182,13 @@ def folder_digest(folder: Path) -> str:
     folder is.
     """
     files = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and not any(path.relative_to(folder).match(name) for name in _OTHERS)
+        name.as_posix()
+        for name in (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        if not name.name.endswith(_OTHER_ENDINGS)
+        and not any(part in _OTHER_FOLDERS or part.startswith(".") for part in name.parts)
     )
     lines = "".join(f"{name} {unchanged_digest(folder / name)}\n" for name in files)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-_OTHERS = tuple(name for name in _NOT_READ if not name.startswith("pytorch"))
 
 
 def _snapshot(spec: EncoderSpec, *, offline: bool) -> Path | None:
@@ -205,6 +201,7 @@ def _snapshot(spec: EncoderSpec, *, offline: bool) -> Path | None:
         name = "sentence-transformers"  # which brings it
         raise MissingPackageError(name, needed_for="embedding", extra="embed") from None
     name = spec.name if "/" in spec.name else f"sentence-transformers/{spec.name}"
+    others = [f"{other}/*" for other in _OTHER_FOLDERS] + [f"*{end}" for end in _OTHER_ENDINGS]
     try:
         folder = Path(
             snapshot_download(
@@ -212,7 +209,7 @@ def _snapshot(spec: EncoderSpec, *, offline: bool) -> Path | None:
                 revision=spec.revision,
                 cache_dir=os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
                 local_files_only=offline,
-                ignore_patterns=list(_NOT_READ),
+                ignore_patterns=["pytorch_model*.bin", ".*", *others],
             )
         )
     except Exception as problem:

@@ -119,8 +119,8 @@ class SentenceEncoder:
         import torch
 
         torch.set_num_threads(self._threads)  # of this thread's own team
-        model = self._idle.get()
         filled = [self._prefix + text for text in self._filled(texts, length)]
+        model = self._idle.get()
         try:
             with torch.inference_mode():
                 vectors = model.encode(
@@ -133,8 +133,8 @@ class SentenceEncoder:
                 return np.asarray(vectors[: len(texts)].float().cpu().numpy())
         except torch.OutOfMemoryError as problem:
             raise EncoderError(
-                f"a batch of {len(texts)} texts does not fit the memory ({_line(problem)})",
-                fix=f"pass `batch_size` {max(1, len(texts) // 2)}",
+                f"a batch of {len(filled)} texts does not fit the memory ({_line(problem)})",
+                fix=f"pass `batch_size` {max(1, len(filled) // 2)}",
             ) from None
         finally:
             self._idle.put(model)
