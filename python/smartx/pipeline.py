@@ -344,7 +344,8 @@ class Session:
         if not self.needs_vectors:
             return None
         manifest = self.embeddings.manifest
-        seen = {name: manifest[name] for name in ("cut", "shared") if name in manifest}
+        names = ("cut", "shared", "one_vector")
+        seen = {name: manifest[name] for name in names if name in manifest}
         return {**manifest["parameters"], "digest": self.embeddings.digest, **seen}
 
     @contextmanager

@@ -51,6 +51,7 @@ def test_shared_vectors_are_counted_inside_each_group_and_the_digest_knows_no_bl
     wanted = counted_plainly(corpus, found)
     assert made.manifest["shared"] == {"rows": sum(wanted), "by_group": wanted}
     assert made.digest == whole.digest
+    assert made.manifest == whole.manifest
 
 
 def test_texts_that_go_on_behind_the_window_are_counted(tmp_path):
@@ -89,9 +90,19 @@ def test_a_group_in_which_most_rows_share_one_vector_is_a_warning_nobody_overloo
     rows = [(0, f"text {row}") for row in range(30)] + [(1, "one") for _ in range(25)]
     corpus = corpus_by_task(tmp_path, rows)
     lines = warnings_of(embed_corpus(corpus, FakeEncoder(), tmp_path / "run"), corpus)
-    assert lines[0].startswith("WARNING: in 1 group most rows share one vector")
+    assert lines[0].startswith("WARNING: in 1 group most rows have one and the same vector")
     assert "task-1: 25 of 25 rows" in lines[0]
     assert "25 rows of 55" in lines[1]
+
+
+def test_prompts_with_several_answers_each_are_counted_and_alarm_nobody(tmp_path):
+    rows = [(0, f"text {row // 3}") for row in range(60)]
+    corpus = corpus_by_task(tmp_path, rows)
+    made = embed_corpus(corpus, FakeEncoder(), tmp_path / "run")
+    assert made.manifest["shared"]["rows"] == 60
+    assert made.manifest["one_vector"]["rows"] == 0
+    (line,) = warnings_of(made, corpus)
+    assert line.startswith("60 rows of 60")
 
 
 def test_vectors_that_are_all_distinct_and_whole_warn_of_nothing(tmp_path):

@@ -191,9 +191,9 @@ def test_smart_itself_is_written_with_its_gains(corpus, ranked, tmp_path):
     assert 0 < mixture.manifest["value"]["held"] < mixture.manifest["value"]["whole"]
 
 
-def seen(corpus, cut, shared):
+def seen(corpus, cut, shared, one):
     """Facts of embeddings: rows of each group."""
-    counts = {"cut": cut, "shared": shared}
+    counts = {"cut": cut, "shared": shared, "one_vector": one}
     return {
         "name": "tiny",
         **{name: {"rows": sum(rows), "by_group": rows} for name, rows in counts.items()},
@@ -202,16 +202,19 @@ def seen(corpus, cut, shared):
 
 def test_what_the_encoder_did_not_see_is_counted_for_each_task(corpus, ranked, tmp_path):
     cut, shared = [[i * factor for i in range(len(corpus.groups))] for factor in (1, 2)]
-    shared[corpus.groups.task.index("boolq")] = 29  # of 30
-    folder = mix(corpus, ranked, tmp_path / "mix", embedding=seen(corpus, cut, shared)).folder
+    one = [0] * len(shared)
+    boolq = corpus.groups.task.index("boolq")
+    shared[boolq] = one[boolq] = 29  # of 30
+    folder = mix(corpus, ranked, tmp_path / "mix", embedding=seen(corpus, cut, shared, one)).folder
     manifest = open_mixture(folder).manifest
     for task in manifest["tasks"]:
         groups = [g for g, name in enumerate(corpus.groups.task) if name == task["task"]]
         assert task["cut"] == sum(cut[g] for g in groups)
         assert task["shared"] == sum(shared[g] for g in groups)
-    assert manifest["embedding"] == {"name": "tiny", "cut": sum(cut), "shared": sum(shared)}
+    counts = {"cut": sum(cut), "shared": sum(shared), "one_vector": 29}
+    assert manifest["embedding"] == {"name": "tiny", **counts}
     card, report = ((folder / name).read_text() for name in ("README.md", "report.html"))
-    assert "> [!WARNING]\n> In 1 task most rows have the very vector" in card
+    assert "> [!WARNING]\n> In 1 task most rows have one and the same vector" in card
     assert "> - boolq: 29 of 30 rows" in card
     assert card.index("[!WARNING]") < card.index("## ")  # above everything else
     assert f"| rows cut at the encoder's window | {sum(cut)} |" in card
@@ -220,8 +223,9 @@ def test_what_the_encoder_did_not_see_is_counted_for_each_task(corpus, ranked, t
 
 
 def test_nobody_is_warned_where_most_vectors_differ_or_none_were_used(corpus, ranked, tmp_path):
-    few = [0] * len(corpus.groups)
-    for name, embedding in (("few", seen(corpus, few, few)), ("none", None)):
+    none = [0] * len(corpus.groups)
+    all_twice = corpus.groups.rows.tolist()  # as in common_gen of T0: three answers to a prompt
+    for name, embedding in (("few", seen(corpus, none, all_twice, none)), ("none", None)):
         folder = mix(corpus, ranked, tmp_path / name, embedding=embedding).folder
         assert "WARNING" not in (folder / "README.md").read_text()
         assert 'role="alert"' not in (folder / "report.html").read_text()

@@ -14,7 +14,6 @@ from smartx.embed.embeddings import Embeddings
 from smartx.progress import counted
 
 _BLOCK = 262_144  # rows looked at together, unless one group has more
-_MANY = 0.5  # of a group's rows
 _NAMED = 3  # groups that are named in a warning
 _FEW = 20  # rows of a group too small to speak of
 Digests = Callable[[int, int], NDArray[np.uint64]]
@@ -22,10 +21,12 @@ Digests = Callable[[int, int], NDArray[np.uint64]]
 
 def facts_of(groups: Groups, digests: Digests) -> dict[str, Any]:
     """digest: of all vectors in order.  shared: rows whose vector another row of their group has.
+    one_vector: those of them in groups in which most rows have one and the same.
 
     digests: gives (stop - start, 2) digests of the vectors of rows start..stop-1.
     """
     sha, shared = hashlib.sha256(), np.zeros(len(groups), dtype=np.int64)
+    one = np.zeros_like(shared)
     for first, last, start, stop in _runs(groups):
         found = np.ascontiguousarray(digests(start, stop), dtype="<u8")
         sha.update(found.data)
@@ -35,7 +36,11 @@ def facts_of(groups: Groups, digests: Digests) -> dict[str, Any]:
         alike &= group[1:] == group[:-1]  # groups stand in order, sorted or not
         either = np.append(alike, False) | np.insert(alike, 0, False)
         shared += np.bincount(group[either], minlength=len(groups))
-    return {"digest": sha.hexdigest(), "shared": counted_by_group(shared)}
+        starts = np.flatnonzero(~np.insert(alike, 0, False))
+        np.maximum.at(one, group[starts], np.diff(np.append(starts, len(group))))
+    one[(2 * one <= groups.rows) | (groups.rows < _FEW)] = 0
+    counts = {"shared": counted_by_group(shared), "one_vector": counted_by_group(one)}
+    return {"digest": sha.hexdigest(), **counts}
 
 
 def cut_of(groups: Groups, cut: Callable[[int, int], NDArray[np.bool_]]) -> dict[str, Any]:
@@ -56,17 +61,16 @@ def warnings_of(embeddings: Embeddings, corpus: Corpus) -> list[str]:
     """What a person should know of the vectors before they trust them; the worst first."""
     groups, manifest = corpus.groups, embeddings.manifest
     lines = []
-    shared = np.array(manifest["shared"]["by_group"], dtype=np.int64)
-    bad = np.flatnonzero((shared > _MANY * groups.rows) & (groups.rows >= _FEW))
-    if len(bad):
-        worst = bad[np.argsort(-shared[bad], kind="stable")][:_NAMED].tolist()
+    one = np.array(manifest["one_vector"]["by_group"], dtype=np.int64)
+    if one.any():
+        worst = np.argsort(-one, kind="stable")[: min(_NAMED, np.count_nonzero(one))].tolist()
         named = "; ".join(
-            f"{_name(groups, g)}: {int(shared[g]):,} of {int(groups.rows[g]):,} rows" for g in worst
+            f"{_name(groups, g)}: {int(one[g]):,} of {int(groups.rows[g]):,} rows" for g in worst
         )
         lines.append(
-            f"WARNING: in {counted(len(bad), 'group')} most rows share one vector with another "
-            f"row, so their order there says nothing ({named}). What tells these rows apart is not "
-            "in what the encoder reads."
+            f"WARNING: in {counted(np.count_nonzero(one), 'group')} most rows have one and the "
+            f"same vector, so their order there says nothing ({named}). What tells these rows "
+            "apart is not in what the encoder reads."
         )
     if rows := int(manifest["shared"]["rows"]):
         lines.append(

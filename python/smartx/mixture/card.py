@@ -86,7 +86,7 @@ def _alerts(facts: dict[str, Any]) -> str:
     if not blind:
         return ""
     lines = [
-        f"> - {markdown(task['task'])}: {task['shared']:,} of {task['capacity']:,} rows"
+        f"> - {markdown(task['task'])}: {task['one_vector']:,} of {task['capacity']:,} rows"
         for task in blind[:ALERT_TASKS]
     ]
     if len(blind) > ALERT_TASKS:
@@ -185,7 +185,7 @@ _CHAT_COLUMNS = """\
   text for people"""
 _BLIND = """
 > [!WARNING]
-> In {tasks} most rows have the very vector of another row, so the order of rows there says nothing:
+> In {tasks} most rows have one and the same vector, so the order of rows there says nothing:
 > what tells them apart is not in what the encoder read.
 >
 {lines}

@@ -20,6 +20,7 @@ FEW = 20  # rows of a task too small to speak of
 SEEN = {
     "cut": "rows cut at the encoder's window",
     "shared": "rows that share one vector with another row of their task and template",
+    "one_vector": "rows of tasks and templates in which most have one and the same vector",
 }
 
 
@@ -39,8 +40,8 @@ def mixture_facts(
     """The facts of a mixture, ready for `write_mixture`.
 
     preset: its name, or "" where anything else than the preset's own choices ran.
-    version: of smartx.  embedding: what made the vectors (encoder, digest), and as "cut" and
-    "shared" what is known of their rows; None where none were used.
+    version: of smartx.  embedding: what made the vectors (encoder, digest), and as "cut",
+    "shared", "one_vector" what is known of their rows; None where none were used.
     """
     return {
         "schema": SCHEMA,
@@ -62,14 +63,14 @@ def mixture_facts(
 
 
 def blind_tasks(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """Tasks in which most rows have the vector of another row, the largest first.
+    """Tasks in which most rows have one vector with most others of their template, largest first.
 
     Their ranking says nothing: what tells these rows apart is not in what was embedded.
     """
     found = [
         task
         for task in facts["tasks"]
-        if task["capacity"] >= FEW and 2 * task.get("shared", 0) > task["capacity"]
+        if task["capacity"] >= FEW and 2 * task.get("one_vector", 0) > task["capacity"]
     ]
     return sorted(found, key=lambda task: -int(task["capacity"]))
 
@@ -85,7 +86,8 @@ def _tasks(
     """One entry a task, in corpus order. `order`: its place in the law's, null if not chosen.
 
     `capacity`: its rows in the corpus, of which `near_duplicates` were not to be had. `cut`: rows
-    whose text is longer than the encoder reads. `shared`: rows that have the vector of another one.
+    whose text is longer than the encoder reads. `shared`: rows that have the vector of another one;
+    `one_vector`: of templates in which most have one and the same.
     """
     tasks = corpus.groups.tasks()
     sizes = corpus.groups.rows

@@ -116,7 +116,7 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
         near=near_duplicates_line(held, near) if (near := facts["near_duplicates"]) else "",
         near_tasks=_near_tasks(tasks),
         blind=[
-            (shown(task["task"], 120), task["shared"], task["capacity"])
+            (shown(task["task"], 120), task["one_vector"], task["capacity"])
             for task in blind_tasks(facts)
         ],
         seen_tasks=_seen_tasks(tasks),
