@@ -232,13 +232,15 @@ def _big(lines: list[bytes | None]) -> dict[int, bytes]:
         for step in range(1, 10):
             places = places[text[places + step] - _ZERO < _TEN]
         near = np.unique(np.searchsorted(ends, places + ends[start], side="right")) - 1
-        found.update((i, lines[i] or b"") for i in near.tolist() if _DIGITS.search(lines[i] or b""))
+        closer = ((index, lines[index] or b"") for index in near.tolist())
+        found.update((i, line) for i, line in closer if _TWENTY in line.translate(_DIGITS))
         start = stop
     return found
 
 
 _ZERO, _TEN = np.uint8(ord("0")), np.uint8(10)
-_DIGITS = re.compile(rb"[0-9]{20}")
+_DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
+_TWENTY = b"0" * 20
 
 
 def parse_object(line: bytes | None) -> dict[str, Any] | Drop:
