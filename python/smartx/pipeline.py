@@ -90,6 +90,9 @@ def plan(
     session = Session(_checked(config), progress, command="plan")
     if session.config.sources:
         session.ingest()
+    check_tasks(session.config, session.corpus)
+    if session.config.rows is not None:
+        check_total(session.corpus.groups, session.config.rows)
     return session.plan(fetch=False, speed=True)
 
 

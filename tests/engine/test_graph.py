@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from smartx.engine import graph as graph_module
 from smartx.engine.cost import exact_search_is_cheaper
 from smartx.errors import InputError, MissingPackageError
 
+needs_hnsw = pytest.mark.skipif(find_spec("hnswlib") is None, reason="hnswlib is not installed")
 SCALE2 = reference.SCALE**2
 
 
@@ -203,6 +205,7 @@ def test_hnsw_without_its_package_says_what_to_install(monkeypatch: pytest.Monke
         knn_graph(np.ones((3, 2)), 1, "hnsw")
 
 
+@needs_hnsw
 def test_auto_is_exact_while_cheaper_and_hnsw_above(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = reference.random_rows(300, 16, seed=8)
     assert knn_graph(rows, 5).recall is None
@@ -219,6 +222,7 @@ def test_auto_takes_what_the_cost_model_finds_cheaper() -> None:
         assert cheaper == [True, True, False]
 
 
+@needs_hnsw
 def test_two_hnsw_builds_are_equal() -> None:
     rows = reference.random_rows(2500, 24, seed=9)
     first, again, threads = (knn_graph(rows, 10, "hnsw", threads=t) for t in (1, 1, 2))
@@ -226,6 +230,7 @@ def test_two_hnsw_builds_are_equal() -> None:
     assert first.recall == again.recall
 
 
+@needs_hnsw
 def test_hnsw_weights_are_exact_and_its_lists_are_full() -> None:
     rows = reference.random_rows(1500, 24, seed=10)
     graph = knn_graph(rows, 10, "hnsw", symmetric=False)
@@ -234,6 +239,7 @@ def test_hnsw_weights_are_exact_and_its_lists_are_full() -> None:
     assert np.array_equal(graph.weights, reference.similarities(rows, rows)[at, graph.indices])
 
 
+@needs_hnsw
 def test_hnsw_on_duplicates_never_lists_a_row_twice() -> None:
     rows = reference.random_rows(30, 8, seed=11)[np.random.default_rng(0).integers(0, 30, 600)]
     graph = knn_graph(rows, 12, "hnsw", symmetric=False)
