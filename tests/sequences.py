@@ -31,7 +31,7 @@ from smartx import pipeline
 from smartx.config import config_from
 from smartx.embed import embed_corpus
 from smartx.errors import InputError, SmartxError
-from smartx.files import MARK, TEMPORARY
+from smartx.files import file_digest
 from smartx.store import MANIFEST
 
 SOURCES = ("a.jsonl", "b.jsonl", "c.csv")
@@ -189,8 +189,8 @@ class Person:
 
     def mistake(self) -> None:
         with self.quietly_failing() as failed:
-            self.attempt({**self.dice.choice(MISTAKES)})
-        assert failed, "a mistake was not noticed"
+            self.attempt({"preset": "smart-acl2024", **(mistake := self.dice.choice(MISTAKES))})
+        assert failed, (mistake, self.flags, self.sources)
 
     def stop(self) -> None:
         self.disturbed(KeyboardInterrupt)
@@ -256,14 +256,16 @@ class Person:
         return self.fresh[name]
 
     def finished(self) -> dict[str, str]:
-        """SHA-256 of every file of every finished stage, and of the mixtures that may not go."""
-        found = {}
-        stages = [path.parent for path in (self.folder / "work").glob(f"*/*/{MANIFEST}")]
-        for stage in [*stages, *(self.folder / "work" / "vectors").glob("*")]:
-            for name, digest in tree_digest(stage).items():
-                if TEMPORARY not in name and name != MARK and not name.endswith(".json.json"):
-                    found[str(stage / name)] = digest
-        return found
+        """SHA-256 of every file of every finished stage, and of every whole part of vectors."""
+        work, found = self.folder / "work", []
+        for manifest in work.glob(f"*/*/{MANIFEST}"):
+            names = [entry["name"] for entry in json.loads(manifest.read_bytes())["files"]]
+            found += [manifest, *(manifest.parent / name for name in names)]
+        for sidecar in work.glob("vectors/*/part-[0-9]*[0-9].npy.json"):
+            part = sidecar.with_suffix("")
+            texts = part.with_suffix(".texts.npy")
+            found += [part, sidecar, texts, texts.with_name(texts.name + ".json")]
+        return {str(path): file_digest(path) for path in found}
 
 
 def play(folder: Path, count: int, seed: int, told: Callable[[str], None] = print) -> Counter[str]:
