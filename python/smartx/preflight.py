@@ -6,7 +6,6 @@ of the mixture cannot be written. What needs the rows (how many tasks there are)
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import tempfile
@@ -328,19 +327,25 @@ def _writable(field: str, folder: str, prefix: str, *, inside: bool = False) -> 
 
     inside: in the folder, where it is there; else beside it, or in the nearest above that is there.
     """
-    place, names = folder if inside else os.path.dirname(folder), [""]
-    while not os.path.lexists(place):
-        place, name = os.path.split(place)
-        names.append(name)
+    place = folder if inside else os.path.dirname(folder)
     try:
-        if max(len(os.fsencode(name)) for name in names) > os.pathconf(place, "PC_NAME_MAX"):
-            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        while not _exists(place):
+            place = os.path.dirname(place)
         made = tempfile.mkdtemp(prefix=prefix, suffix="0" * 24, dir=place)  # as long as a UUID
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else str(problem)
         _fault(field, f"{place} cannot be written ({reason})", "choose another folder")
     with suppress(FileNotFoundError):  # a run that works there may have swept it
         os.rmdir(made)
+
+
+def _exists(path: str) -> bool:
+    """Whether something is there. Raises OSError where that cannot be known."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _mount_points() -> set[str]:
