@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from smartx.corpus.duplicates import repeats_in, row_digests
-from smartx.corpus.normalise import TEXT, TURN, TURNS
 from smartx.corpus.records import Found, Records
 from smartx.corpus.room import Room
+from smartx.corpus.turns import TEXT, TURN, TURNS
 from smartx.files import temporary_path
 
 ARRIVAL = pa.schema(
