@@ -116,6 +116,10 @@ def test_one_source_name_for_all_rows_goes_before_every_guess(tmp_path):
         ("mine", "b"),
         ("mine", "t"),
     ]
+    named = ingest([f"mine={tmp_path}/a.jsonl"], tmp_path / "named").groups
+    assert (named.source, named.task) == (["mine"], ["t"])
+    with pytest.raises(InputError, match="exclude each other"):
+        tasks(tmp_path, ["a.jsonl"], source_name="mine", columns=Columns(source="task_source"))
 
 
 def test_absolute_and_relative_paths_go_together(tmp_path, monkeypatch):
