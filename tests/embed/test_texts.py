@@ -125,6 +125,13 @@ def test_what_a_tool_returned_counts_and_earlier_answers_do_not(tmp_path):
     assert texts_of(chats(tmp_path, [talk])) == ["weather?\n\n12 degrees\n\nand?"]
 
 
+def test_what_is_said_behind_the_last_answer_is_no_question(tmp_path):
+    talk = [("user", "weather?"), ("assistant", "sunny")]
+    lines = [{"messages": [{"role": r, "content": c} for r, c in [*talk, ("user", "thanks")]]}]
+    (tmp_path / "c.jsonl").write_bytes(orjson.dumps(lines[0]) + b"\n")
+    assert texts_of(ingest([tmp_path / "c.jsonl"], tmp_path / "corpus")) == ["weather?"]
+
+
 def test_where_nothing_is_left_all_turns_are_embedded(tmp_path):
     talks = [[("system", "shared"), ("assistant", "hello")], [("system", "shared"), ("user", " ")]]
     assert sorted(texts_of(chats(tmp_path, talks))) == ["shared", "shared\n\nhello"]
