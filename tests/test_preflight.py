@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import smartx
@@ -18,7 +20,13 @@ from conftest import SmallCorpus
 from smartx import preflight
 from smartx.config import RunConfig
 from smartx.corpus import open_corpus
-from smartx.errors import ConfigError, EncoderError, MissingPackageError, SmartxError
+from smartx.errors import (
+    ConfigError,
+    EncoderError,
+    MissingPackageError,
+    SmartxError,
+    VectorsError,
+)
 from smartx.preflight import check, check_tasks
 
 
@@ -184,6 +192,21 @@ def test_a_mixture_does_not_replace_what_it_is_made_of(fields, tmp_path):
         assert fault(fields, sources=[str(source)]).place == "sources"
     np.save(tmp_path / "mix" / "v.npy", np.ones((1, 4), np.float32))
     assert fault(fields, vectors=tmp_path / "mix" / "v.npy").place == "vectors"
+
+
+def test_a_file_of_vectors_is_looked_at_before_rows_are_read(fields, tmp_path):
+    np.save(tmp_path / "flat.npy", np.ones(400))
+    np.save(tmp_path / "bools.npy", np.ones((400, 4), bool))
+    (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "text.parquet").write_text("no table")
+    pq.write_table(pa.table({"a": [1.0]}), tmp_path / "other.parquet")
+    for name in ("flat.npy", "bools.npy", "text.npy", "text.parquet", "other.parquet"):
+        assert isinstance(fault(fields, vectors=tmp_path / name), VectorsError), name
+    lists = pa.array([[1.0], [2.0]], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"v": lists, "w": lists}), tmp_path / "two.parquet")
+    assert "v, w" in fault(fields, vectors=tmp_path / "two.parquet").fault
+    wanted = {"vectors": tmp_path / "two.parquet", "vectors_column": "w"}
+    check(RunConfig(**{**fields, **wanted}), command="run")
 
 
 def test_out_and_run_folder_may_lie_in_a_folder_of_sources(fields, tmp_path, small_corpus):

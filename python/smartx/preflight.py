@@ -26,6 +26,7 @@ from smartx.embed.encoders import (
     encoder_folder,
     local_folder,
 )
+from smartx.embed.vector_files import VectorsSpec, check_head
 from smartx.engine import resolve_threads
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
 from smartx.run_folder import NAMES
@@ -63,6 +64,7 @@ def check(config: RunConfig, *, command: str) -> None:
     if command == "embed" or (command in ("run", "plan", "demo") and _looks_at_vectors(config)):
         if config.vectors is not None:
             _readable("vectors", config.vectors)
+            check_head(VectorsSpec(config.vectors, config.vectors_column))
         else:
             _encoder(config, at_hand=command != "plan")
 

@@ -79,6 +79,20 @@ def vectors_inputs(spec: VectorsSpec) -> dict[str, str]:
         raise fault(Path(spec.path), f"it cannot be read ({problem.strerror})") from None
 
 
+def check_head(spec: VectorsSpec) -> None:
+    """Raise VectorsError for what a file's head shows: no numbers, another shape, no such column.
+    """
+    path = Path(spec.path)
+    if path.suffix.lower() != ".parquet":
+        _checked(path, path)
+        return
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException) as problem:
+        raise fault(path, f"it cannot be read ({str(problem).splitlines()[0]})") from None
+    _vector_column(path, schema, spec.column)
+
+
 @contextmanager
 def opened(spec: VectorsSpec, digest: str, folder: Path) -> Iterator[VectorsFile]:
     """Open a file and check its shape and type; a Parquet column is copied into `folder` for it.
