@@ -152,6 +152,8 @@ def as_numbers(value):
 @pytest.mark.parametrize(
     ("one", "other", "both"),
     [
+        (WHOLE, pa.int8(), WHOLE),
+        (WHOLE, pa.int64(), pa.int64()),
         (WHOLE, pa.float64(), pa.float64()),  # JSON writes 1 for 1.0
         (pa.int64(), pa.float64(), None),  # a double does not hold all of these
         (pa.uint64(), pa.int8(), None),
@@ -196,5 +198,7 @@ def test_moments_become_text_without_pandas(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     cells = pa.array([{"at": 1}], pa.struct([("at", pa.timestamp("ns"))]))
     assert fitted(cells, JSON).to_pylist() == ['{"at":"1970-01-01 00:00:00.000000001"}']
+    moment = pa.array([0], pa.timestamp("us", "Asia/Tokyo"))
+    assert fitted(moment, JSON).to_pylist() == ['"1970-01-01 09:00:00.000000+0900"']
     day = pa.array([datetime.date(2024, 2, 29)])
     assert fitted(day, JSON).to_pylist() == ['"2024-02-29"']

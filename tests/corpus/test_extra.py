@@ -14,7 +14,7 @@ import pytest
 from ingest_files import Notes, dropped, tree, write_arrow, write_delimited, write_rows
 from smartx.budget import allot
 from smartx.corpus import ingest
-from smartx.corpus.blocks import BLOCK_BYTES
+from smartx.corpus.blocks import BLOCK_BYTES, BLOCK_ROWS
 from smartx.corpus.room import LEAST_BYTES
 from smartx.errors import CorpusError, StoreError
 from smartx.mixture import assemble, mixture_facts, write_mixture
@@ -225,11 +225,12 @@ def test_columns_of_two_types_in_two_sources_hold_the_values_of_both(tmp_path):
     assert table["exact"].to_pylist() == [str(2**53 + 1)] * 3 + ["0.5"] * 3
     assert table["price"].to_pylist()[3:] == [Decimal("1.00")] * 3
     found = [text and json.loads(text) for text in table["moment"].to_pylist()]
+    assert found[0] == "2024-02-29 13:30:00.000017+0100"
     assert found[3:] == ["1970-01-01 00:00:00.000000001", None, "2116-02-20 23:53:38.427387904"]
 
 
 def test_whole_numbers_of_any_size_keep_their_digits(tmp_path):
-    large = [2**64, 1, -(2**70)]
+    large = [2**64 + 1, 1, -(2**70) - 1]
     lines = [
         f'{{"prompt": "{i}", "response": "r", "n": {n}}}'.encode() for i, n in enumerate(large)
     ]
@@ -269,6 +270,34 @@ def test_what_rows_of_another_layout_do_not_use_travels_too(tmp_path):
     assert table["score"].to_pylist() == [1, 2, None]
 
 
+def test_what_all_rows_use_in_another_layout_is_no_other_column(tmp_path):
+    columns = {
+        "messages": [[USER, USER], None, None],
+        "instruction": [None, "do", "other"],
+        "output": [None, "done", "too"],
+        "score": [1, 2, 3],
+    }
+    table, _ = mixed(tmp_path, [table_file(tmp_path / "a.parquet", columns)])
+    assert table["score"].to_pylist() == [2, 3]
+    assert not {"instruction", "output", "original_output"} & set(table.column_names)
+
+
+def test_rows_between_those_that_carry_something_carry_nothing(tmp_path):
+    rows = [{"prompt": f"{i}", "response": "r"} for i in range(5 * BLOCK_ROWS)]
+    for i in (*range(10), *range(3 * BLOCK_ROWS, 3 * BLOCK_ROWS + 10)):
+        rows[i]["id"] = i
+    corpus = ingest([write_rows(tmp_path / "a.jsonl", rows)], tmp_path / "out")
+    others = OtherColumns.of(corpus, ())
+    ids = np.random.default_rng(0).permutation(len(rows))
+    for piece_rows in (3_000, len(rows)):
+        made = [
+            others.appended(pa.table({"row": part["row_id"]}), part)
+            for part in others.rows(ids, piece_rows, tmp_path)
+        ]
+        found = pa.concat_tables(made).to_pylist()
+        assert found == [{"row": i, "id": rows[i].get("id")} for i in ids.tolist()]
+
+
 def test_nan_in_a_key_of_a_turn_survives(tmp_path):
     turns = [[{**USER, "weight": float("nan")}, {**BOT, "weight": 1.0}]]
     columns = {"messages": turns}
@@ -294,8 +323,8 @@ def test_a_file_of_other_columns_that_was_changed_is_not_used(tmp_path):
 
 
 def test_large_rows_lie_in_groups_that_memory_holds(tmp_path):
-    images = [bytes([i]) * (1 << 20) for i in range(20)]
-    columns = {"prompt": list(map(str, range(20))), "response": ["r"] * 20, "image": images}
+    images = [bytes([i]) * (1 << 20) for i in range(40)]
+    columns = {"prompt": list(map(str, range(40))), "response": ["r"] * 40, "image": images}
     ingest([table_file(tmp_path / "a.parquet", columns)], tmp_path / "out")
     with pq.ParquetFile(tmp_path / "out/others-00000.parquet") as file:
         groups = [file.metadata.row_group(g) for g in range(file.num_row_groups)]
