@@ -80,7 +80,7 @@ def vectors_inputs(spec: VectorsSpec) -> dict[str, str]:
 
 
 def check_head(spec: VectorsSpec) -> None:
-    """Raise VectorsError for what a file's head shows: no numbers, a wrong shape, no such column."""
+    """Raise VectorsError for what a file's head shows: no numbers, no such column."""
     path = Path(spec.path)
     if path.suffix.lower() != ".parquet":
         _checked(path, path)
