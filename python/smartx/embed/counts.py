@@ -68,7 +68,7 @@ def warnings_of(embeddings: Embeddings, corpus: Corpus) -> list[str]:
             f"{_name(groups, g)}: {int(one[g]):,} of {int(groups.rows[g]):,} rows" for g in worst
         )
         lines.append(
-            f"WARNING: in {counted(np.count_nonzero(one), 'group')} most rows have one and the "
+            f"WARNING: in {counted(int(np.count_nonzero(one)), 'group')} most rows have one and the "
             f"same vector, so their order there says nothing ({named}). What tells these rows "
             "apart is not in what the encoder reads."
         )
