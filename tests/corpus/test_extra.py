@@ -283,10 +283,17 @@ def test_what_all_rows_use_in_another_layout_is_no_other_column(tmp_path):
 
 
 def test_rows_between_those_that_carry_something_carry_nothing(tmp_path):
-    rows = [{"prompt": f"{i}", "response": "r"} for i in range(5 * BLOCK_ROWS)]
-    for i in (*range(10), *range(3 * BLOCK_ROWS, 3 * BLOCK_ROWS + 10)):
+    rows = [{"prompt": f"{i}", "response": "r", "task": "t"} for i in range(6 * BLOCK_ROWS)]
+    for i in (*range(BLOCK_ROWS, BLOCK_ROWS + 10), *range(4 * BLOCK_ROWS, 4 * BLOCK_ROWS + 10)):
         rows[i]["id"] = i
-    corpus = ingest([write_rows(tmp_path / "a.jsonl", rows)], tmp_path / "out")
+    cut = BLOCK_ROWS  # a file without other columns, and one with them in two of its blocks
+    paths = [
+        write_rows(tmp_path / "a.jsonl", rows[:cut]),
+        write_rows(tmp_path / "b.jsonl", rows[cut:]),
+    ]
+    corpus = ingest(paths, tmp_path / "out")
+    held = corpus.others(np.arange(len(rows)))
+    assert sum(table.num_rows for table in held) == 2 * BLOCK_ROWS
     others = OtherColumns.of(corpus, ())
     ids = np.random.default_rng(0).permutation(len(rows))
     for piece_rows in (3_000, len(rows)):
