@@ -68,8 +68,8 @@ def warnings_of(embeddings: Embeddings, corpus: Corpus) -> list[str]:
             f"{_name(groups, g)}: {int(one[g]):,} of {int(groups.rows[g]):,} rows" for g in worst
         )
         lines.append(
-            f"WARNING: in {counted(int(np.count_nonzero(one)), 'group')} most rows have one and the "
-            f"same vector, so their order there says nothing ({named}). What tells these rows "
+            f"WARNING: in {counted(int(np.count_nonzero(one)), 'group')} most rows have one and "
+            f"the same vector, so their order there says nothing ({named}). What tells these rows "
             "apart is not in what the encoder reads."
         )
     if rows := int(manifest["shared"]["rows"]):
