@@ -128,3 +128,23 @@ def test_no_file_of_ours_gets_the_number_of_a_closed_stream():
     command = shlex.join([sys.executable, "-c", code])
     done = subprocess.run(["bash", "-c", f"{command} <&- >&- 2>&-"], timeout=60, check=False)
     assert done.returncode > 2
+
+
+def test_a_command_leaves_pandas_alone_and_so_does_arrow(small_corpus, tmp_path):
+    """Importing it takes as long as the rest of a second mixture."""
+    code = (
+        "import sys; from smartx.cli import main\n"
+        "try: main()\n"
+        "finally: print('pandas' in sys.modules, file=sys.stderr)"
+    )
+    flags = ["--vectors", str(small_corpus.vectors), "--rows", "9", "--out", str(tmp_path / "mix")]
+    command = [sys.executable, "-c", code, "run", str(small_corpus.file), *flags, "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stderr.splitlines()[-1] == "False"
+    after = "from smartx.terminal import spare_pandas as f; f(); import pyarrow as pa; "
+    after += "import importlib.util as u; assert pa.array([1]).to_pylist() == [1]; "
+    after += "print(u.find_spec('json') is not None)"
+    again = subprocess.run(
+        [sys.executable, "-c", after], capture_output=True, text=True, check=True
+    )
+    assert again.stdout.strip() == "True"

@@ -47,6 +47,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+before_work: list[Callable[[], None]] = []  # what the process of the command is to do first
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -225,6 +226,7 @@ def main() -> None:
     # they wait for: 2 threads were up to 20 times slower than 1. Read when OpenMP is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     terminal.in_utf8()
+    before_work.append(terminal.spare_pandas)
     streams = terminal.guard()
     try:
         app()
@@ -254,6 +256,8 @@ def _guarded(function: Callable[..., Outcome], given: dict[str, Any]) -> None:
     fields = {name: value for name, value in given.items() if value not in (None, [])}
     with _messages():
         config = config_from(fields, file=file)
+        for prepare in before_work:
+            prepare()
         display = _display(quiet)
         with display:
             outcome = function(config, display)

@@ -102,3 +102,27 @@ def _point_to_nothing(descriptor: int) -> None:
     if nothing != descriptor:
         os.dup2(nothing, descriptor)
         os.close(nothing)
+
+
+class _Absent:
+    """Finds no pandas, and says nothing of other modules."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def spare_pandas() -> None:
+    """Have pyarrow not look for pandas in this process: it would import all of it (0.3 s) just to
+    see that no value is one of its own. Everybody else may still import it.
+    """
+    if "pandas" in sys.modules or "pyarrow" in sys.modules:
+        return
+    absent = _Absent()
+    sys.meta_path.insert(0, absent)
+    try:
+        import pyarrow as pa
+
+        pa.array([None])  # it looks once
+    finally:
+        sys.meta_path.remove(absent)
