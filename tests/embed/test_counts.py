@@ -33,7 +33,7 @@ def counted_plainly(corpus: Corpus, rows: list[bytes]) -> list[int]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=40),
     st.sampled_from([1, 7, 1 << 18]),

@@ -305,7 +305,7 @@ def test_importing_embed_loads_neither_torch_nor_transformers():
     assert done.stdout.strip() == "[]"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_the_vectors_do_not_depend_on_the_size_of_the_parts(tmp_path_factory, rows, part_rows):
     folder = tmp_path_factory.mktemp("parts")

@@ -72,7 +72,7 @@ def expected_rows(corpus) -> np.ndarray:
     return quantize(np.stack([vector_of(text) for text in corpus.prompts(0, corpus.num_rows)]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 25), min_size=1, max_size=30), min_size=1, max_size=5),
     st.integers(1, 9),
