@@ -108,11 +108,10 @@ def test_a_failure_on_the_way_leaves_the_old_mixture(corpus, ranked, tmp_path, m
     if place == "manifest":
         monkeypatch.setattr(write, "sealed", fail)
     if place == "rename":
-        monkeypatch.setattr(
-            out, "_refuse_foreign", lambda folder, _: "old" in folder.name and fail()
-        )
+        look = lambda folder, _: "old" in folder.name and fail()  # noqa: E731
+        monkeypatch.setattr(out, "_refuse_foreign", look)
+    report = fail if place == "report" else None
     with pytest.raises(RuntimeError):
-        report = fail if place == "report" else None
         mix(corpus, ranked, tmp_path / "mix", report=report, overwrite=True)
     assert tree_digest(tmp_path / "mix") == before
     assert [path.name for path in tmp_path.iterdir()] == ["mix"]

@@ -219,7 +219,8 @@ rows = rows.map(
 """
 _TRAIN_TOOLS = """
 Calls of tools, and `tools`, are JSON in the files and objects once loaded (by `datasets` 4.7 or
-newer). LLaMA-Factory reads a copy of the turns in `llama_factory`, where a call is a turn of its own kind.
+newer). LLaMA-Factory reads a copy of the turns in `llama_factory`, where a call is a turn of its
+own kind.
 """
 _SHORTENED = """
 {rows} went on after the last answer: those turns are left out here, nothing is learned from them
