@@ -146,6 +146,96 @@ def test_parts_of_vectors_are_hashed_with_their_sidecars(small_corpus, tmp_path)
     assert [fault.path for fault in verify_folder(tmp_path / "run").faults] == [part]
 
 
+@pytest.fixture
+def encoded(small_corpus, tmp_path):
+    """A run folder with a corpus and the embeddings of an encoder."""
+    own(tmp_path / "run", "run folder")
+    corpus = ingest([small_corpus.file], tmp_path / "run" / "corpus" / "0123")
+    embed_corpus(corpus, FakeEncoder(), tmp_path / "run", part_rows=100)
+    return tmp_path / "run"
+
+
+def test_parts_that_are_gone_or_others_are_found(encoded):
+    (vectors,) = (encoded / "vectors").iterdir()
+    for path in vectors.glob("part-00001.*"):
+        path.unlink()
+    name = f"vectors/{vectors.name}/part-00001.npy"
+    assert faults(encoded) == {name: "missing"}
+    assert [found.fault for found in verify_folder(encoded / "embeddings").faults] == ["missing"]
+    shutil.move(vectors, encoded / "moved")
+    assert set(faults(encoded).values()) == {"missing"}
+    assert len(faults(encoded)) > 3
+    shutil.move(encoded / "moved", vectors)
+    for path in vectors.glob("part-00002.*"):
+        content = path.read_bytes().replace(b"part-00002", b"part-00001")
+        path.with_name(path.name.replace("00002", "00001")).write_bytes(content)
+    assert "not the part that" in faults(encoded)[name]
+
+
+@pytest.mark.parametrize(
+    "sidecar",
+    [
+        {"name": "../../../../../../../../etc/passwd", "bytes": 1, "sha256": "0"},
+        {"name": "/etc/passwd", "bytes": 1, "sha256": "0"},
+        {"name": "part-00002.npy", "bytes": 1, "sha256": "0"},
+        {"name": "part-00001.npy", "bytes": float("inf"), "sha256": "0"},
+        {"name": "part-00001.npy", "bytes": "many", "sha256": "0"},
+        {"name": 5, "bytes": 1},
+        [],
+    ],
+)
+def test_a_sidecar_that_is_not_of_its_part_is_damage(encoded, sidecar):
+    path = next((encoded / "vectors").glob("*/part-00001.npy.json"))
+    path.write_text(json.dumps(sidecar).replace("Infinity", "1e999"))
+    name = path.relative_to(encoded).as_posix()
+    assert faults(encoded)[name] == "part-00001.npy.json is damaged"
+    assert not any("passwd" in name for name in faults(encoded))
+
+
+@pytest.mark.parametrize("stage", ["corpus", "embeddings", "rankings"])
+def test_what_the_last_command_meant_is_missed(copy, stage):
+    folder = stage_of(copy / "work", stage)
+    name = folder.relative_to(copy / "work").as_posix()
+    (folder / "manifest.json").unlink()
+    assert faults(copy / "work")[name] == "missing"
+    shutil.rmtree(folder)
+    assert faults(copy / "work")[name] == "missing"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"corpus": 5}', '{"corpus": ["a"], "embeddings": {}}', '{"corpus": "../../../etc"}',
+        '{"a": 1e999}', '{"corpus": NaN}', "[1e999]", "[" * 100_000, "\xff",
+    ],
+)  # fmt: skip
+def test_hostile_notes_of_a_run_folder_stop_nothing(made, copy, small_corpus, content):
+    for name in ("current.json", "run.json"):
+        (copy / "work" / name).write_text(content, encoding="latin-1")
+    assert verify_folder(copy / "work").faults == ()
+    again = smartx.run(
+        {
+            "sources": [str(small_corpus.file)],
+            "vectors": small_corpus.vectors,
+            "run_dir": copy / "work",
+            "out": copy / "again",
+            "rows": 120,
+        }
+    )
+    assert (again.folder / "manifest.json").read_bytes() == (
+        made / "mix" / "manifest.json"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("field", ["stage", "key", "inputs", "parameters", "files", "vectors"])
+def test_a_manifest_of_wrong_types_is_a_fault_and_no_traceback(copy, field):
+    path = stage_of(copy / "work", "embeddings") / "manifest.json"
+    content = {n: v for n, v in json.loads(path.read_bytes()).items() if n != "seal"}
+    for value in (None, 5, "x", [1], {"a": 1}):
+        path.write_bytes(canonical_json(sealed({**content, field: value})))
+        assert faults(copy / "work")
+
+
 def test_unfinished_stages_and_those_of_a_corpus_that_is_gone_are_notes(copy, made):
     work = copy / "work"
     (work / "rankings" / "0123").mkdir()

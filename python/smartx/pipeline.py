@@ -239,6 +239,7 @@ class Session:
                 memory=self.memory,
                 progress=self.progress,
             )
+            mean(self.run.folder, rankings=rankings.folder)
         if rankings.near_duplicates:
             line = near_duplicates_line(rankings.num_rows, rankings.near_duplicates)
             self.progress.note(f"rank: {line}")

@@ -1,7 +1,7 @@
 """What stands in the folder of a run, and which of its stages a later command means.
 
     RUN/corpus/ID  RUN/vectors/ID  RUN/embeddings/ID  RUN/means/ID  RUN/rankings/ID
-    RUN/current.json   the corpus and the embeddings that the last command named
+    RUN/current.json   the corpus, the embeddings and the ranking of the last command
     RUN/run.json       when, where, how long: for people
     RUN/.lock          who works in the folder
 
@@ -32,16 +32,17 @@ NAMES = (*STAGES, CURRENT, RECORDS, LOCK, MARK)
 _COMMANDS = {CORPUS: "ingest", EMBEDDINGS: "embed"}
 
 
-def current(run: Path) -> Mapping[str, Any]:
+def current(run: Path) -> Mapping[str, str]:
     """Name of the folder that is meant, by stage."""
     found = _read(run / CURRENT)
-    return found if isinstance(found, dict) else {}
+    told = {stage: found.get(stage) for stage in STAGES} if isinstance(found, dict) else {}
+    return {s: name for s, name in told.items() if isinstance(name, str) and name.isalnum()}
 
 
 def meant(run: Path, stage: str) -> Path:
     """The folder of a stage that a command means which names none. Raises StoreError."""
     name = current(run).get(stage)
-    if not isinstance(name, str) or not name.isalnum():
+    if name is None:
         raise StoreError(
             f"the {stage} stage has not been finished here",
             place=str(run),
@@ -79,6 +80,8 @@ def record(run: Path, step: str, started: datetime, seconds: float, threads: int
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
+        canonical_json(content)  # what cannot be written again, such as NaN, is damage
+        return content
     except (OSError, ValueError, RecursionError):
         return None

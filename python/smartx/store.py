@@ -86,7 +86,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise ValueError("it is not an object")
         whole = is_sealed(content)
         for entry in content.get("files", []):
-            _check_entry(entry)
+            check_entry(entry)
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as problem:
         fault = problem.strerror if isinstance(problem, OSError) else str(problem)[:200]
         raise StoreError(
@@ -97,7 +97,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_entry(entry: Mapping[str, Any]) -> None:
+def check_entry(entry: Mapping[str, Any]) -> None:
     """Raise ValueError unless a file of a manifest lies inside the manifest's folder."""
     name = PurePosixPath(str(entry["name"]))
     if name.is_absolute() or ".." in name.parts or not name.parts:
@@ -139,8 +139,8 @@ class Sidecar:
         """The part's entry if it is there, made with this key and unharmed."""
         try:
             content = json.loads(self.path.read_bytes())
-            entry = FileEntry.of(self.part, content["rows"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            entry = FileEntry.of(self.part, int(content["rows"]))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
         return entry if content == self._content(entry) else None
 

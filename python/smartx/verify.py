@@ -13,7 +13,7 @@ from smartx.errors import StoreError
 from smartx.files import MARK, TEMPORARY, has_mark
 from smartx.progress import Progress, Silent, step
 from smartx.run_folder import STAGES, VECTORS, current
-from smartx.store import MANIFEST, MIXTURE, key_of, read_manifest
+from smartx.store import MANIFEST, MIXTURE, check_entry, folder_of, key_of, read_manifest
 
 _BLOCK = 1 << 22
 _BESIDES = {MANIFEST, MARK}  # of a stage; they are not results
@@ -48,17 +48,17 @@ def verify_folder(folder: Path, progress: Progress | None = None) -> Verified:
     """
     folders, notes, faults = _looked_at(folder)
     held: dict[Path, list[Mapping[str, Any]]] = {}
-    manifests: dict[Path, Mapping[str, Any]] = {}
+    manifests: dict[Path, dict[str, Any]] = {}
     for place in folders:
         try:
             if place.parent.name == VECTORS:
                 held[place] = _parts(place)
             else:
-                manifests[place] = read_manifest(place / MANIFEST)
-                _check_key(place, manifests[place])
-                held[place] = manifests[place]["files"]
+                manifest = read_manifest(place / MANIFEST)
+                _check_key(place, manifest)
+                manifests[place], held[place] = manifest, manifest["files"]
         except StoreError as problem:
-            faults.append(Finding(place / MANIFEST, problem.fault))
+            faults.append(Finding(Path(problem.place), problem.fault))
     total = sum(int(entry["bytes"]) for entries in held.values() for entry in entries)
     hashed = files = 0
     with step(progress or Silent(), "verify", total, "bytes") as advance:
@@ -68,6 +68,8 @@ def verify_folder(folder: Path, progress: Progress | None = None) -> Verified:
                 files, hashed = files + 1, hashed + int(entry["bytes"])
                 if fault:
                     faults.append(Finding(place / entry["name"], fault))
+    for stage, made in manifests.items():
+        faults += _lost_parts(stage, made, held)
     for place, entries in held.items():
         faults += _foreign(place, {str(entry["name"]) for entry in entries})
     notes += _strangers(manifests)
@@ -98,11 +100,14 @@ def _looked_at(folder: Path) -> tuple[list[Path], list[Finding], list[Finding]]:
 def _check_key(stage: Path, manifest: Mapping[str, Any]) -> None:
     """Raise StoreError where a stage's key is not that of what it was made from."""
     names = ("stage", "schema", "parameters", "inputs")
-    if manifest.get("stage") != MIXTURE and not (
-        all(name in manifest for name in names)
-        and key_of(*(manifest[name] for name in names)) == manifest.get("key")
-    ):
-        raise StoreError("damaged: it is not what was written", place=str(stage))
+    try:
+        whole = isinstance(manifest["files"], list) and isinstance(manifest["inputs"], dict)
+        if manifest["stage"] != MIXTURE:
+            whole &= key_of(*(manifest[name] for name in names)) == manifest["key"]
+    except (KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise StoreError("damaged: it is not what was written", place=str(stage / MANIFEST))
 
 
 def _parts(folder: Path) -> list[Mapping[str, Any]]:
@@ -112,8 +117,10 @@ def _parts(folder: Path) -> list[Mapping[str, Any]]:
         try:
             content = path.read_bytes()
             entry = json.loads(content)
-            entry["bytes"], entry["sha256"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            check_entry(entry)
+            if path.name != f"{entry['name']}.json":
+                raise ValueError
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise StoreError(f"{path.name} is damaged", place=str(path)) from None
         sha = hashlib.sha256(content).hexdigest()
         entries += [entry, {"name": path.name, "bytes": len(content), "sha256": sha}]
@@ -139,6 +146,26 @@ def _fault(path: Path, entry: Mapping[str, Any], advance: Any) -> str:
     finally:
         advance(max(0, length - told))
     return "" if sha.hexdigest() == entry["sha256"] else "damaged: its bytes have changed"
+
+
+def _lost_parts(
+    stage: Path, manifest: Mapping[str, Any], held: Mapping[Path, list[Mapping[str, Any]]]
+) -> Iterator[Finding]:
+    """Parts that embeddings point into, and that are gone."""
+    try:
+        found = manifest.get("vectors", {"key": "", "parts": []})
+        folder = folder_of(stage.parent.parent / VECTORS, str(found["key"]))
+        wanted = {str(part["name"]): str(part["sha256"]) for part in found["parts"]}
+    except (KeyError, TypeError):
+        yield Finding(stage / MANIFEST, "damaged: it is not what was written")
+        return
+    there = {str(entry["name"]): str(entry["sha256"]) for entry in held.get(folder, ())}
+    for name, sha in wanted.items():
+        if folder in held and name in there:
+            if there[name] != sha:
+                yield Finding(folder / name, f"not the part that {stage} points into")
+        elif folder in held or not (folder / name).is_file():
+            yield Finding(folder / name, "missing")
 
 
 def _foreign(stage: Path, named: set[str]) -> Iterator[Finding]:
