@@ -104,3 +104,17 @@ def test_where_the_order_of_rows_decides_between_two_columns_it_is_said(
         assert one == other or said or also_said
 
     check()
+
+
+def test_an_input_that_shows_first_in_a_row_of_another_layout_keeps_its_place(
+    tmp_path, monkeypatch
+):
+    small_samples(monkeypatch)
+    plain = [{"instruction": f"do {i}", "output": "r"} for i in range(4)]
+    other = {"prompt": "ask", "response": "r", "input": "not read there"}
+    last = {"instruction": "do 9", "output": "r", "input": "with this"}
+    for number, rows in enumerate(([*plain, other, last], [last, *plain, other])):
+        path = write_rows(tmp_path / f"{number}.jsonl", rows)
+        prompts = [row["prompt"] for row in table_of(ingest([path], tmp_path / f"out{number}"))]
+        assert "do 9\n\nwith this" in prompts
+        assert "ask" in prompts

@@ -150,6 +150,14 @@ def other_layout(sample: Sample, usual: Layout, source: SourceFile) -> Layout | 
     return Layout(**{**texts, **kept}, system=system)
 
 
+def appended_column(sample: Sample, layout: Layout) -> str | None:
+    """The column whose text belongs behind the prompt of this layout, where there is one."""
+    for prompts, extras, responses in PAIRS:
+        if layout.prompt in prompts and layout.response in responses:
+            return _first(extras, sample, _is_text, {layout.prompt, layout.response})
+    return None
+
+
 def _text_columns(sample: Sample, wanted: Columns, source: SourceFile) -> dict[str, str]:
     if wanted.messages:
         return {"messages": wanted.messages}

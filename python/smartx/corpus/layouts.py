@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smartx.corpus.blocks import Block, RowCells, Sample, SourceReader
-from smartx.corpus.columns import MEANINGS, Columns, Layout, find_layout
+from smartx.corpus.columns import MEANINGS, Columns, Layout, appended_column, find_layout
 from smartx.corpus.formats import open_source
 from smartx.corpus.normalise import values_of
 from smartx.corpus.room import Room
@@ -101,10 +101,12 @@ def extended(
     """The layout with roles for columns that show late, where those are not taken yet."""
     sample = _sample(open_source(file, room), options.columns)
     names = dict.fromkeys((*sample.names, *late))
-    found = layout_of(Sample(tuple(names), {**sample.values, **late}), file, options).roles()
-    known = layout.roles()
-    if found.get("prompt") != known.get("prompt"):
+    sample = Sample(tuple(names), {**sample.values, **late})
+    found, known = layout_of(sample, file, options).roles(), layout.roles()
+    if found.get("prompt") != known.get("prompt"):  # of rows that are laid out in another way
         found.pop("extra", None)
+        if options.columns.prompt is None and (extra := appended_column(sample, layout)):
+            found["extra"] = extra
     added: Any = {r: n for r, n in found.items() if r in _ADDED and r not in known and n in late}
     return replace(layout, **added)
 
