@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import smartx
@@ -133,6 +136,43 @@ def test_a_disk_that_fills_up_is_one_clear_error_and_loses_nothing(whole, tmp_pa
     assert {name: after.get(name) for name in before} == before
     assert [name for name in after if TEMPORARY in name] == []
     assert whole.run(tmp_path) == whole.expected
+
+
+class FailingReads:
+    """Every file that is opened for reading, by hand or by Arrow, is counted; one of them fails."""
+
+    def __init__(self, monkeypatch, folder: Path) -> None:
+        self.folder, self.seen, self.fail_at = str(folder), 0, 0
+        for owner, name, place in ((Path, "open", 0), (pq.ParquetFile, "__init__", 1)):
+            monkeypatch.setattr(owner, name, self.counted(getattr(owner, name), place))
+
+    def counted(self, function, place):
+        def call(*arguments, **options):
+            if str(arguments[place]).startswith(self.folder) and "w" not in str(arguments[1:2]):
+                self.seen += 1
+                if self.seen == self.fail_at:
+                    raise OSError(errno.EIO, "Input/output error")
+            return function(*arguments, **options)
+
+        return call
+
+
+@pytest.mark.slow
+def test_a_read_that_fails_is_one_clear_error_and_loses_nothing(whole, tmp_path, monkeypatch):
+    reads = FailingReads(monkeypatch, tmp_path)
+    assert whole.run(tmp_path / "counted") == whole.expected
+    total, failed = reads.seen, 0
+    for number in range(1, total + 1, 1 if KILLS >= 100 else 3):
+        reads.seen, reads.fail_at = 0, number
+        try:
+            smartx.run(whole.config(tmp_path / "run"))
+        except SmartxError as problem:
+            failed += 1
+            assert "nput/output error" in problem.fault or "what its manifest says" in problem.fault
+        reads.fail_at = 0
+        assert whole.run(tmp_path / "run") == whole.expected
+        shutil.rmtree(tmp_path / "run")
+    assert failed > total // 8
 
 
 def damage_truncation(content: bytes) -> bytes:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ingest_files import FLAN, write_rows
 from smartx.corpus import Groups, ingest, open_corpus, pieces
+from smartx.corpus.cost import row_sizes
 from smartx.errors import InputError, StoreError
 from smartx.store import canonical_json, sealed
 
@@ -209,3 +210,11 @@ def test_a_corpus_of_another_layout_is_refused(small):
     path.write_bytes(canonical_json(sealed(manifest)))
     with pytest.raises(StoreError, match="99"):
         open_corpus(small.folder)
+
+
+def test_a_damaged_head_of_the_rows_is_noticed_by_what_plans_for_them(small):
+    path = small.folder / "rows-00000.parquet"
+    path.write_bytes(path.read_bytes()[:-4] + b"XXXX")
+    with pytest.raises(StoreError, match="rows-00000") as caught:
+        row_sizes(open_corpus(small.folder))
+    assert "ingest" in caught.value.fix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -182,15 +183,9 @@ class Corpus:
 
     def _reading(self, path: Path, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """Tables that are read from a file of the corpus."""
-        try:
+        with reading(path):
             self._verify(path)
             yield from tables
-        except (OSError, pa.ArrowException) as problem:
-            raise StoreError(
-                f"it cannot be read ({problem})",
-                place=str(path),
-                fix="delete the corpus folder and run `smartx ingest` again",
-            ) from None
 
     def _verify(self, path: Path) -> None:
         """Compare a file with its digest on first reading; page checksums guard it from then on."""
@@ -199,6 +194,19 @@ class Corpus:
             if wanted != [file_digest(path)]:
                 raise OSError("its bytes are not those that were written")
             self._verified.add(path.name)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with a file of the corpus into a StoreError that names it."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as problem:
+        raise StoreError(
+            f"it cannot be read ({problem})",
+            place=str(path),
+            fix="delete the corpus folder and run `smartx ingest` again",
+        ) from None
 
 
 def _take_from(path: Path, inside: NDArray[np.int64], columns: list[str]) -> Iterator[pa.Table]:

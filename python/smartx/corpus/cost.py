@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from smartx.corpus.corpus import Corpus
+from smartx.corpus.corpus import Corpus, reading
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,15 @@ def row_sizes(corpus: Corpus, *, others: bool = False) -> RowSizes:
     held, stored, together = 0, 0.0, 0
     for kind in ("rows-*.parquet", "others-*.parquet")[: 1 + others]:
         paths = sorted(corpus.folder.glob(kind))
-        heads = [pq.read_metadata(path) for path in paths[:: max(1, len(paths) // 8)]]
+        heads = [_head(path) for path in paths[:: max(1, len(paths) // 8)]]
         groups = [head.row_group(g) for head in heads for g in range(head.num_row_groups)]
         sizes = [group.total_byte_size for group in groups]
         held += sum(sizes) // max(1, sum(group.num_rows for group in groups))
         stored += sum(path.stat().st_size for path in paths) / max(1, corpus.num_rows)
         together = max(together, *sizes, 0)
     return RowSizes(held, stored, together)
+
+
+def _head(path: Path) -> pq.FileMetaData:
+    with reading(path):
+        return pq.read_metadata(path)

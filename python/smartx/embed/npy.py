@@ -65,7 +65,7 @@ def open_npy(path: Path) -> NpyRows:
     """Check the header of an .npy file and its size.
 
     Raises ValueError that says what is wrong: not .npy, Python objects, not two dimensions, Fortran
-    order, cut off. OSError where it cannot be opened.
+    order, cut off. OSError where it cannot be read.
     """
     with path.open("rb") as file:
         try:
@@ -76,6 +76,8 @@ def open_npy(path: Path) -> NpyRows:
                 shape, fortran, dtype = npy_format.read_array_header_2_0(file)
             else:
                 raise ValueError(f"its .npy version {version} holds records, not numbers")
+        except OSError:
+            raise
         except Exception as problem:  # numpy evaluates the header as Python: anything may be wrong
             raise ValueError(f"it is not a readable .npy file ({_first_line(problem)})") from None
         offset = file.tell()
