@@ -15,8 +15,10 @@ import pytest
 
 import smartx
 from conftest import tree_digest
-from smartx import pipeline
+from embed_fakes import FakeEncoder, known_rate
+from smartx import pipeline, preflight
 from smartx.config import config_from
+from smartx.embed import embed_corpus
 from smartx.errors import InputError, SmartxError, StoreError
 from smartx.files import MARK
 from smartx.progress import Silent
@@ -197,6 +199,34 @@ def test_a_flipped_bit_in_the_vectors_is_never_used(project, fields):
     project.run(**fields, out=project.folder / "c")
     shutil.rmtree(project.folder / "work")
     project.run(**fields, out=project.folder / "d")
+    assert tree_digest(project.folder / "c") == tree_digest(project.folder / "d")
+
+
+@pytest.mark.parametrize("fields", [{"ranker": "log-det"}, {"near_duplicates": 0.9}, {}])
+def test_a_flipped_bit_in_a_part_of_an_encoder_is_never_used(project, fields, monkeypatch):
+    def embed(corpus, _, run, **options):
+        return embed_corpus(corpus, FakeEncoder(), run, part_rows=10, **options)
+
+    monkeypatch.setattr(pipeline, "embed_corpus", embed)
+    monkeypatch.setattr(pipeline, "embedding_rate", known_rate)
+    monkeypatch.setattr(preflight, "_encoder", lambda *_, **__: None)
+    project.run(vectors=None)
+    part = next((project.folder / "work" / "vectors").glob("*/part-00001.npy"))
+    content = bytearray(part.read_bytes())
+    content[-3] ^= 4
+    part.write_bytes(bytes(content))
+    if not fields:
+        shutil.rmtree(project.folder / "work" / "means")
+    with pytest.raises(StoreError, match="those that were written") as bad:
+        pipeline.mix_step(
+            project.config(vectors=None, out=project.folder / "b", **fields), Silent()
+        )
+    assert bad.value.place == str(part)
+    assert not (project.folder / "b").exists()
+    project.run(**fields, vectors=None, out=project.folder / "c")
+    assert verify_folder(project.folder / "work").faults == ()
+    shutil.rmtree(project.folder / "work")
+    project.run(**fields, vectors=None, out=project.folder / "d")
     assert tree_digest(project.folder / "c") == tree_digest(project.folder / "d")
 
 
