@@ -42,6 +42,20 @@ def test_run_tells_what_it_did_and_where_the_result_is(small_corpus, tmp_path):
     assert (tmp_path / "mix.run" / "corpus").is_dir()
 
 
+def test_tasks_of_one_name_are_told_apart_by_their_sources(tmp_path):
+    rows = [("A", "math"), ("B", "math"), ("B", "art")]
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(
+            f'{{"prompt": "p", "response": "r", "source": "{source}", "task": "{task}"}}\n'
+            for source, task in rows
+        )
+    )
+    places = [tmp_path / "rows.jsonl", "--out", tmp_path / "mix"]
+    done = smartx("run", *places, "--rows", 3, "--preset", "random")
+    lines = done.output.partition("share")[2].splitlines()[1:4]
+    assert sorted(line.rsplit(maxsplit=3)[0] for line in lines) == ["A / math", "B / math", "art"]
+
+
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (50, 12), (160, 60)])
 def test_on_a_terminal_the_whole_outcome_stands_below_the_notes(
     small_corpus, tmp_path, columns, rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -317,8 +318,8 @@ def _mixture(mixture: Mixture) -> Outcome:
     yield table(
         ("task", "rows", "of", "share"),
         (
-            (t["task"], f"{t['rows']:,}", f"{t['capacity']:,}", f"{t['rows'] / total:.1%}")
-            for t in given[:SHOWN_TASKS]
+            (name, f"{t['rows']:,}", f"{t['capacity']:,}", f"{t['rows'] / total:.1%}")
+            for name, t in zip(_told_apart(given), given[:SHOWN_TASKS], strict=False)
         ),
     )
     if len(given) > SHOWN_TASKS:
@@ -329,3 +330,11 @@ def _mixture(mixture: Mixture) -> Outcome:
     yield line(f"\n{counted(total, 'row')} in {mixture.folder}", "bold")
     yield line(f"  look:  {mixture.folder / 'report.html'}")
     yield line(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")')
+
+
+def _told_apart(tasks: list[dict[str, Any]]) -> Iterator[str]:
+    """The names of tasks; with their source where another source has a task of that name."""
+    often = Counter(task["task"] for task in tasks)
+    for task in tasks:
+        known = often[task["task"]] == 1 or not task["source"]
+        yield task["task"] if known else f"{task['source']} / {task['task']}"

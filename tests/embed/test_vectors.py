@@ -177,6 +177,17 @@ def test_a_file_that_is_not_rows_of_numbers_is_refused_with_the_reason(
         embed_corpus(corpus, VectorsSpec(path), tmp_path / "run")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, ">f8"])
+def test_a_square_of_similarities_is_refused_as_vectors(corpus, tmp_path, dtype):
+    square = np.random.default_rng(0).normal(size=(ROWS, ROWS)).astype(dtype)
+    embed_corpus(corpus, saved(tmp_path / "v.npy", square), tmp_path / "run")
+    kernel = (square @ square.T).astype(dtype)
+    pq.write_table(pa.table({"v": kernel.astype("f4").tolist()}), tmp_path / "v.parquet")
+    for spec in (saved(tmp_path / "k.npy", kernel), VectorsSpec(tmp_path / "v.parquet")):
+        with pytest.raises(VectorsError, match="30 x 30 numbers are symmetric"):
+            embed_corpus(corpus, spec, tmp_path / "run")
+
+
 def test_a_file_that_is_cut_off_is_refused_with_both_sizes(corpus, tmp_path):
     spec = saved(tmp_path / "v.npy", np.ones((ROWS, 8), np.float32))
     spec.path.write_bytes(spec.path.read_bytes()[:-5])

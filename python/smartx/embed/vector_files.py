@@ -20,6 +20,7 @@ from smartx.errors import VectorsError
 from smartx.files import signature, storing, temporary_path, unchanged_digest
 
 _CHUNK = 4_096  # rows copied at once
+_CORNER = 512  # rows of a square file that are compared with its columns
 _FLOATS: dict[pa.DataType, np.dtype[Any]] = {  # value types of a column of vectors
     pa.float16(): np.dtype(np.float16),
     pa.float32(): np.dtype(np.float32),
@@ -134,6 +135,7 @@ def _state(path: Path) -> tuple[int, ...]:
 def _checked(path: Path, copy: Path) -> NpyRows:
     try:
         rows = open_npy(copy)
+        similarities = _are_similarities(rows)
     except OSError as problem:
         raise fault(path, f"it cannot be read ({problem.strerror})") from None
     except ValueError as problem:
@@ -145,7 +147,23 @@ def _checked(path: Path, copy: Path) -> NpyRows:
             f"it holds {rows.dtype}; float16, float32, float64 or int16 Q12 is needed",
             "pass the encoder's floats (X.astype(numpy.float32)), or what smartx.quantize gave",
         )
+    if similarities:
+        raise fault(
+            path,
+            f"its {rows.width:,} x {rows.width:,} numbers are symmetric: these are similarities, "
+            "not vectors",
+            "give the vectors themselves; if these are vectors, save what smartx.quantize gives",
+        )
     return rows
+
+
+def _are_similarities(rows: NpyRows) -> bool:
+    """Whether these are floats, as many rows as values, and their corner equals its transpose."""
+    if rows.dtype.kind != "f" or not 1 < rows.num_rows == rows.width:
+        return False
+    size = min(rows.num_rows, _CORNER)
+    corner = rows.read(0, size)[:, :size]
+    return np.array_equal(corner, corner.T)
 
 
 def _column_to_npy(path: Path, column: str | None, target: Path) -> None:

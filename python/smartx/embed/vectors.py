@@ -80,9 +80,11 @@ def _shard(corpus: Corpus, file: VectorsFile, start: int, stop: int) -> NDArray[
 def _check(
     corpus: Corpus, file: VectorsFile, vectors: NDArray[Any], at: NDArray[np.int64], first: int
 ) -> None:
+    fix = "embed that row again, or leave it out of the sources and the vectors"
     kinds = {"zero": ~vectors.any(axis=1)}
     if vectors.dtype == np.int16:
-        kinds["of another scale than Q12, whose rows have length 4,088,"] = other_scale(vectors)
+        kinds["of another scale than Q12 (rows of length 4,088)"] = other_scale(vectors)
+        fix += "; or give all vectors as the encoder's floats, or what smartx.quantize gave"
     else:
         kinds["not finite"] = ~np.isfinite(vectors).all(axis=1)
     for kind, bad in kinds.items():
@@ -91,7 +93,7 @@ def _check(
             raise VectorsError(
                 f"the vector of this row is {kind}; it belongs to {place_of(corpus, first + row)}",
                 place=f"{os.fspath(file.name)}: row {at[row]} (from 0)",
-                fix="embed that row again, or leave it out of the sources and the vectors",
+                fix=fix,
             )
 
 
