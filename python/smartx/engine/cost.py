@@ -115,11 +115,8 @@ def _work(
     if isinstance(function, FacilityLocation):
         products = pairs * d / 2
         dense = 2 * pairs <= dense_bytes
-        greedy = np.where(dense, pairs * _DENSE_NS, 2 * GRAPH_NEIGHBOURS * sizes * _EDGE_NS)
-        for group in np.flatnonzero(~dense):
-            if not exact_search_is_cheaper(int(sizes[group]), d):
-                products[group] = 0.0
-                greedy[group] += 1e9 * hnsw_seconds(sizes[group], d)
+        graph = pairs * _FILTER_NS + 2 * GRAPH_NEIGHBOURS * sizes * _EDGE_NS  # an exact search
+        greedy = np.where(dense, pairs * _DENSE_NS, graph)
     elif isinstance(function, GraphCut):
         greedy = _CUT_NS * sizes**1.4 * d**1.4
     else:
