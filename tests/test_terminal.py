@@ -13,6 +13,8 @@ import pytest
 
 from screen import SMARTX, in_terminal
 
+pytestmark = pytest.mark.processes
+
 C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
 
@@ -25,12 +27,12 @@ def rows(tmp_path: Path) -> Path:
     return file
 
 
-def shell(rows: Path, out: Path, behind: str, **environment: str):
-    """`smartx run` in a shell, with something behind it."""
+def shell(rows: Path, out: Path, behind: str, before: str = "", **environment: str):
+    """`smartx run` in a shell, with something before and behind it."""
     arguments = ["run", str(rows), "--preset", "random", "--rows", "5", "--out", str(out)]
     command = shlex.join([sys.executable, "-c", SMARTX, *arguments])
     return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", f"{command} {behind}"],
+        ["bash", "-o", "pipefail", "-c", f"{before} {command} {behind}"],
         capture_output=True, timeout=120, check=False, env={**os.environ, **environment},
     )  # fmt: skip
 
@@ -105,6 +107,14 @@ def test_an_error_keeps_its_status(rows, tmp_path, behind):
     done = shell(rows.with_name("absent.jsonl"), tmp_path / "mix", behind)
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("files", [5, 6, 7, 8])
+def test_too_few_open_files_are_one_error(rows, tmp_path, files):
+    done = shell(rows, tmp_path / "mix", "", before=f"ulimit -n {files};")
+    assert done.returncode in (1, 2)
+    assert b"Traceback" not in done.stderr
+    assert b"Too many open files" in done.stderr
 
 
 def test_nothing_but_the_outcome_is_on_standard_output(rows, tmp_path):
