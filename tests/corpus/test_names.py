@@ -101,6 +101,21 @@ def test_one_task_column_over_several_files_is_one_set_of_tasks(tmp_path):
     assert tasks(tmp_path, ["a.jsonl", "b.jsonl"]) == [("", "code"), ("", "maths")]
 
 
+def test_where_all_rows_are_one_task_it_is_said_what_makes_more(tmp_path):
+    a, b = (write_rows(tmp_path / f"{name}.jsonl", [{**ROW, "zone": "x"}]) for name in "ab")
+
+    def is_said(sources, **options):
+        notes = Notes()
+        ingest(sources, tmp_path / "out", progress=notes, **options)
+        return any("`task_column`" in note for note in notes.notes)
+
+    assert is_said([a])
+    assert is_said([a])  # used again
+    assert not is_said([a, b])
+    assert not is_said([a], task_name="mine")
+    assert not is_said([a], columns=Columns(task="zone"))
+
+
 def test_a_named_source_keeps_its_tasks_apart_from_those_of_another(tmp_path):
     for name in "ab":
         write_rows(tmp_path / f"{name}.jsonl", [{**ROW, "category": "maths"}])
