@@ -8,7 +8,7 @@ SOURCES := CMakeLists.txt pyproject.toml constraints.txt $(shell find cpp python
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo test minimum lint format wheel sanitize clean
+.PHONY: help demo test quick minimum lint format wheel sanitize clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ demo: $(VENV)/.demo  ## turn a real corpus into a fine-tuning mixture: SMART, en
 
 test: $(VENV)/.test  ## run the tests
 	$(VENV)/bin/python -m pytest
+
+quick: $(VENV)/.test  ## the tests to run after every edit of the Python layer: under a minute
+	HYPOTHESIS_MAX_EXAMPLES=10 $(VENV)/bin/python -m pytest --ignore tests/engine \
+	  -m "not slow and not processes and not encoder and not corpus"
 
 minimum: $(VENV)-minimum/.test  ## run the tests with the lowest versions that pyproject.toml permits
 	$(VENV)-minimum/bin/python -m pytest -m "not slow and not encoder and not corpus"

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import settings
 
 # Machines are shared and noisy: how long an example took says nothing about the code.
-settings.register_profile("smartx", deadline=None)
+EXAMPLES = int(os.environ.get("HYPOTHESIS_MAX_EXAMPLES", settings.default.max_examples))
+settings.register_profile("smartx", deadline=None, max_examples=EXAMPLES)
 settings.load_profile("smartx")
 
 REPOSITORY = Path(__file__).parents[1]

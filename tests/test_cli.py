@@ -56,6 +56,7 @@ def test_tasks_of_one_name_are_told_apart_by_their_sources(tmp_path):
     assert sorted(line.rsplit(maxsplit=3)[0] for line in lines) == ["A / math", "B / math", "art"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (50, 12), (160, 60)])
 def test_on_a_terminal_the_whole_outcome_stands_below_the_notes(
     small_corpus, tmp_path, columns, rows

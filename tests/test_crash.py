@@ -27,6 +27,8 @@ from smartx.lock import working_in
 from smartx.progress import Silent
 from smartx.rankers import rankings, run
 
+pytestmark = pytest.mark.processes
+
 KILLS = int(os.environ.get("SMARTX_KILLS", "12"))
 
 

@@ -13,6 +13,8 @@ from smartx.display import Bars, LogLines, Quiet, line, plan_tables, table
 from smartx.planning import Plan
 from smartx.progress import counted, duration, size, warn
 
+pytestmark = pytest.mark.processes
+
 
 class Clock:
     """A clock that the test moves."""

@@ -165,6 +165,14 @@ def test_the_seed_decides_random_rows_and_nothing_else(small_corpus, tmp_path):
     assert chosen(seed=1) == chosen(seed=2)  # SMART draws nothing; the order of the file differs
 
 
+def test_a_preset_is_named_only_where_all_its_choices_ran(small_corpus, tmp_path):
+    for name, changed in (("smart-acl2024", {}), ("", {"task_function": "log-det", "ridge": 3})):
+        mixture = smartx.run(config(small_corpus, tmp_path, overwrite=True, **changed))
+        assert mixture.manifest["preset"] == name
+        card = (mixture.folder / "README.md").read_text()
+        assert ("smart-acl2024" in card) is bool(name)
+
+
 def test_num_tasks_is_how_many_tasks_get_rows(small_corpus, tmp_path):
     mixture = smartx.run(config(small_corpus, tmp_path, rows=20, num_tasks=3))
     assert sum(1 for task in mixture.manifest["tasks"] if task["rows"]) == 3

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from sequences import play
+
+pytestmark = pytest.mark.processes
 
 SEQUENCES = int(os.environ.get("SMARTX_SEQUENCES", "30"))
 

@@ -38,6 +38,7 @@ def words(row):
     return repr(row["messages"]) if row.get("messages") else (row["prompt"], row["response"])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     files=st.lists(st.lists(row, min_size=1, max_size=9), min_size=1, max_size=3),

@@ -27,10 +27,12 @@ from smartx.corpus.room import LEAST_BYTES
 from smartx.corpus.sources import find_sources
 from smartx.errors import ConfigError, CorpusError
 
+pytestmark = pytest.mark.processes
 PEAK = """
 import re, sys
 from pathlib import Path
 from smartx.corpus import ingest
+
 sources, folder, memory = sys.argv[1:]
 ingest([sources], Path(folder), duplicates="drop", memory=int(memory))
 print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) << 10)

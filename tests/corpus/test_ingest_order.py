@@ -36,6 +36,7 @@ def names_of(row, file):
     return source or ("" if task else file), task or file, template
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     files=st.lists(

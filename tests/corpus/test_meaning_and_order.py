@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,7 @@ one_name = st.lists(st.sampled_from(sorted(NAMES)), max_size=1)
 any_names = st.lists(st.sampled_from(sorted(NAMES)), unique=True)
 
 
+@pytest.mark.slow
 def test_the_order_of_sources_changes_nothing(tmp_path_factory, monkeypatch):
     small_samples(monkeypatch)
 
@@ -71,6 +73,7 @@ def test_the_order_of_sources_changes_nothing(tmp_path_factory, monkeypatch):
     check()
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_changes_nothing_where_one_column_can_be_the_task(
     tmp_path_factory, monkeypatch
 ):
@@ -88,6 +91,7 @@ def test_the_order_of_rows_changes_nothing_where_one_column_can_be_the_task(
     check()
 
 
+@pytest.mark.slow
 def test_where_the_order_of_rows_decides_between_two_columns_it_is_said(
     tmp_path_factory, monkeypatch
 ):

@@ -22,6 +22,8 @@ from smartx.engine import quantize
 from smartx.errors import EncoderError, StoreError
 from smartx.progress import Silent
 
+pytestmark = pytest.mark.processes
+
 pytest.importorskip("torch")  # its version is part of what names vectors
 
 ROWS, PART = 100, 16
