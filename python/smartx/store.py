@@ -214,7 +214,7 @@ class Stage:
 
         What reads such files compares their digests; work is skipped only after `reuse`.
         """
-        return self._stands(key, _has_size)
+        return self._standing(key, _has_size) is not None
 
     def reuse(self, key: str) -> bool:
         """Whether the stage finished with this key and every file hashes to what was written.
@@ -222,13 +222,14 @@ class Stage:
         If so, what a run that was killed at its very end left over is deleted. Each file is hashed
         once a process while it stays unchanged (about 1.7 GB/s).
         """
-        if not self._stands(key, _is_whole):
+        manifest = self._standing(key, _is_whole)
+        if manifest is None:
             return False
-        manifest = self.manifest()
+        content = canonical_json(manifest)
         with storing(self.folder):
             write_mark(self.folder, self._what)
-            if self.manifest_path.read_bytes() != canonical_json(manifest):
-                commit_bytes(self.manifest_path, canonical_json(manifest))
+            if self.manifest_path.stat().st_size != len(content):  # a line end lost, say
+                commit_bytes(self.manifest_path, content)
         self._tidy(manifest)
         return True
 
@@ -236,14 +237,16 @@ class Stage:
     def _what(self) -> str:
         return f"{self.name} stage"
 
-    def _stands(self, key: str, check: Callable[[Path, Mapping[str, Any]], bool]) -> bool:
+    def _standing(
+        self, key: str, check: Callable[[Path, Mapping[str, Any]], bool]
+    ) -> dict[str, Any] | None:
+        """The manifest of the stage with this key, if each of its files passes the check."""
         try:
             manifest = self.manifest()
-            return manifest.get("key") == key and all(
-                check(self.folder / entry["name"], entry) for entry in manifest["files"]
-            )
+            passes = (check(self.folder / entry["name"], entry) for entry in manifest["files"])
+            return manifest if manifest.get("key") == key and all(passes) else None
         except (StoreError, OSError, KeyError, TypeError):
-            return False
+            return None
 
     def _tidy(self, manifest: Mapping[str, Any]) -> None:
         """Delete what a stage needs only until it is finished."""
