@@ -21,12 +21,12 @@ import orjson
 from smartx.config import RunConfig
 from smartx.embed import EncoderSpec
 from smartx.errors import InputError, SmartxError
+from smartx.files import committing, file_digest
 from smartx.lock import working_in
 from smartx.mixture import Mixture
 from smartx.pipeline import run
 from smartx.preflight import check
 from smartx.progress import Progress, Silent, step
-from smartx.store import committing, file_digest
 
 PACKAGE = "evals==3.0.1.post1"
 WHEEL = "evals-3.0.1.post1-py3-none-any.whl"

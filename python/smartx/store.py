@@ -19,14 +19,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from smartx.errors import StoreError
-from smartx.files import canonical_json as canonical_json
-from smartx.files import commit_bytes as commit_bytes
-from smartx.files import committing as committing
-from smartx.files import discard, has_mark, own, write_mark
-from smartx.files import file_digest as file_digest
-from smartx.files import storing as storing
-from smartx.files import sweep as sweep
-from smartx.files import unchanged_digest as unchanged_digest
+from smartx.files import (
+    canonical_json,
+    commit_bytes,
+    committing,
+    discard,
+    has_mark,
+    own,
+    storing,
+    sweep,
+    unchanged_digest,
+    write_mark,
+)
 
 MANIFEST = "manifest.json"
 MIXTURE = "mixture"  # the stage that stands in OUT

@@ -12,7 +12,8 @@ from ingest_files import FLAN, write_rows
 from smartx.corpus import Groups, ingest, open_corpus, pieces
 from smartx.corpus.cost import row_sizes
 from smartx.errors import InputError, StoreError
-from smartx.store import canonical_json, sealed
+from smartx.files import canonical_json
+from smartx.store import sealed
 
 ROWS = 70_000  # more than one file of rows, and several row groups
 

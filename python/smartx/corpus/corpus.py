@@ -17,7 +17,8 @@ from smartx.corpus.extra import POSITION, others_name
 from smartx.corpus.pieces import in_order
 from smartx.corpus.tokens import COLUMNS as TOKEN_COLUMNS
 from smartx.errors import InputError, StoreError
-from smartx.store import Stage, file_digest
+from smartx.files import file_digest
+from smartx.store import Stage
 
 SCHEMA = 3  # raised when the same sources give another corpus folder
 ROWS_PER_FILE = 65_536

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from smartx.store import FileEntry, committing
+from smartx.files import committing
+from smartx.store import FileEntry
 
 ROW_GROUP = 8_192
 
