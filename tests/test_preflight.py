@@ -286,7 +286,12 @@ def test_a_bogus_instruction_set_is_one_error(fields, tmp_path):
 def test_a_deleted_working_directory_is_one_error(fields, tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()
-    code = f"import os; os.rmdir({str(gone)!r}); from smartx.cli import main; main()"
+    leave = f"import os; os.rmdir({str(gone)!r}); "
+    library = [sys.executable, "-c", leave + "import pydantic_core"]
+    if subprocess.run(library, cwd=gone, capture_output=True, check=False).returncode:
+        pytest.skip("pydantic_core itself cannot be imported there (seen with Python 3.13.0)")
+    gone.mkdir()
+    code = leave + "from smartx.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, command_of(fields)), "--out", "mix"],
         capture_output=True, text=True, timeout=120, check=False, cwd=gone,

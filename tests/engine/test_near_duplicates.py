@@ -20,7 +20,7 @@ from smartx.cli import app
 from smartx.engine import near_duplicate_bytes, near_duplicates, quantize
 from smartx.errors import BudgetError, ConfigError, InputError
 from smartx.progress import Silent
-from smartx.rankers import is_ranked, open_rankings, rank_corpus, rankings, run
+from smartx.rankers import cost, is_ranked, open_rankings, rank_corpus, rankings, run
 from smartx.verify import verify_folder
 
 LEVELS = [(level, threads) for level in _core.simd_levels() for threads in (1, 2, 8)]
@@ -381,7 +381,10 @@ def test_a_budget_that_needs_near_duplicates_is_refused_with_the_numbers(planted
     assert not planted["out"].exists()
 
 
-def test_the_plan_knows_of_the_search(planted):
+def test_the_plan_knows_of_the_search(planted, monkeypatch):
+    nominal = lambda ranker, d, threads: cost.NOMINAL  # noqa: E731, the machine's speed varies
+    monkeypatch.setattr(cost, "measured_speed", nominal)
+    monkeypatch.setattr(cost, "measured_products", lambda d, threads: cost.NOMINAL.products)
     without = smartx.plan({**planted, "near_duplicates": None, "preset": "random"})
     assert [stage.name for stage in without.stages] == ["rank", "mix"]
     searching = smartx.plan({**planted, "preset": "random"})
