@@ -5,6 +5,7 @@ right.
 import errno
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -313,3 +314,13 @@ def test_canonical_json_does_not_depend_on_the_order_of_insertion_and_refuses_na
     assert json.loads(canonical_json({"ä": 2}).decode()) == {"ä": 2}
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"x": float("nan")})
+
+
+def test_runs_that_mark_one_new_folder_at_once_do_not_disturb_each_other(tmp_path):
+    def work(number):
+        own(tmp_path / str(number // 8), "run folder")
+        sweep(tmp_path / str(number // 8))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(400)))
+    assert all(has_mark(tmp_path / str(number)) for number in range(50))

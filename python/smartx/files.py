@@ -172,7 +172,8 @@ def own(folder: Path, what: str) -> None:
             )
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if not has_mark(folder) and (there := sorted(path.name for path in folder.iterdir())):
+        there = sorted(path.name for path in folder.iterdir())
+        if there and not has_mark(folder):  # in this order: a run beside this one marks it first
             raise StoreError(
                 f"the folder holds things that smartx did not write (such as {there[0]!r}), "
                 f"so it is not taken as a {what}",
@@ -183,11 +184,20 @@ def own(folder: Path, what: str) -> None:
 
 
 def write_mark(folder: Path, what: str) -> None:
-    """Mark a folder that is known to be ours, where it is not, or its mark is damaged."""
+    """Mark a folder that is known to be ours, where it is not, or its mark is damaged.
+
+    In place: a temporary file could be swept away by another run, and the name alone is the mark.
+    """
     mark, content = folder / MARK, canonical_json({"smartx": what})
-    if not has_mark(folder) or mark.read_bytes() != content:
-        mark.touch()  # from here on the folder is ours, wherever the next line is cut off
-        commit_bytes(mark, content)
+    if has_mark(folder) and mark.read_bytes() == content:
+        return
+    descriptor = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(descriptor)
+    flush_folder(folder)
 
 
 def sweep(folder: Path) -> None:
