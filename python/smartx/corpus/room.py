@@ -14,7 +14,7 @@ from smartx.costs import BASE_BYTES
 from smartx.errors import ConfigError, CorpusError
 from smartx.progress import size
 
-READING_BYTES = 170 << 20  # a few blocks of a source, as Python values, as columns and packed
+READING_BYTES = 186 << 20  # a few blocks of a source, as Python values, as columns and packed
 LEAST_BYTES = BASE_BYTES + READING_BYTES + (64 << 20)
 MOST_BUCKET_BYTES = 128 << 20
 _UNLIMITED = 1 << 62
