@@ -19,7 +19,7 @@ demo: $(VENV)/.demo  ## turn a real corpus into a fine-tuning mixture: SMART, en
 test: $(VENV)/.test  ## run the tests
 	$(VENV)/bin/python -m pytest
 
-quick: $(VENV)/.test  ## the tests to run after every edit of the Python layer: under a minute
+quick: $(VENV)/.test  ## the tests to run after every edit of the Python layer: little more than a minute
 	HYPOTHESIS_MAX_EXAMPLES=10 $(VENV)/bin/python -m pytest --ignore tests/engine \
 	  -m "not slow and not processes and not encoder and not corpus"
 
