@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx import strategies
+from smartx.budget import allot
 from smartx.config import RunConfig
 from smartx.corpus import Columns, Corpus, ingest
 from smartx.engine import quantize
+from smartx.mixture import Mixture, assemble, mixture_facts, write_mixture
+from smartx.rankers import RandomRanker, rank_corpus
+from smartx.weights import Proportional
 
 RANKERS = {name: recipe.made(RunConfig()) for name, recipe in strategies.RANKERS.items()}
 NAMES = ["zs_opt", "zs_noopt", "fs_opt", "fs_noopt"]
@@ -83,3 +87,14 @@ def flan_like(folder: Path, sizes: dict[str, list[int]] | None = None) -> Corpus
         for i in range(count)
     ]
     return corpus_of(list(rows), folder)
+
+
+def mixture_of_all(corpus: Corpus, folder: Path) -> Mixture:
+    """All rows of a corpus as a mixture in folder/mix, by the random ranker."""
+    law, ranker = Proportional(), RandomRanker()
+    ranked = rank_corpus(corpus, None, ranker, folder / "rankings", threads=1)
+    allotment = allot(corpus.groups, law, means=None, total=corpus.num_rows, seed=0)
+    chosen = assemble(corpus, ranked, allotment.groups, seed=0)
+    named = {"law": law, "ranker": ranker, "preset": "", "seed": 0, "version": "0"}
+    facts = mixture_facts(corpus, ranked, allotment, chosen, **named)
+    return write_mixture(corpus, chosen, folder / "mix", facts=facts)

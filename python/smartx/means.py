@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from smartx.embed.npy import open_npy, write_npy
 from smartx.engine import sum_rows
 from smartx.progress import Progress, Silent, step
-from smartx.store import Sidecar, Stage, key_of
+from smartx.store import Sidecar, Stage, folder_of, key_of
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
@@ -48,7 +48,7 @@ def kept_task_means(
     tasks = corpus.groups.tasks()
     inputs = {"corpus": corpus.digest, "embeddings": embeddings.digest}
     key = key_of(STAGE, SCHEMA, {}, inputs)
-    stage = Stage(STAGE, folder / key[:16])
+    stage = Stage(STAGE, folder_of(folder, key))
     path = stage.folder / SUMS
     if not stage.reuse(key):
         stage.begin()

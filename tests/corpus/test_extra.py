@@ -12,15 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest_files import Notes, dropped, tree, write_arrow, write_delimited, write_rows
-from smartx.budget import allot
+from small import mixture_of_all
 from smartx.corpus import ingest
 from smartx.corpus.blocks import BLOCK_BYTES, BLOCK_ROWS
 from smartx.corpus.room import LEAST_BYTES
 from smartx.errors import CorpusError, StoreError
-from smartx.mixture import assemble, mixture_facts, write_mixture
 from smartx.mixture.others import OtherColumns
-from smartx.rankers import RandomRanker, rank_corpus
-from smartx.weights import Proportional
 
 USER, BOT = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}
 CALL = [{"name": "f", "arguments": "{}"}]
@@ -29,22 +26,7 @@ CALL = [{"name": "f", "arguments": "{}"}]
 def mixed(folder, sources, **options):
     """The mixture of all rows, in the order of the corpus: (rows, folder)."""
     corpus = ingest(sources, folder / "corpus", **options)
-    ranked = rank_corpus(corpus, None, RandomRanker(), folder / "rankings", threads=1)
-    law, total = Proportional(), corpus.num_rows
-    allotment = allot(corpus.groups, law, means=None, total=total, seed=0)
-    chosen = assemble(corpus, ranked, allotment.groups, seed=0)
-    facts = mixture_facts(
-        corpus,
-        ranked,
-        allotment,
-        chosen,
-        law=law,
-        ranker=RandomRanker(),
-        preset="",
-        seed=0,
-        version="0",
-    )
-    write_mixture(corpus, chosen, folder / "mix", facts=facts)
+    mixture_of_all(corpus, folder)
     table = pq.read_table(folder / "mix" / "data").sort_by("smartx_row")
     return table, folder / "mix"
 

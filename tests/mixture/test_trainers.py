@@ -15,12 +15,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from small import corpus_of
-from smartx.budget import allot
+from small import corpus_of, mixture_of_all
 from smartx.corpus import Columns
-from smartx.mixture import assemble, mixture_facts, write_mixture
-from smartx.rankers import RandomRanker, rank_corpus
-from smartx.weights import Proportional
 
 datasets = pytest.importorskip("datasets")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages that load and train
@@ -72,23 +68,8 @@ def mixture(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         corpus = corpus_of([{"task_name": "t", **row} for row in rows], folder, columns=columns)
-        ranked = rank_corpus(corpus, None, RandomRanker(), folder / "rankings", threads=1)
-        total, law = corpus.num_rows, Proportional()
-        allotment = allot(corpus.groups, law, means=None, total=total, seed=0)
-        chosen = assemble(corpus, ranked, allotment.groups, seed=0)
-        facts = mixture_facts(
-            corpus,
-            ranked,
-            allotment,
-            chosen,
-            law=law,
-            ranker=RandomRanker(),
-            preset="",
-            seed=0,
-            version="0",
-        )
-        assert total == len(rows)
-        return write_mixture(corpus, chosen, folder / "mix", facts=facts)
+        assert corpus.num_rows == len(rows)
+        return mixture_of_all(corpus, folder)
 
     return make
 

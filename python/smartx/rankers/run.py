@@ -31,7 +31,7 @@ from smartx.rankers.rankings import (
     part_name,
     reading,
 )
-from smartx.store import FileEntry, Sidecar, Stage, key_of
+from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus, Groups
@@ -69,7 +69,7 @@ def rank_corpus(
     used = _checked_embeddings(corpus, embeddings, ranker, near)
     parameters, inputs = _depends_on(corpus, used, ranker, near)
     key = key_of(STAGE, SCHEMA, parameters, inputs)
-    stage = Stage(STAGE, folder / key[:16])
+    stage = Stage(STAGE, folder_of(folder, key))
     if stage.reuse(key):
         progress.note(f"rank: reused the {ranker.name} rankings of {corpus.num_rows:,} rows")
         return open_rankings(stage.folder)
@@ -102,7 +102,7 @@ def is_ranked(
     if needed and embeddings is None:
         return False
     key = key_of(STAGE, SCHEMA, *_depends_on(corpus, embeddings if needed else None, ranker, near))
-    return Stage(STAGE, folder / key[:16]).is_done(key)
+    return Stage(STAGE, folder_of(folder, key)).is_done(key)
 
 
 def _depends_on(
