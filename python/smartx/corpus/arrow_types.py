@@ -224,3 +224,10 @@ def _spoken_leaf(kind: pa.DataType) -> pa.DataType:
     """A moment as its text: Python has no word for some, and several for others."""
     moment = _IS.is_timestamp(kind) or _IS.is_date(kind) or _IS.is_time(kind)
     return pa.string() if moment else _plain_leaf(kind)
+
+
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column as one array."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.corpus.ahead import one_ahead
+from smartx.corpus.arrow_types import one_array
 from smartx.corpus.duplicates import bytes_of
 
 ALL_TURNS = "all"  # of EncoderSpec.turns: the prompt as it stands, for chats too
@@ -52,9 +53,9 @@ class Texts:
         for table in self._corpus.rising(rows, columns):
             own = rows[start : start + len(table)]
             start += len(table)
-            texts = _one(table.column("prompt")).cast(_TEXT)
+            texts = one_array(table.column("prompt")).cast(_TEXT)
             if self._chats:
-                texts = self._told(texts, _one(table.column("messages")), own)
+                texts = self._told(texts, one_array(table.column("messages")), own)
             yield texts
 
     def digests(self) -> NDArray[np.uint64]:
@@ -83,7 +84,7 @@ class Texts:
         for block in _blocks(self._corpus.num_rows):
             start = int(block[0])
             for table in self._corpus.rising(block, ("messages",)):
-                chats = _one(table.column("messages"))
+                chats = one_array(table.column("messages"))
                 if chats.null_count < len(chats):
                     system = _said(chats, _SYSTEM)
                     there = np.flatnonzero(~_flags(_empty(system)))
@@ -142,9 +143,3 @@ def _empty(texts: pa.Array) -> pa.Array:
 def _blocks(rows: int) -> Iterator[NDArray[np.int64]]:
     for start in range(0, rows, BLOCK_ROWS):
         yield np.arange(start, min(start + BLOCK_ROWS, rows), dtype=np.int64)
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array."""
-    chunks = column.combine_chunks()
-    return pa.concat_arrays(chunks.chunks) if isinstance(chunks, pa.ChunkedArray) else chunks

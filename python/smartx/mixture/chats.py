@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from smartx.corpus.arrow_types import one_array
+
 CALLS = "tool_calls"
 # A text that holds JSON: `datasets` (4.7 and newer) gives the object. Objects with different keys
 # have no one type, and a type with all the keys would put nulls into what is trained on.
@@ -177,7 +179,9 @@ def _until_last_answer(patterns: pa.Array) -> NDArray[np.int64]:
 def _two_turns(prompts: pa.Array, completions: pa.Array, *, kind: pa.StructType) -> pa.StructArray:
     """A turn of the user and one of the assistant for each row, alternating."""
     count = 2 * len(prompts)
-    texts = pa.concat_arrays([_one(prompts), _one(completions)]).cast(pa.string())
+    texts = pa.concat_arrays(
+        [one_array(column).cast(pa.large_string()) for column in (prompts, completions)]
+    ).cast(pa.string())
     order = pa.array(np.arange(count).reshape(2, -1).T.ravel())
     roles = pa.array(["user", "assistant"] * (count // 2), pa.string())
     made = {"role": roles, "content": texts.take(order)}
@@ -185,11 +189,6 @@ def _two_turns(prompts: pa.Array, completions: pa.Array, *, kind: pa.StructType)
         made[field.name] if field.name in made else pa.nulls(count, field.type) for field in kind
     ]
     return pa.StructArray.from_arrays(columns, fields=list(kind))
-
-
-def _one(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    combined = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    return combined.cast(pa.large_string())
 
 
 def _with_call_objects(turns: pa.StructArray) -> pa.StructArray:

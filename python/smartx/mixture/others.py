@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from smartx.corpus import pieces
-from smartx.corpus.arrow_types import JSON, column_of, fitted, plain_type
+from smartx.corpus.arrow_types import JSON, column_of, fitted, one_array, plain_type
 from smartx.corpus.extra import COLUMNS, POSITION, REST, parsed, types_of
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ class OtherColumns:
 
     def messages(self, messages: pa.ChunkedArray) -> pa.Array:
         """Turns with their other keys as real keys, null where a turn has none."""
-        lists = messages.combine_chunks()
-        if isinstance(lists, pa.ChunkedArray):
-            lists = pa.concat_arrays(lists.chunks)
+        lists = one_array(messages)
         turns = lists.flatten()
         fields = {name: turns.field(name).cast(pa.string()) for name in _TURN}
         if self.turns:
