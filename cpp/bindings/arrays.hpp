@@ -8,9 +8,11 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "smartx/context.hpp"
 #include "smartx/types.hpp"
 
 namespace smartx {
@@ -83,38 +85,64 @@ py::array_t<T> hand_over(std::vector<T>&& values) {
   return hand_over(std::move(values), std::vector<py::ssize_t>{size});
 }
 
-/// Asks Python for pending signals, at most every 50 ms: what a Cancel of ours polls.
+/// Asks Python for pending signals, at most every 50 ms. Only the main thread of Python may run
+/// their handlers; on others nothing is asked.
 class SignalPoll {
  public:
-  Cancel cancel() { return {&SignalPoll::poll, this}; }
+  static bool ask(void* self) { return static_cast<SignalPoll*>(self)->pending(); }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  static bool poll(void* context) {
-    auto& self = *static_cast<SignalPoll*>(context);
+  bool pending() {
     const auto now = Clock::now();
-    if (self.interrupted_ || now < self.next_) return self.interrupted_;
-    self.next_ = now + std::chrono::milliseconds(50);
+    if (!on_main_thread_ || now < next_) return false;
+    next_ = now + std::chrono::milliseconds(50);
     py::gil_scoped_acquire gil;
-    self.interrupted_ = PyErr_CheckSignals() != 0;
-    return self.interrupted_;
+    return PyErr_CheckSignals() != 0;
   }
 
+  static bool is_main_thread() {
+    const py::module_ threading = py::module_::import("threading");
+    return threading.attr("main_thread")().is(threading.attr("current_thread")());
+  }
+
+  const bool on_main_thread_ = is_main_thread();
   Clock::time_point next_ = Clock::now() + std::chrono::milliseconds(50);
-  bool interrupted_ = false;  // the Python exception is set and stays so
 };
 
-/// Runs work(cancel) without the GIL. Ctrl-C makes the core throw Cancelled, which leaves here as
-/// the Python exception that the signal raised (KeyboardInterrupt). `work` must not touch Python
-/// objects.
+/// Releases the GIL. A thread that comes back while the interpreter ends waits for its end: Python
+/// would end the thread by unwinding, which no C++ frame survives.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() {
+#if PY_VERSION_HEX >= 0x030D0000
+    while (Py_IsFinalizing()) std::this_thread::sleep_for(std::chrono::hours(1));
+#else
+    while (_Py_IsFinalizing()) std::this_thread::sleep_for(std::chrono::hours(1));
+#endif
+    PyEval_RestoreThread(state_);
+  }
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+/// Runs work(context) without the GIL, on that many threads and by the level of that name. Ctrl-C
+/// makes the core throw Cancelled, which leaves here as the Python exception that the signal raised
+/// (KeyboardInterrupt). `work` must not touch Python objects.
 template <class Work>
-auto without_gil(const Work& work) {
+auto without_gil(int threads, const std::string& level, const Work& work) {
+  if (threads < 1) throw std::invalid_argument("threads must be at least 1");
   SignalPoll signals;
-  const Cancel cancel = signals.cancel();
+  const Stop stop(&SignalPoll::ask, &signals);
+  const Context context(threads, stop, level_named(level));
   try {
-    py::gil_scoped_release released;
-    return work(cancel);
+    const WithoutGil released;
+    return work(context);
   } catch (const Cancelled&) {
     throw py::error_already_set();
   }

@@ -24,16 +24,10 @@ RowsView rows_view(const py::array& array) {
 }
 
 Request request_of(ObjectiveKind kind, double parameter, Offset budget, Offset size,
-                   Optimizer optimizer, std::uint64_t seed, double epsilon, int threads,
-                   bool certificate) {
+                   Optimizer optimizer, std::uint64_t seed, double epsilon, bool certificate) {
   if (budget < 0 || budget > size) throw std::invalid_argument("budget is outside 0..rows");
-  if (threads < 1) throw std::invalid_argument("threads must be at least 1");
-  return {{kind, parameter},
-          static_cast<Item>(budget),
-          {optimizer, seed, epsilon, threads},
-          certificate,
-          0,
-          {}};
+  return {
+      {kind, parameter}, static_cast<Item>(budget), {optimizer, seed, epsilon}, certificate, 0, {}};
 }
 
 /// Lets rows cost what `costs` says, None or (size,) float64, `total` in all.
@@ -48,9 +42,10 @@ void set_costs(Request& request, const py::object& costs, double total, Offset s
 }
 
 template <class Source>
-py::tuple run(const Source& source, const Request& request) {
+py::tuple run(const Source& source, const Request& request, int threads) {
   return to_python(
-      without_gil([&](const Cancel& cancel) { return maximize(source, request, cancel); }),
+      without_gil(threads, "",
+                  [&](const Context& context) { return maximize(source, request, context); }),
       request.certificate);
 }
 
@@ -60,15 +55,15 @@ py::tuple maximize_rows(const py::array& rows, ObjectiveKind kind, double parame
                         double total) {
   const RowsView view = rows_view(rows);
   Request request =
-      request_of(kind, parameter, budget, view.n, optimizer, seed, epsilon, threads, certificate);
+      request_of(kind, parameter, budget, view.n, optimizer, seed, epsilon, certificate);
   request.candidates = candidates;
   set_costs(request, costs, total, view.n);
-  return run(view, request);
+  return run(view, request, threads);
 }
 
 template <class W>
 py::tuple maximize_edges(const py::array& indptr, const py::array& indices,
-                         const py::array& weights, const Request& request) {
+                         const py::array& weights, const Request& request, int threads) {
   const auto starts = vector_view<Offset>(indptr, "indptr");
   const auto columns = vector_view<Item>(indices, "indices");
   const auto values = vector_view<W>(weights, "weights");
@@ -77,7 +72,7 @@ py::tuple maximize_edges(const py::array& indptr, const py::array& indices,
   if (starts[0] != 0 || starts[starts.size - 1] != columns.size || columns.size != values.size) {
     throw std::invalid_argument("indptr, indices and weights do not fit each other");
   }
-  return run(graph, request);
+  return run(graph, request, threads);
 }
 
 py::tuple maximize_graph(const py::array& indptr, const py::array& indices,
@@ -85,16 +80,16 @@ py::tuple maximize_graph(const py::array& indptr, const py::array& indices,
                          Offset budget, Optimizer optimizer, std::uint64_t seed, double epsilon,
                          int threads, bool certificate, const py::object& costs, double total) {
   if (indptr.size() < 1) throw std::invalid_argument("indptr is empty");
-  Request request = request_of(kind, parameter, budget, indptr.size() - 1, optimizer, seed, epsilon,
-                               threads, certificate);
+  Request request =
+      request_of(kind, parameter, budget, indptr.size() - 1, optimizer, seed, epsilon, certificate);
   set_costs(request, costs, total, indptr.size() - 1);
   if (py::isinstance<py::array_t<std::int32_t>>(weights)) {
-    return maximize_edges<std::int32_t>(indptr, indices, weights, request);
+    return maximize_edges<std::int32_t>(indptr, indices, weights, request, threads);
   }
   if (py::isinstance<py::array_t<float>>(weights)) {
-    return maximize_edges<float>(indptr, indices, weights, request);
+    return maximize_edges<float>(indptr, indices, weights, request, threads);
   }
-  return maximize_edges<double>(indptr, indices, weights, request);
+  return maximize_edges<double>(indptr, indices, weights, request, threads);
 }
 
 /// Throws unless the three arrays are a graph: what the core would read outside of otherwise.
@@ -117,14 +112,16 @@ py::tuple maximize_head(const py::array& rows, const py::array& indptr, const py
                         Optimizer optimizer, int threads) {
   const RowsView view = rows_view(rows);
   const auto graph = checked_graph(indptr, indices, weights);
-  const Request request = request_of(ObjectiveKind::kFacilityLocation, 0.0, budget, view.n,
-                                     optimizer, 0, 0.5, threads, false);
+  const Request request =
+      request_of(ObjectiveKind::kFacilityLocation, 0.0, budget, view.n, optimizer, 0, 0.5, false);
   if (graph.n != view.n || candidates > view.n || head > candidates || head < 0)
     throw std::invalid_argument("rows, graph, candidates and head do not fit each other");
-  return to_python(without_gil([&](const Cancel& cancel) {
-                     return maximize_with_head(view, graph, static_cast<Item>(candidates),
-                                               static_cast<Item>(head), request, cancel);
-                   }),
+  return to_python(without_gil(threads, "",
+                               [&](const Context& context) {
+                                 return maximize_with_head(
+                                     view, graph, static_cast<Item>(candidates),
+                                     static_cast<Item>(head), request, context);
+                               }),
                    false);
 }
 
@@ -137,42 +134,42 @@ py::tuple worth_of(const py::array& rows, const py::array& items, int threads) {
       throw std::out_of_range("items are not rows without repeats");
     seen[item] = 1;
   }
-  const DenseWorth worth =
-      without_gil([&](const Cancel& cancel) { return dense_worth(view, chosen, threads, cancel); });
+  const DenseWorth worth = without_gil(
+      threads, "", [&](const Context& context) { return dense_worth(view, chosen, context); });
   return py::make_tuple(worth.value, worth.gap);
 }
 
 template <class T>
-py::tuple maximize_dense(const py::array& kernel, const Request& request) {
+py::tuple maximize_dense(const py::array& kernel, const Request& request, int threads) {
   const auto view = matrix_view<T>(kernel, "kernel");
   if (view.rows != view.columns) throw std::invalid_argument("the kernel is not square");
-  return run(DenseView<T>{view.data, checked_size(view.rows, "kernel")}, request);
+  return run(DenseView<T>{view.data, checked_size(view.rows, "kernel")}, request, threads);
 }
 
 py::tuple maximize_kernel(const py::array& kernel, ObjectiveKind kind, double parameter,
                           Offset budget, Optimizer optimizer, std::uint64_t seed, double epsilon,
                           int threads, bool certificate, const py::object& costs, double total) {
   if (kernel.ndim() != 2) throw std::invalid_argument("the kernel is not two-dimensional");
-  Request request = request_of(kind, parameter, budget, kernel.shape(0), optimizer, seed, epsilon,
-                               threads, certificate);
+  Request request =
+      request_of(kind, parameter, budget, kernel.shape(0), optimizer, seed, epsilon, certificate);
   set_costs(request, costs, total, kernel.shape(0));
-  if (py::isinstance<py::array_t<float>>(kernel)) return maximize_dense<float>(kernel, request);
-  return maximize_dense<double>(kernel, request);
+  if (py::isinstance<py::array_t<float>>(kernel))
+    return maximize_dense<float>(kernel, request, threads);
+  return maximize_dense<double>(kernel, request, threads);
 }
 
 py::tuple rank_many(const py::array& rows, const py::array& sizes, ObjectiveKind kind,
                     double parameter, int threads, Offset memory) {
   const RowsView view = rows_view(rows);
   const auto groups = vector_view<Offset>(sizes, "sizes");
-  if (threads < 1) throw std::invalid_argument("threads must be at least 1");
   Offset total = 0;
   for (const Offset size : groups) {
     if (size < 0 || size > view.n - total) throw std::invalid_argument("sizes do not fit the rows");
     total += size;
   }
   if (total != view.n) throw std::invalid_argument("sizes do not fit the rows");
-  GroupOrders orders = without_gil([&](const Cancel& cancel) {
-    return rank_groups(view, groups, {kind, parameter}, threads, cancel, memory);
+  GroupOrders orders = without_gil(threads, "", [&](const Context& context) {
+    return rank_groups(view, groups, {kind, parameter}, context, memory);
   });
   return py::make_tuple(hand_over(std::move(orders.order)), hand_over(std::move(orders.gains)));
 }
@@ -181,9 +178,10 @@ py::array_t<double> task_kernel(const py::array& means, int threads) {
   const auto view = matrix_view<double>(means, "means");
   const Item count = checked_size(view.rows, "means");
   const Item d = checked_size(view.columns, "columns");
-  return hand_over(without_gil([&](const Cancel& cancel) {
-                     return cosine_kernel(view.data, count, d, threads, cancel);
-                   }),
+  return hand_over(without_gil(threads, "",
+                               [&](const Context& context) {
+                                 return cosine_kernel(view.data, count, d, context);
+                               }),
                    {count, count});
 }
 

@@ -46,7 +46,7 @@ py::tuple quantize_real(const py::array& values, int threads) {
   py::array_t<std::int16_t> out({view.rows, view.columns});
   std::int16_t* q = out.mutable_data();
   const RowFaults faults = without_gil(
-      [&](const Cancel& cancel) { return quantize(view.data, n, d, q, threads, cancel); });
+      threads, "", [&](const Context& context) { return quantize(view.data, n, d, q, context); });
   return py::make_tuple(out, as_tuple(faults));
 }
 
@@ -58,21 +58,20 @@ py::tuple quantize_any(const py::array& values, int threads) {
 py::tuple check_rows(const py::array& rows, int threads) {
   const RowsView view = rows_view(rows, "rows");
   return as_tuple(
-      without_gil([&](const Cancel& cancel) { return check_q12(view, threads, cancel); }));
+      without_gil(threads, "", [&](const Context& context) { return check_q12(view, context); }));
 }
 
 py::array_t<std::int64_t> sum_of(const py::array& rows) {
   const RowsView view = rows_view(rows, "rows");
-  return hand_over(without_gil([&](const Cancel&) { return sum_rows(view); }));
+  return hand_over(without_gil(1, "", [&](const Context&) { return sum_rows(view); }));
 }
 
 py::array_t<std::int32_t> similarities_of(const py::array& a, const py::array& b,
                                           const std::string& level, int threads) {
   const RowsView down = rows_view(a, "a"), across = rows_view(b, "b");
   if (down.d != across.d) throw std::invalid_argument("a and b have different dimensions");
-  const DotLevel& chosen = dot_level(level);
   auto values = without_gil(
-      [&](const Cancel& cancel) { return similarities(down, across, chosen, threads, cancel); });
+      threads, level, [&](const Context& context) { return similarities(down, across, context); });
   return hand_over(std::move(values), {down.n, across.n});
 }
 
@@ -87,8 +86,8 @@ py::array_t<std::int32_t> pairs_of(const py::array& rows, const py::array& i, co
                               std::to_string(view.n - 1));
   }
   std::vector<std::int32_t> out(static_cast<std::size_t>(left.size));
-  without_gil([&](const Cancel& cancel) {
-    pair_similarities(view, left, right, out.data(), threads, cancel);
+  without_gil(threads, "", [&](const Context& context) {
+    pair_similarities(view, left, right, out.data(), context);
     return 0;
   });
   return hand_over(std::move(out));
@@ -103,9 +102,8 @@ std::vector<std::int32_t> own_similarities(RowsView rows) {
 
 py::tuple neighbours_of(const py::array& rows, Item k, const std::string& level, int threads) {
   const RowsView view = rows_view(rows, "rows");
-  const DotLevel& chosen = dot_level(level);
   Neighbours found = without_gil(
-      [&](const Cancel& cancel) { return exact_neighbours(view, k, threads, cancel, chosen); });
+      threads, level, [&](const Context& context) { return exact_neighbours(view, k, context); });
   const std::vector<py::ssize_t> shape{found.n, found.k};
   return py::make_tuple(hand_over(std::move(found.items), shape),
                         hand_over(std::move(found.similarities), shape));
@@ -128,7 +126,7 @@ py::tuple graph_of_neighbours(const py::array& rows, const py::array& items,
     if (near.data[e] < 0 || near.data[e] >= view.n)
       throw std::out_of_range("a neighbour lies outside the rows");
   }
-  return graph_tuple(without_gil([&](const Cancel&) {
+  return graph_tuple(without_gil(1, "", [&](const Context&) {
     const NeighboursView lists{view.n, checked_size(near.columns, "items"), near.data, values.data};
     const std::vector<std::int32_t> self =
         include_self ? own_similarities(view) : std::vector<std::int32_t>();
@@ -170,7 +168,7 @@ py::tuple transposed_graph(const py::array& indptr, const py::array& indices,
   return with_graph(indptr, indices, weights, [&](auto graph) {
     const std::string fault = graph_fault(graph, indices.size());
     if (!fault.empty()) throw std::invalid_argument(fault);
-    return graph_tuple(without_gil([&](const Cancel&) { return transposed(graph); }));
+    return graph_tuple(without_gil(1, "", [&](const Context&) { return transposed(graph); }));
   });
 }
 
@@ -193,26 +191,23 @@ py::tuple near_duplicates_of(const py::array& rows, const py::array& sizes, cons
     start += size;
   }
   if (start != view.n) throw std::invalid_argument("sizes do not fit the rows");
-  const DotLevel& chosen = dot_level(level);
-  NearDuplicates found = without_gil([&](const Cancel& cancel) {
-    return near_duplicates(view, groups, places, millionths, threads, cancel, chosen);
+  NearDuplicates found = without_gil(threads, level, [&](const Context& context) {
+    return near_duplicates(view, groups, places, millionths, context);
   });
   return py::make_tuple(hand_over(std::move(found.origin)), hand_over(std::move(found.cosine)));
 }
 
 std::int32_t min_of(const py::array& rows, const std::string& level, int threads) {
   const RowsView view = rows_view(rows, "rows");
-  const DotLevel& chosen = dot_level(level);
-  return without_gil(
-      [&](const Cancel& cancel) { return min_similarity(view, threads, cancel, chosen); });
+  return without_gil(threads, level,
+                     [&](const Context& context) { return min_similarity(view, context); });
 }
 
 /// The dense 16-bit kernel without its padding: for tests.
 py::array_t<std::uint16_t> kernel16(const py::array& rows, const std::string& level, int threads) {
   const RowsView view = rows_view(rows, "rows");
-  const DotLevel& chosen = dot_level(level);
   const DenseKernel16 kernel = without_gil(
-      [&](const Cancel& cancel) { return DenseKernel16::build(view, threads, cancel, chosen); });
+      threads, level, [&](const Context& context) { return DenseKernel16::build(view, context); });
   py::array_t<std::uint16_t> out({py::ssize_t{view.n}, py::ssize_t{view.n}});
   for (Item i = 0; i < view.n; ++i)
     std::memcpy(out.mutable_data(i, 0), kernel.row(i), sizeof(std::uint16_t) * view.n);
@@ -221,7 +216,7 @@ py::array_t<std::uint16_t> kernel16(const py::array& rows, const std::string& le
 
 py::list level_names() {
   py::list names;
-  for (const DotLevel* level : dot_levels()) names.append(level->name);
+  for (const Level& level : levels()) names.append(level.name);
   return names;
 }
 
@@ -232,7 +227,7 @@ void bind_similarity(py::module_& module) {
   module.attr("SCALE") = kScale;
   module.attr("MAX_NORM2") = kMaxNorm2;
   module.def("simd_levels", &level_names);
-  module.def("simd_level", [] { return std::string(dot_level().name); });
+  module.def("simd_level", [] { return std::string(level_named().name); });
   module.def("quantize", &quantize_any, arg("X"), arg("threads"));
   module.def("check_q12", &check_rows, arg("rows"), arg("threads"));
   module.def("sum_rows", &sum_of, arg("rows"));

@@ -6,8 +6,8 @@
 
 namespace smartx {
 
-double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen, int threads,
-               const Cancel& cancel) {
+double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen,
+               const Context& context) {
   const std::vector<Item> items = all_items(rows.n);
   std::vector<std::int64_t> inside(static_cast<std::size_t>(rows.d));
   std::vector<char> taken(items.size());
@@ -16,8 +16,8 @@ double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen, i
     for (Item c = 0; c < rows.d; ++c) inside[c] += rows.row(v)[c];
   }
   std::vector<std::int64_t> row_sum(items.size()), with_chosen(items.size());
-  dots_with(rows, sum_all(rows, threads, cancel), items, row_sum.data(), threads, cancel);
-  dots_with(rows, inside, items, with_chosen.data(), threads, cancel);
+  dots_with(rows, sum_all(rows, context), items, row_sum.data(), context);
+  dots_with(rows, inside, items, with_chosen.data(), context);
   std::vector<double> ours, others;
   for (const Item v : items) {
     const double slope =

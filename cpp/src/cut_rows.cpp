@@ -40,24 +40,22 @@ double length(const std::vector<std::int64_t>& sum) {
 /// doubles round away is far below the `padding` that is added.
 class CutEpochs {
  public:
-  CutEpochs(RowsView rows, double penalty, Item budget, Offset candidates, int threads,
-            const Cancel& cancel)
+  CutEpochs(RowsView rows, double penalty, Item budget, Offset candidates, const Context& context)
       : rows_(rows),
         penalty_(penalty),
         budget_(budget),
         wanted_(candidates),
-        threads_(threads),
-        cancel_(cancel),
+        context_(context),
         remaining_(all_items(rows.n)),
         chosen_(static_cast<std::size_t>(rows.d)),
         products_(static_cast<std::size_t>(rows.n)),
         row_sum_(static_cast<std::size_t>(rows.n)),
         self_(static_cast<std::size_t>(rows.n)),
         taken_(static_cast<std::size_t>(rows.n)) {
-    const std::vector<std::int64_t> all = sum_all(rows, threads, cancel);
-    dots_with(rows, all, remaining_, row_sum_.data(), threads, cancel);
+    const std::vector<std::int64_t> all = sum_all(rows, context);
+    dots_with(rows, all, remaining_, row_sum_.data(), context);
     parallel_for(
-        rows.n, threads, cancel,
+        rows.n, context,
         [&](Offset v) noexcept {
           self_[v] = static_cast<std::int32_t>(norm2(rows.row(static_cast<Item>(v)), rows.d));
         },
@@ -106,8 +104,9 @@ class CutEpochs {
     scores_.resize(rest);
     is_candidate_.assign(rest, 0);
     best_of_block_.resize((rest + kRowsAtOnce - 1) / kRowsAtOnce);
-    for_each_block(rest, threads_, cancel_, [&](Offset block, Offset first, Offset last) noexcept {
-      digits.dots(rows_.data, remaining_.data() + first, last - first, products_.data() + first);
+    for_each_block(rest, context_, [&](Offset block, Offset first, Offset last) noexcept {
+      digits.dots(context_.ops(), rows_.data, remaining_.data() + first, last - first,
+                  products_.data() + first);
       best_of_block_[block] = value_places(first, last);
     });
     out_.evaluations += static_cast<Offset>(rest);
@@ -182,15 +181,14 @@ class CutEpochs {
   std::size_t gather_promising(double floor) {
     promising_.resize(scores_.size());
     end_of_block_.resize(best_of_block_.size());
-    for_each_block(scores_.size(), threads_, cancel_,
-                   [&](Offset block, Offset first, Offset last) noexcept {
-                     Offset end = first;
-                     for (Offset i = first; i < last; ++i) {
-                       promising_[end] = static_cast<Item>(i);
-                       end += scores_[i] >= floor;
-                     }
-                     end_of_block_[block] = end;
-                   });
+    for_each_block(scores_.size(), context_, [&](Offset block, Offset first, Offset last) noexcept {
+      Offset end = first;
+      for (Offset i = first; i < last; ++i) {
+        promising_[end] = static_cast<Item>(i);
+        end += scores_[i] >= floor;
+      }
+      end_of_block_[block] = end;
+    });
     auto all = promising_.begin();
     for (std::size_t block = 0; block < end_of_block_.size(); ++block) {
       const auto own = promising_.begin() + static_cast<Offset>(block) * kRowsAtOnce;
@@ -218,7 +216,7 @@ class CutEpochs {
     survey_ = {};
     if (!outsiders_) return;
     surveys_.assign(best_of_block_.size(), {});
-    for_each_block(remaining_.size(), threads_, cancel_,
+    for_each_block(remaining_.size(), context_,
                    [&](Offset block, Offset first, Offset last) noexcept {
                      Survey own;
                      for (Offset i = first; i < last; ++i) {
@@ -285,7 +283,7 @@ class CutEpochs {
       if (first && left() > 0 && count > 1) gather();
       if (count == 1) break;
       first = false;
-      if (left() > 0) best = best_candidate(gram_.row(static_cast<Item>(best), threads_, cancel_));
+      if (left() > 0) best = best_candidate(gram_.row(static_cast<Item>(best), context_));
     }
   }
 
@@ -295,7 +293,7 @@ class CutEpochs {
     const auto count = static_cast<Offset>(current_.size());
     const Offset parts = std::max<Offset>(1, count / kPart);
     high_of_part_.resize(static_cast<std::size_t>(parts));
-    parallel_for(parts, threads_, cancel_, [&](Offset part) noexcept {
+    parallel_for(parts, context_, [&](Offset part) noexcept {
       const Offset last = part + 1 < parts ? (part + 1) * kPart : count;
       high_of_part_[part] = follow(similarity, part * kPart, last);
     });
@@ -336,7 +334,7 @@ class CutEpochs {
     sums_[candidate] = current_[candidate] = kNone;
     out_.items.push_back(v);
     out_.gains.push_back(gain);
-    cancel_.check();
+    context_.check();
   }
 
   void gather() {
@@ -344,7 +342,7 @@ class CutEpochs {
     const auto d = static_cast<std::size_t>(rows_.d);
     gathered_.resize(count * d);
     parallel_for(
-        static_cast<Offset>(count), threads_, cancel_,
+        static_cast<Offset>(count), context_,
         [&](Offset c) noexcept {
           std::copy_n(rows_.row(remaining_[candidates_[c]]), d, gathered_.data() + c * d);
         },
@@ -367,8 +365,7 @@ class CutEpochs {
   double penalty_;
   Item budget_;
   Offset wanted_;
-  int threads_;
-  Cancel cancel_;
+  Context context_;
   Selection<double> out_;
   std::vector<Item> remaining_;             // ascending
   std::vector<std::int64_t> chosen_;        // (d,) sum of the rows of S at the epoch's start
@@ -401,10 +398,11 @@ class CutEpochs {
 }  // namespace
 
 Selection<double> greedy_cut(RowsView rows, double penalty, Item budget, Offset candidates,
-                             int threads, const Cancel& cancel) {
+                             const Context& context) {
   Selection<double> chosen;
-  with_team(threads,
-            [&] { chosen = CutEpochs(rows, penalty, budget, candidates, threads, cancel).run(); });
+  with_team(context, [&](const Context& led) {
+    chosen = CutEpochs(rows, penalty, budget, candidates, led).run();
+  });
   return chosen;
 }
 

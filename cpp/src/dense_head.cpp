@@ -27,13 +27,13 @@ std::vector<std::int16_t> gathered(RowsView rows, const Item* items, Offset coun
 /// Calls body(a, b, values) for every panel a of `down` and b of `across`, values the 16-bit
 /// similarities of their rows; all b of one a on one thread.
 template <class Body>
-void for_each_16_bit_tile(const PackedRows& down, const PackedRows& across, int threads,
-                          const Cancel& cancel, const Body& body) {
+void for_each_16_bit_tile(const PackedRows& down, const PackedRows& across, const Context& context,
+                          const Body& body) {
   const Item block = panels_in_cache(across);
   const Item blocks = (across.panels() + block - 1) / block;
   for (Item j = 0; j < blocks; ++j) {
     const Item last = std::min((j + 1) * block, across.panels());
-    parallel_for(down.panels(), threads, cancel, [&](Offset a) noexcept {
+    parallel_for(down.panels(), context, [&](Offset a) noexcept {
       Tile tile;
       alignas(64) std::uint16_t values[64 * 64];
       for (Item b = j * block; b < last; ++b) {
@@ -49,17 +49,17 @@ void for_each_16_bit_tile(const PackedRows& down, const PackedRows& across, int 
 /// The 16-bit kernel of some rows with all: (items, n), rows `stride` values apart.
 struct HeadKernel {
   /// `items`: the rows that can be chosen, ascending; row v of the kernel is items[v].
-  HeadKernel(RowsView rows, const std::vector<Item>& items, int threads, const Cancel& cancel)
+  HeadKernel(RowsView rows, const std::vector<Item>& items, const Context& context)
       : stride((Offset{rows.n} + 31) / 32 * 32) {
     const auto size = static_cast<Item>(items.size());
     values.reset(static_cast<std::uint16_t*>(new_block(size * stride * 2)));
     const std::vector<std::int16_t> some = gathered(rows, items.data(), size);
-    const PackedRows down({some.data(), size, rows.d}, dot_level(), threads, cancel);
-    const PackedRows across(rows, dot_level(), threads, cancel);
+    const PackedRows down({some.data(), size, rows.d}, context);
+    const PackedRows across(rows, context);
     const Item panel = down.level().panel;
     std::uint16_t* const kernel = values.get();
     for_each_16_bit_tile(
-        down, across, threads, cancel, [&](Item a, Item b, const std::uint16_t* tile) noexcept {
+        down, across, context, [&](Item a, Item b, const std::uint16_t* tile) noexcept {
           const Offset left = Offset{b} * panel;
           const Offset width = std::min<Offset>(panel, rows.n - left);
           for (Item r = 0; r < panel && a * panel + r < size; ++r)
@@ -83,13 +83,12 @@ void append(Chosen& all, const std::vector<Item>& items, const std::vector<std::
 
 /// best[u]: how well the items cover u, in 16 bits.
 std::vector<std::uint16_t> coverage(RowsView rows, const PackedRows& all, Span<const Item> items,
-                                    int threads, const Cancel& cancel) {
+                                    const Context& context) {
   const Item panel = all.level().panel;
   std::vector<std::uint16_t> best(static_cast<std::size_t>(all.panels()) * panel);
   const std::vector<std::int16_t> some = gathered(rows, items.data, items.size);
-  const PackedRows chosen({some.data(), static_cast<Item>(items.size), rows.d}, all.level(),
-                          threads, cancel);
-  for_each_16_bit_tile(all, chosen, threads, cancel,
+  const PackedRows chosen({some.data(), static_cast<Item>(items.size), rows.d}, context);
+  for_each_16_bit_tile(all, chosen, context,
                        [&](Item a, Item, const std::uint16_t* values) noexcept {
                          for (Item r = 0; r < panel; ++r) {
                            std::uint16_t& own = best[static_cast<std::size_t>(a) * panel + r];
@@ -102,14 +101,14 @@ std::vector<std::uint16_t> coverage(RowsView rows, const PackedRows& all, Span<c
 
 /// What each row would add to a set that covers as `best` says, in 16-bit units.
 std::vector<std::int64_t> all_gains(const PackedRows& all, const std::vector<std::uint16_t>& best,
-                                    int threads, const Cancel& cancel) {
+                                    const Context& context) {
   const Item panel = all.level().panel;
   const std::size_t size = best.size();
-  std::vector<std::int64_t> sums(size * static_cast<std::size_t>(threads));
-  for_each_tile(all, threads, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
+  std::vector<std::int64_t> sums(size * static_cast<std::size_t>(context.threads()));
+  for_each_tile(all, context, [&](Item a, Item b, const std::int32_t* tile, int hand) noexcept {
     alignas(64) std::uint16_t values[64 * 64];
     all.level().narrow(tile, values);
-    std::int64_t* const own = sums.data() + size * static_cast<std::size_t>(thread_index());
+    std::int64_t* const own = sums.data() + size * static_cast<std::size_t>(hand);
     const std::uint16_t* const down = best.data() + static_cast<std::size_t>(a) * panel;
     const std::uint16_t* const across = best.data() + static_cast<std::size_t>(b) * panel;
     std::int32_t of_columns[64] = {};
@@ -131,26 +130,27 @@ std::vector<std::int64_t> all_gains(const PackedRows& all, const std::vector<std
 }
 
 Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
-                 const Request& request, const Cancel& cancel) {
+                 const Request& request, const Context& context) {
   Chosen all;
   if (request.budget == 0) return all;
   GraphLocation first({graph}, 1.0);
-  auto proposed = Greedy<GraphLocation>(first, request.options, cancel).run(candidates);
+  auto proposed = Greedy<GraphLocation>(first, request.options, context).run(candidates);
   all.evaluations += proposed.evaluations;
   std::sort(proposed.items.begin(), proposed.items.end());  // ties go to the lower row
   {
-    const HeadKernel kernel(rows, proposed.items, request.options.threads, cancel);
-    DenseLocation dense(
-        {kernel.values.get(), candidates, rows.n, kernel.stride, Kernel16Cover::Use::kOnce}, kUnit);
+    const HeadKernel kernel(rows, proposed.items, context);
+    DenseLocation dense({kernel.values.get(), candidates, rows.n, kernel.stride,
+                         Kernel16Cover::Use::kOnce, context.ops()},
+                        kUnit);
     auto chosen =
-        Greedy<DenseLocation>(dense, request.options, cancel).run(std::min(head, request.budget));
+        Greedy<DenseLocation>(dense, request.options, context).run(std::min(head, request.budget));
     for (Item& item : chosen.items) item = proposed.items[item];
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit);
   }
   if (request.budget > head) {
     GraphLocation rest({graph}, 1.0);
     const auto chosen =
-        Greedy<GraphLocation>(rest, request.options, cancel).run(request.budget - head, all.items);
+        Greedy<GraphLocation>(rest, request.options, context).run(request.budget - head, all.items);
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit / 256.0);
   }
   return all;
@@ -159,20 +159,21 @@ Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, 
 }  // namespace
 
 Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
-                          const Request& request, const Cancel& cancel) {
+                          const Request& request, const Context& context) {
   Chosen all;
-  with_team(request.options.threads,
-            [&] { all = with_head(rows, graph, candidates, head, request, cancel); });
+  with_team(context, [&](const Context& led) {
+    all = with_head(rows, graph, candidates, head, request, led);
+  });
   return all;
 }
 
-DenseWorth dense_worth(RowsView rows, Span<const Item> items, int threads, const Cancel& cancel) {
+DenseWorth dense_worth(RowsView rows, Span<const Item> items, const Context& context) {
   if (items.size == 0) return {};
-  const PackedRows all(rows, dot_level(), threads, cancel);
-  const std::vector<std::uint16_t> best = coverage(rows, all, items, threads, cancel);
+  const PackedRows all(rows, context);
+  const std::vector<std::uint16_t> best = coverage(rows, all, items, context);
   std::int64_t value = 0;
   for (Item u = 0; u < rows.n; ++u) value += best[u];
-  std::vector<std::int64_t> gains = all_gains(all, best, threads, cancel);
+  std::vector<std::int64_t> gains = all_gains(all, best, context);
   gains.resize(static_cast<std::size_t>(rows.n));
   for (const Item item : items) gains[item] = 0;
   std::sort(gains.begin(), gains.end(), std::greater<std::int64_t>());

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "blocks.hpp"
-#include "smartx/parallel.hpp"
+#include "smartx/context.hpp"
 
 namespace smartx {
 
@@ -42,26 +42,26 @@ void PackedRows::Free::operator()(unsigned char* data) const noexcept {
   std::free(data);
 }
 
-PackedRows::PackedRows(RowsView rows, const DotLevel& level, int threads, const Cancel& cancel)
-    : level_(&level),
+PackedRows::PackedRows(RowsView rows, const Context& context)
+    : level_(&context.dot()),
       n_(rows.n),
       d_(rows.d),
-      panels_(panels_of(rows.n, level.panel)),
-      bytes_(level.panel_bytes(rows.d)) {
+      panels_(panels_of(rows.n, level_->panel)),
+      bytes_(level_->panel_bytes(rows.d)) {
   data_.reset(static_cast<unsigned char*>(new_block(bytes_ * panels_)));
-  parallel_for(panels_, threads, cancel, [&](Offset p) noexcept {
-    const auto first = static_cast<Item>(p * level.panel);
-    const Item count = n_ - first < level.panel ? n_ - first : level.panel;
-    level.pack(rows.row(first), count, d_, data_.get() + p * bytes_);
+  parallel_for(panels_, context, [&](Offset p) noexcept {
+    const auto first = static_cast<Item>(p * level_->panel);
+    const Item count = n_ - first < level_->panel ? n_ - first : level_->panel;
+    level_->pack(rows.row(first), count, d_, data_.get() + p * bytes_);
   });
 }
 
-std::vector<std::int32_t> similarities(RowsView a, RowsView b, const DotLevel& level, int threads,
-                                       const Cancel& cancel) {
-  const PackedRows down(a, level, threads, cancel), across(b, level, threads, cancel);
+std::vector<std::int32_t> similarities(RowsView a, RowsView b, const Context& context) {
+  const PackedRows down(a, context), across(b, context);
   std::vector<std::int32_t> out(static_cast<std::size_t>(a.n) * static_cast<std::size_t>(b.n));
+  const DotLevel& level = context.dot();
   const Item panel = level.panel;
-  parallel_for(down.panels(), threads, cancel, [&](Offset p) noexcept {
+  parallel_for(down.panels(), context, [&](Offset p) noexcept {
     alignas(64) std::int32_t tile[64 * 64];
     for (Item q = 0; q < across.panels(); ++q) {
       level.multiply(down.panel(static_cast<Item>(p)), across.panel(q), a.d, tile);
@@ -75,9 +75,9 @@ std::vector<std::int32_t> similarities(RowsView a, RowsView b, const DotLevel& l
 }
 
 void pair_similarities(RowsView rows, Span<const Item> i, Span<const Item> j, std::int32_t* out,
-                       int threads, const Cancel& cancel) {
+                       const Context& context) {
   parallel_for(
-      i.size, threads, cancel,
+      i.size, context,
       [&](Offset p) noexcept { out[p] = similarity(rows.row(i[p]), rows.row(j[p]), rows.d); },
       kPairsAtOnce);
 }

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "smartx/parallel.hpp"
+#include "smartx/context.hpp"
 
 namespace smartx {
 
@@ -96,11 +96,10 @@ std::int64_t norm2(const std::int16_t* row, Item d) {
 }
 
 template <class Real>
-RowFaults quantize(const Real* values, Item n, Item d, std::int16_t* out, int threads,
-                   const Cancel& cancel) {
+RowFaults quantize(const Real* values, Item n, Item d, std::int16_t* out, const Context& context) {
   std::vector<Kind> kinds(static_cast<std::size_t>(n), Kind::kNone);
   parallel_for(
-      n, threads, cancel,
+      n, context,
       [&](Offset i) noexcept {
         kinds[static_cast<std::size_t>(i)] = quantize_row(values + i * d, d, out + i * d);
       },
@@ -108,13 +107,13 @@ RowFaults quantize(const Real* values, Item n, Item d, std::int16_t* out, int th
   return collected(kinds);
 }
 
-template RowFaults quantize<float>(const float*, Item, Item, std::int16_t*, int, const Cancel&);
-template RowFaults quantize<double>(const double*, Item, Item, std::int16_t*, int, const Cancel&);
+template RowFaults quantize<float>(const float*, Item, Item, std::int16_t*, const Context&);
+template RowFaults quantize<double>(const double*, Item, Item, std::int16_t*, const Context&);
 
-RowFaults check_q12(RowsView rows, int threads, const Cancel& cancel) {
+RowFaults check_q12(RowsView rows, const Context& context) {
   std::vector<Kind> kinds(static_cast<std::size_t>(rows.n), Kind::kNone);
   parallel_for(
-      rows.n, threads, cancel,
+      rows.n, context,
       [&](Offset i) noexcept {
         const std::int64_t length2 = norm2(rows.row(static_cast<Item>(i)), rows.d);
         if (length2 > kMaxNorm2) kinds[static_cast<std::size_t>(i)] = Kind::kTooLong;

@@ -32,19 +32,19 @@ DenseKernel16::DenseKernel16(Item n, Offset stride) : n_(n), stride_(stride) {
   data_.reset(static_cast<std::uint16_t*>(new_block(bytes(n))));
 }
 
-DenseKernel16 DenseKernel16::build(RowsView rows, int threads, const Cancel& cancel,
-                                   const DotLevel& level) {
+DenseKernel16 DenseKernel16::build(RowsView rows, const Context& context) {
   DenseKernel16 kernel(rows.n, (Offset{rows.n} + 31) / 32 * 32);
-  const PackedRows packed(rows, level, threads, cancel);
+  const PackedRows packed(rows, context);
   std::uint16_t* const data = kernel.data_.get();
   const Offset stride = kernel.stride_;
+  const DotLevel& level = context.dot();
   const Item panel = level.panel;
   const auto store = [&](const std::uint16_t* values, Item a, Item b) noexcept {
     const Item down = rows_in(a, panel, rows.n), across = rows_in(b, panel, rows.n);
     std::uint16_t* out = data + Offset{a} * panel * stride + Offset{b} * panel;
     for (Item r = 0; r < down; ++r) std::copy_n(values + r * panel, across, out + r * stride);
   };
-  for_each_tile(packed, threads, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
+  for_each_tile(packed, context, [&](Item a, Item b, const std::int32_t* tile) noexcept {
     alignas(64) std::uint16_t values[64 * 64], mirrored[64 * 64];
     level.narrow(tile, values);
     store(values, a, b);
@@ -57,14 +57,14 @@ DenseKernel16 DenseKernel16::build(RowsView rows, int threads, const Cancel& can
   return kernel;
 }
 
-std::int32_t min_similarity(RowsView rows, int threads, const Cancel& cancel,
-                            const DotLevel& level) {
+std::int32_t min_similarity(RowsView rows, const Context& context) {
   if (rows.n < 2) return 0;
-  const PackedRows packed(rows, level, threads, cancel);
+  const PackedRows packed(rows, context);
+  const DotLevel& level = context.dot();
   const Item panel = level.panel;
-  std::vector<std::int32_t> lows(static_cast<std::size_t>(threads), kMaxSimilarity);
-  for_each_tile(packed, threads, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
-    std::int32_t& least = lows[static_cast<std::size_t>(thread_index())];
+  std::vector<std::int32_t> lows(static_cast<std::size_t>(context.threads()), kMaxSimilarity);
+  for_each_tile(packed, context, [&](Item a, Item b, const std::int32_t* tile, int hand) noexcept {
+    std::int32_t& least = lows[static_cast<std::size_t>(hand)];
     const Item across = rows_in(b, panel, rows.n);
     if (a != b && across == panel) {
       least = std::min(least, level.lowest(tile));

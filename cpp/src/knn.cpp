@@ -161,21 +161,21 @@ class BestLists {
 /// candidates with ascending items: first as a column, then as a row.
 class Search {
  public:
-  Search(RowsView rows, Item k, int threads, const Cancel& cancel, const DotLevel& level)
-      : packed_(rows, level, threads, cancel),
-        threads_(threads),
-        cancel_(cancel),
-        panel_(level.panel),
+  Search(RowsView rows, Item k, const Context& context)
+      : packed_(rows, context),
+        context_(context),
+        panel_(context.dot().panel),
         block_(panels_in_cache(packed_)),
         k_(k),
-        lists_(Offset{packed_.panels()} * panel_, k, level) {
+        lists_(Offset{packed_.panels()} * panel_, k, context.dot()) {
     for (Offset row = rows.n; row < Offset{packed_.panels()} * panel_; ++row)
       lists_.reset(row, kNever);
-    scratch_.resize(static_cast<std::size_t>(threads));
+    scratch_.resize(static_cast<std::size_t>(context.threads()));
     for (std::vector<Key>& keys : scratch_)
-      keys.reserve((static_cast<std::size_t>(threads) + 1) * lists_.room());
-    if (threads > 1) {
-      for (int t = 0; t < threads; ++t) own_.emplace_back(Offset{block_} * panel_, k, level);
+      keys.reserve((static_cast<std::size_t>(context.threads()) + 1) * lists_.room());
+    if (context.threads() > 1) {
+      for (int t = 0; t < context.threads(); ++t)
+        own_.emplace_back(Offset{block_} * panel_, k, context.dot());
     }
   }
 
@@ -191,7 +191,7 @@ class Search {
  private:
   /// Rows of the block among themselves: full tiles, so that threads share nothing.
   void within(Item first, Item last) {
-    parallel_for(last - first, threads_, cancel_, [&](Offset i) noexcept {
+    parallel_for(last - first, context_, [&](Offset i) noexcept {
       const Item a = first + static_cast<Item>(i);
       for (Item b = first; b < last; ++b) meet(a, b, lists_, Offset{a} * panel_, false);
     });
@@ -201,25 +201,31 @@ class Search {
   /// lists; the lists of the block's rows are shared, so each thread fills its own and they are
   /// joined at the end.
   void beyond(Item first, Item last) {
-    const bool shared = threads_ > 1 && last < packed_.panels();
+    const bool shared = context_.threads() > 1 && last < packed_.panels();
     const Offset base = Offset{first} * panel_, rows = Offset{last - first} * panel_;
     if (shared) {
       for (BestLists& own : own_)
         for (Offset r = 0; r < rows; ++r) own.reset(r, *lists_.floor(base + r));
     }
-    parallel_for(packed_.panels() - last, threads_, cancel_, [&](Offset j) noexcept {
+    parallel_for(packed_.panels() - last, context_, [&](Offset j, int hand) noexcept {
       const Item b = last + static_cast<Item>(j);
-      BestLists& of_rows = shared ? own_[static_cast<std::size_t>(thread_index())] : lists_;
+      BestLists& of_rows = shared ? own_[static_cast<std::size_t>(hand)] : lists_;
       for (Item a = first; a < last; ++a)
         meet(a, b, of_rows, Offset{a - (shared ? first : 0)} * panel_, true);
     });
     if (!shared) return;
-    parallel_for(rows, threads_, cancel_, [&](Offset r) noexcept { join(base + r, r); }, 16);
+    parallel_for(
+        rows, context_,
+        [&](Offset r, int hand) noexcept {
+          join(base + r, r, scratch_[static_cast<std::size_t>(hand)]);
+        },
+        16);
   }
 
-  /// The best k of a row's list and of what each thread found for it (row r of its block).
-  void join(Offset row, Offset r) noexcept {
-    std::vector<Key>& keys = scratch();
+  /// The best k of a row's list and of what each thread found for it (row r of its block). `keys`
+  /// has room for all of them.
+  void join(Offset row, Offset r, std::vector<Key>& keys) noexcept {
+    keys.clear();
     collect(lists_, row, keys);
     const std::size_t before = keys.size();
     for (const BestLists& own : own_) collect(own, r, keys);
@@ -237,13 +243,6 @@ class Search {
   static void collect(const BestLists& lists, Offset row, std::vector<Key>& keys) noexcept {
     for (Item i = 0; i < lists.count(row); ++i)
       keys.push_back(key_of(lists.values(row)[i], lists.items(row)[i]));
-  }
-
-  /// An empty vector of the running thread, large enough for all lists of one row.
-  std::vector<Key>& scratch() noexcept {
-    std::vector<Key>& keys = scratch_[static_cast<std::size_t>(thread_index())];
-    keys.clear();
-    return keys;
   }
 
   /// Panel a (down) meets panel b (across): candidates go to the rows, whose lists start at
@@ -293,7 +292,7 @@ class Search {
     found.items.resize(total);
     found.similarities.resize(total);
     parallel_for(
-        found.n, threads_, cancel_,
+        found.n, context_,
         [&](Offset row) noexcept {
           lists_.write_best(row, found.items.data() + row * k_,
                             found.similarities.data() + row * k_);
@@ -303,8 +302,7 @@ class Search {
   }
 
   PackedRows packed_;
-  int threads_;
-  Cancel cancel_;
+  Context context_;
   Item panel_;
   Item block_;  // panels in a block of rows
   Item k_;
@@ -315,11 +313,10 @@ class Search {
 
 }  // namespace
 
-Neighbours exact_neighbours(RowsView rows, Item k, int threads, const Cancel& cancel,
-                            const DotLevel& level) {
+Neighbours exact_neighbours(RowsView rows, Item k, const Context& context) {
   k = std::min(k, rows.n - 1);
   if (k <= 0) return {rows.n, 0, {}, {}};
-  return Search(rows, k, threads, cancel, level).run();
+  return Search(rows, k, context).run();
 }
 
 }  // namespace smartx

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "smartx/parallel.hpp"
+#include "smartx/context.hpp"
 #include "smartx/real.hpp"
 #include "smartx/vector_ops.hpp"
 
@@ -25,10 +25,10 @@ Item padded(Item count) {
 
 }  // namespace
 
-LogDetBounds::LogDetBounds(RowsView rows, double diagonal, int threads)
+LogDetBounds::LogDetBounds(RowsView rows, double diagonal, const Context& context)
     : rows_(rows),
       diagonal_(diagonal),
-      threads_(threads),
+      context_(context),
       width_((Offset{rows.d} + kBlock - 1) / kBlock * kBlock),
       room_((width_ / kBlock + kShares - 1) / kShares * kBlock),
       off_factor_(static_cast<std::size_t>(kShares * room_)),
@@ -92,9 +92,9 @@ void LogDetBounds::update(Item* items, Item count) {
     }
     products += pending_ - note.seen;
   }
-  const int hands = products * width_ < kWorthThreads ? 1 : std::min(threads_, kShares);
+  const int hands = products * width_ < kWorthThreads ? 1 : std::min(context_.threads(), kShares);
   parallel_for(
-      hands, hands, Cancel{},
+      hands, context_,
       [&](Offset hand) noexcept {
         multiply(items, count, old, kShares * hand / hands, kShares * (hand + 1) / hands);
       },
@@ -129,7 +129,7 @@ void LogDetBounds::multiply(const Item* items, Item count, Item old, Offset firs
     for (Offset c = 0; c < rows_.d; c += 32) __builtin_prefetch(rows_.row(items[k]) + c);
   for (Item k = 0; k < count; ++k) {
     float* const wide = rows + k * width_;
-    vector_ops().widen_to_float(rows_.row(items[k]), rows_.d, wide);
+    context_.ops().widen_to_float(rows_.row(items[k]), rows_.d, wide);
     std::fill(wide + rows_.d, wide + width_, 0.0F);
   }
   std::fill(rows + count * width_, rows + padded(count) * width_, 0.0F);
@@ -144,12 +144,12 @@ void LogDetBounds::along_factor(const float* rows, Item count, Offset share,
   Offset done = 0;
   for (Offset b = share; b < width_ / kBlock && count > 0; b += kShares, done += kBlock) {
     const Offset width = kBlock * (b + 1);
-    vector_ops().float_dots(factor_.data() + block_start(b), kBlock, width, width, rows,
-                            padded(count), width_, products + done, room_);
+    context_.ops().float_dots(factor_.data() + block_start(b), kBlock, width, width, rows,
+                              padded(count), width_, products + done, room_);
   }
   for (Item k = 0; k < count; ++k)
     sums_[share].added[k] =
-        vector_ops().squares(products + k * room_, &off_factor_[share * room_], done);
+        context_.ops().squares(products + k * room_, &off_factor_[share * room_], done);
 }
 
 void LogDetBounds::along_directions(const Item* items, const float* rows, Item count, Offset share,
@@ -163,14 +163,14 @@ void LogDetBounds::along_directions(const Item* items, const float* rows, Item c
     some = std::min<Offset>(kBlock, pending_ - b * kBlock);
     for (; missing < count && notes_[items[missing]].seen < b * kBlock + some; ++missing)
       begins[missing] = done + std::max<Offset>(0, notes_[items[missing]].seen - b * kBlock);
-    vector_ops().float_dots(directions_.data() + b * kBlock * width_, some, width_, width_, rows,
-                            padded(missing), width_, products + done, room_);
+    context_.ops().float_dots(directions_.data() + b * kBlock * width_, some, width_, width_, rows,
+                              padded(missing), width_, products + done, room_);
   }
   for (Item k = 0; k < count; ++k)
     sums_[share].taken[k] =
-        k < missing ? vector_ops().squares(products + k * room_ + begins[k],
-                                           off_directions_.data() + share * room_ + begins[k],
-                                           done - begins[k])
+        k < missing ? context_.ops().squares(products + k * room_ + begins[k],
+                                             off_directions_.data() + share * room_ + begins[k],
+                                             done - begins[k])
                     : 0.0;
 }
 

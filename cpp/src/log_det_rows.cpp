@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "smartx/context.hpp"
 #include "smartx/dot.hpp"
-#include "smartx/parallel.hpp"
 #include "smartx/vector_ops.hpp"
 
 namespace smartx {
@@ -24,15 +24,15 @@ double* scratch(Offset count) {
 
 }  // namespace
 
-RowsLogDet::RowsLogDet(RowsView rows, double ridge, int threads)
+RowsLogDet::RowsLogDet(RowsView rows, double ridge, const Context& context)
     : rows_(rows),
       ridge_(ridge),
       diagonal_(ridge * kScale * kScale),
-      threads_(threads),
+      context_(context),
       width_(up_to_8(rows.d)),
       epoch_length_(std::max<Item>(rows.d, 16)),
       notes_(static_cast<std::size_t>(rows.n)),
-      bounds_(rows, diagonal_, threads) {
+      bounds_(rows, diagonal_, context) {
 }
 
 double RowsLogDet::slack() const {
@@ -40,7 +40,7 @@ double RowsLogDet::slack() const {
 }
 
 void RowsLogDet::widen(Item v, double* out) const noexcept {
-  vector_ops().widen(rows_.row(v), rows_.d, out);
+  context_.ops().widen(rows_.row(v), rows_.d, out);
   std::fill(out + rows_.d, out + width_, 0.0);
 }
 
@@ -55,8 +55,8 @@ double RowsLogDet::gain(Item v) const noexcept {
       note = {base_form(v, products), epoch_, 0};
     }
     const Item some = pending() - note.seen;
-    vector_ops().real_dots(directions_.data() + note.seen * width_, some, width_, width_, row, 1, 0,
-                           products, 0);
+    context_.ops().real_dots(directions_.data() + note.seen * width_, some, width_, width_, row, 1,
+                             0, products, 0);
     for (Item r = 0; r < some; ++r) note.form -= products[r] * products[r];
     note.seen = pending();
   }
@@ -93,13 +93,13 @@ const RowsLogDet::Weighed& RowsLogDet::weighed(Item v) {
       along_directions(row, all * part / kParts, all * (part + 1) / kParts, products, own);
     }
   };
-  parallel_for(2 * kParts, threads_, Cancel{}, multiply, 1, Helpers::kFromEnd);
+  parallel_for(2 * kParts, context_, multiply, 1, Helpers::kFromEnd);
   found.item = v;
   found.form = base_form(v, y);
   for (Offset r = 0; r < all; ++r) found.form -= products[r] * products[r];
   found.solved.assign(z, z + width_);
   constexpr double kOnes[2 * kParts - 1] = {1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
-  vector_ops().add_rows(kOnes, z + width_, 2 * kParts - 1, width_, width_, found.solved.data());
+  context_.ops().add_rows(kOnes, z + width_, 2 * kParts - 1, width_, width_, found.solved.data());
   return found;
 }
 
@@ -124,8 +124,8 @@ void RowsLogDet::along_factor(const double* row, Offset first, Offset last, doub
   for (Offset b = first; b < last; ++b) {  // the rows of W are in the first-level cache twice
     const Offset width = 8 * (b + 1);
     const double* const block = factor_.data() + block_start(b);
-    vector_ops().real_dots(block, 8, width, width, row, 1, 0, y + 8 * b, 0);
-    if (z != nullptr) vector_ops().add_rows(y + 8 * b, block, 8, width, width, z);
+    context_.ops().real_dots(block, 8, width, width, row, 1, 0, y + 8 * b, 0);
+    if (z != nullptr) context_.ops().add_rows(y + 8 * b, block, 8, width, width, z);
   }
 }
 
@@ -134,10 +134,10 @@ void RowsLogDet::along_directions(const double* row, Offset first, Offset last, 
   for (Offset r = first; r < last; r += 8) {
     const Offset some = std::min<Offset>(8, last - r);
     const double* const block = directions_.data() + r * width_;
-    vector_ops().real_dots(block, some, width_, width_, row, 1, 0, products + r, 0);
+    context_.ops().real_dots(block, some, width_, width_, row, 1, 0, products + r, 0);
     double taken[8];
     for (Offset k = 0; k < some; ++k) taken[k] = -products[r + k];
-    vector_ops().add_rows(taken, block, some, width_, width_, z);
+    context_.ops().add_rows(taken, block, some, width_, width_, z);
   }
 }
 
@@ -160,9 +160,9 @@ void RowsLogDet::add_to_gram() {
       const std::int16_t* row = rows_.row(epoch_rows_[first + r]);
       for (Item c = 0; c < d; ++c) columns[static_cast<std::size_t>(c) * count + r] = row[c];
     }
-    const PackedRows packed({columns.data(), d, count}, dot_level(), 1, Cancel{});
+    const PackedRows packed({columns.data(), d, count}, context_.alone());
     const Item panel = packed.level().panel;
-    parallel_for(packed.panels(), threads_, Cancel{}, [&](Offset last) noexcept {
+    parallel_for(packed.panels(), context_, [&](Offset last) noexcept {
       alignas(64) std::int32_t tile[64 * 64];
       const Item a = packed.panels() - 1 - static_cast<Item>(last);  // the longest first
       for (Item b = 0; b <= a; ++b) {
@@ -183,10 +183,10 @@ std::vector<double> RowsLogDet::lower_factor() const {
   std::vector<double> products(static_cast<std::size_t>(d));
   for (Offset j = 0; j < d; ++j) {
     double* const own = lower.data() + j * width_;  // beyond column j it is still zero
-    parallel_for((d - j + together - 1) / together, threads_, Cancel{}, [&](Offset part) noexcept {
+    parallel_for((d - j + together - 1) / together, context_, [&](Offset part) noexcept {
       const Offset first = j + part * together;
-      vector_ops().real_dots(lower.data() + first * width_, std::min(together, d - first), width_,
-                             up_to_8(j), own, 1, 0, products.data() + first, 0);
+      context_.ops().real_dots(lower.data() + first * width_, std::min(together, d - first), width_,
+                               up_to_8(j), own, 1, 0, products.data() + first, 0);
     });
     const double pivot = std::sqrt(
         std::max(static_cast<double>(gram_[j * d + j]) + diagonal_ - products[j], diagonal_));
@@ -201,7 +201,7 @@ std::vector<double> RowsLogDet::lower_factor() const {
 void RowsLogDet::invert(const std::vector<double>& lower) {
   factor_.assign(static_cast<std::size_t>(block_start(width_ / 8)), 0.0);
   const Offset d = rows_.d, blocks = width_ / 8;
-  parallel_for(kParts, threads_, Cancel{}, [&](Offset part) noexcept {
+  parallel_for(kParts, context_, [&](Offset part) noexcept {
     const Offset first = blocks * part / kParts * 8, last = blocks * (part + 1) / kParts * 8;
     const auto inside = [&](Offset i) { return std::min(last, 8 * (i / 8 + 1)) - first; };
     double scales[8];
@@ -210,7 +210,8 @@ void RowsLogDet::invert(const std::vector<double>& lower) {
       for (Offset c = first; c < i; c += 8) {  // rows of W of one length
         const Offset some = std::min<Offset>(8, i - c);
         for (Offset k = 0; k < some; ++k) scales[k] = -lower[i * width_ + c + k];
-        vector_ops().add_rows(scales, factor_row(c) + first, some, 8 * (c / 8 + 1), inside(c), row);
+        context_.ops().add_rows(scales, factor_row(c) + first, some, 8 * (c / 8 + 1), inside(c),
+                                row);
       }
       if (i < last) row[i - first] = 1.0;
       for (Offset c = 0; c < inside(i); ++c) row[c] /= lower[i * width_ + i];

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "blocks.hpp"
-#include "smartx/parallel.hpp"
+#include "smartx/context.hpp"
 #include "tiles.hpp"
 
 namespace smartx {
@@ -51,25 +51,24 @@ struct Ordered {
 class Sweep {
  public:
   /// For groups of up to `most` rows of d values.
-  Sweep(Item most, Item d, Near near, int threads, const DotLevel& level)
-      : level_(level),
+  Sweep(Item most, Item d, Near near, const Context& context)
+      : level_(context.dot()),
         d_(d),
         near_(near),
-        threads_(threads),
-        panel_(level.panel),
-        bytes_(level.panel_bytes(d)),
+        panel_(level_.panel),
+        bytes_(level_.panel_bytes(d)),
         fresh_panels_(static_cast<Item>(std::clamp(
             kFreshBytes / bytes_, Offset{1}, Offset{std::min(kFreshPanels, panels_of(most))}))),
         kept_(static_cast<unsigned char*>(new_block(bytes_ * panels_of(most)))),
         fresh_(static_cast<unsigned char*>(new_block(bytes_ * fresh_panels_))),
-        gathered_(static_cast<std::size_t>(Offset{threads} * panel_ * d)),
+        gathered_(static_cast<std::size_t>(Offset{context.threads()} * panel_ * d)),
         norms_(static_cast<std::size_t>(most)),
         kept_places_(static_cast<std::size_t>(most)),
         origins_(static_cast<std::size_t>(fresh_panels_ * panel_)),
         hits_(static_cast<std::size_t>(fresh_panels_ * panel_ * fresh_panels_)) {}
 
   /// origin[i]: as NearDuplicates has it. Throws nothing but Cancelled.
-  void run(const Ordered& group, Item* origin, const Cancel& cancel) {
+  void run(const Ordered& group, Item* origin, const Context& context) {
     group_ = group;
     kept_count_ = 0;
     const Item n = group.rows.n;
@@ -79,12 +78,12 @@ class Sweep {
     for (first_ = 0; first_ < n; first_ += count_) {
       count_ = std::min(fresh_panels_ * panel_, n - first_);
       for (Item r = 0; r < count_; ++r) origins_[at(r)].store(kStays, std::memory_order_relaxed);
-      pack(fresh_.get(), 0, count_, cancel, [&](Item r) { return first_ + r; });
-      meet_kept(cancel);
-      meet_each_other(cancel);
+      pack(fresh_.get(), 0, count_, context, [&](Item r) { return first_ + r; });
+      meet_kept(context);
+      meet_each_other(context);
       const Item before = kept_count_;
       decide(origin + first_);
-      pack(kept_.get(), before / panel_, kept_count_, cancel,
+      pack(kept_.get(), before / panel_, kept_count_, context,
            [&](Item k) { return kept_places_[at(k)]; });
     }
   }
@@ -96,11 +95,12 @@ class Sweep {
 
   /// Packs panels `first`, first + 1, ... of `count` rows; place(i) is that of row i in the order.
   template <class Place>
-  void pack(unsigned char* out, Item first, Item count, const Cancel& cancel, const Place& place) {
-    parallel_for(panels_of(count) - first, threads_, cancel, [&](Offset p) noexcept {
+  void pack(unsigned char* out, Item first, Item count, const Context& context,
+            const Place& place) {
+    parallel_for(panels_of(count) - first, context, [&](Offset p, int hand) noexcept {
       const Item panel = first + static_cast<Item>(p), begin = panel * panel_;
       const Item some = std::min(panel_, count - begin);
-      std::int16_t* const rows = gathered_.data() + Offset{thread_index()} * panel_ * d_;
+      std::int16_t* const rows = gathered_.data() + Offset{hand} * panel_ * d_;
       for (Item i = 0; i < some; ++i)
         std::copy_n(group_.row(place(begin + i)), d_, rows + Offset{i} * d_);
       level_.pack(rows, some, d_, out + panel * bytes_);
@@ -108,11 +108,11 @@ class Sweep {
   }
 
   /// Every fresh row with all rows that stayed before the block.
-  void meet_kept(const Cancel& cancel) {
+  void meet_kept(const Context& context) {
     const Item block = panels_in_cache(bytes_);
     const Item fresh = panels_of(count_), kept = panels_of(kept_count_);
     const Item down = (fresh + block - 1) / block, across = (kept + block - 1) / block;
-    parallel_for(Offset{down} * across, threads_, cancel, [&](Offset p) noexcept {
+    parallel_for(Offset{down} * across, context, [&](Offset p) noexcept {
       const Item i = static_cast<Item>(p % down) * block, j = static_cast<Item>(p / down) * block;
       for (Item b = j; b < std::min(j + block, kept); ++b)
         for (Item a = i; a < std::min(i + block, fresh); ++a) meet_kept_panel(a, b);
@@ -136,9 +136,9 @@ class Sweep {
   }
 
   /// hits_[r * fresh_panels_ + a], bit c: fresh row r is near the fresh row c of panel a.
-  void meet_each_other(const Cancel& cancel) {
+  void meet_each_other(const Context& context) {
     const Offset fresh = panels_of(count_);
-    parallel_for(fresh * fresh, threads_, cancel, [&](Offset p) noexcept {
+    parallel_for(fresh * fresh, context, [&](Offset p) noexcept {
       if (p % fresh <= p / fresh)
         meet_fresh_panel(static_cast<Item>(p / fresh), static_cast<Item>(p % fresh));
     });
@@ -198,7 +198,6 @@ class Sweep {
   const DotLevel& level_;
   Item d_;
   Near near_;
-  int threads_;
   Item panel_;
   Offset bytes_;       // of one panel
   Item fresh_panels_;  // of a block
@@ -239,8 +238,7 @@ void set_cosines(const Ordered& group, const Item* origin, double* cosine) noexc
 }  // namespace
 
 NearDuplicates near_duplicates(RowsView rows, Span<const Offset> sizes, Span<const Item> order,
-                               std::int64_t millionths, int threads, const Cancel& cancel,
-                               const DotLevel& level) {
+                               std::int64_t millionths, const Context& context) {
   const Near near{millionths};
   NearDuplicates out;
   out.origin.resize(static_cast<std::size_t>(rows.n));
@@ -258,18 +256,18 @@ NearDuplicates near_duplicates(RowsView rows, Span<const Offset> sizes, Span<con
     return {{rows.data + first * rows.d, static_cast<Item>(sizes[g]), rows.d}, order.data + first};
   };
   if (largest > kSmallGroup) {
-    Sweep sweep(static_cast<Item>(largest), rows.d, near, threads, level);
+    Sweep sweep(static_cast<Item>(largest), rows.d, near, context);
     for (Offset g = 0; g < sizes.size; ++g) {
       if (sizes[g] <= kSmallGroup) continue;
       const Offset first = starts[static_cast<std::size_t>(g)];
-      sweep.run(group_at(g), out.origin.data() + first, cancel);
+      sweep.run(group_at(g), out.origin.data() + first, context);
       set_cosines(group_at(g), out.origin.data() + first, out.cosine.data() + first);
     }
   }
   std::vector<std::unique_ptr<Sweep>> own;
-  for (int t = 0; t < threads && small > kFewRows; ++t)
-    own.push_back(std::make_unique<Sweep>(static_cast<Item>(small), rows.d, near, 1, level));
-  parallel_for(sizes.size, threads, cancel, [&](Offset g) noexcept {
+  for (int t = 0; t < context.threads() && small > kFewRows; ++t)
+    own.push_back(std::make_unique<Sweep>(static_cast<Item>(small), rows.d, near, context.alone()));
+  parallel_tasks(sizes.size, context, [&](Offset g, int hand, const Context& alone) {
     if (sizes[g] > kSmallGroup) return;
     const Offset first = starts[static_cast<std::size_t>(g)];
     const Ordered group = group_at(g);
@@ -277,7 +275,7 @@ NearDuplicates near_duplicates(RowsView rows, Span<const Offset> sizes, Span<con
     if (group.rows.n <= kFewRows) {
       compare_few(group, near, origin);
     } else {
-      own[static_cast<std::size_t>(thread_index())]->run(group, origin, Cancel{});
+      own[static_cast<std::size_t>(hand)]->run(group, origin, alone);
     }
     set_cosines(group, origin, out.cosine.data() + first);
   });

@@ -1,12 +1,9 @@
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <exception>
-#include <mutex>
 #include <vector>
 
+#include "smartx/context.hpp"
 #include "smartx/kernel.hpp"
-#include "smartx/parallel.hpp"
 #include "smartx/select.hpp"
 
 namespace smartx {
@@ -20,46 +17,13 @@ struct Group {
   double cost() const { return static_cast<double>(rows) * rows; }
 };
 
-/// Lets every thread of a region stop when one has to. The calling thread asks the caller's
-/// Cancel; the others only look at the flag.
-class SharedStop {
- public:
-  explicit SharedStop(const Cancel& outer) : outer_(outer) {}
-
-  Cancel cancel() { return {thread_index() == 0 ? &SharedStop::ask : &SharedStop::look, this}; }
-  /// Keeps the running exception (the first one) and stops the others.
-  void fail() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!problem_) problem_ = std::current_exception();
-    asked_.store(true);
-  }
-  bool stopped() const { return asked_.load(std::memory_order_relaxed); }
-  void rethrow() const {
-    if (problem_) std::rethrow_exception(problem_);
-  }
-
- private:
-  static bool look(void* self) { return static_cast<SharedStop*>(self)->stopped(); }
-  static bool ask(void* self) {
-    auto& stop = *static_cast<SharedStop*>(self);
-    if (stop.outer_.requested()) stop.asked_.store(true);
-    return stop.stopped();
-  }
-
-  const Cancel& outer_;
-  std::atomic<bool> asked_{false};
-  std::mutex mutex_;
-  std::exception_ptr problem_;
-};
-
-void rank_one(RowsView rows, const Group& group, const Objective& objective, int threads,
-              const Cancel& cancel, GroupOrders& out) {
+void rank_one(RowsView rows, const Group& group, const Objective& objective, const Context& context,
+              GroupOrders& out) {
   Request request;
   request.objective = objective;
   request.budget = group.rows;
-  request.options.threads = threads;
   const RowsView own{rows.data + group.start * rows.d, group.rows, rows.d};
-  const Chosen chosen = maximize(own, request, cancel);
+  const Chosen chosen = maximize(own, request, context);
   std::copy(chosen.items.begin(), chosen.items.end(), out.order.begin() + group.start);
   std::copy(chosen.gains.begin(), chosen.gains.end(), out.gains.begin() + group.start);
 }
@@ -105,7 +69,7 @@ std::size_t count_alone(const std::vector<Group>& groups, bool has_kernel, int t
 }  // namespace
 
 GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective& objective,
-                        int threads, const Cancel& cancel, Offset memory) {
+                        const Context& context, Offset memory) {
   GroupOrders out;
   out.order.resize(static_cast<std::size_t>(rows.n));
   out.gains.resize(static_cast<std::size_t>(rows.n));
@@ -120,27 +84,14 @@ GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective
     return a.rows > b.rows || (a.rows == b.rows && a.start < b.start);
   });
   const bool has_kernel = objective.kind == ObjectiveKind::kFacilityLocation;
-  const std::size_t alone = count_alone(groups, has_kernel, threads, memory);
-  with_team(threads, [&] {
-    for (std::size_t i = 0; i < alone; ++i)
-      rank_one(rows, groups[i], objective, threads, cancel, out);
+  const std::size_t alone = count_alone(groups, has_kernel, context.threads(), memory);
+  with_team(context, [&](const Context& led) {
+    for (std::size_t i = 0; i < alone; ++i) rank_one(rows, groups[i], objective, led, out);
   });
-  SharedStop stop(cancel);
-  const auto one_group = [&](Offset i) noexcept {
-    if (stop.stopped()) return;
-    try {
-      rank_one(rows, groups[alone + i], objective, 1, stop.cancel(), out);
-    } catch (...) {
-      stop.fail();
-    }
-  };
-  try {
-    parallel_for(static_cast<Offset>(groups.size() - alone), threads, stop.cancel(), one_group);
-  } catch (const Cancelled&) {  // so it is called too where a group failed
-    stop.rethrow();
-    throw;
-  }
-  stop.rethrow();
+  parallel_tasks(static_cast<Offset>(groups.size() - alone), context,
+                 [&](Offset i, int, const Context& one) {
+                   rank_one(rows, groups[alone + i], objective, one, out);
+                 });
   return out;
 }
 

@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "blocks.hpp"
+#include "smartx/context.hpp"
 #include "smartx/dot.hpp"
-#include "smartx/parallel.hpp"
 #include "tiles.hpp"
 
 namespace smartx {
@@ -27,18 +27,18 @@ class SmallGram {
   }
 
   /// rows.n values, and room for more behind them up to a multiple of 8; until the next call.
-  const std::int32_t* row(Item i, int threads, const Cancel& cancel) {
-    if (!whole_ && asked_ >= patience_) build(threads, cancel);
+  const std::int32_t* row(Item i, const Context& context) {
+    if (!whole_ && asked_ >= patience_) build(context);
     ++asked_;
     if (whole_) return values_.get() + i * stride_;
     make_room(stride_);
     const Offset parts = (Offset{rows_.n} + kPart - 1) / kPart;
     parallel_for(
-        parts, Offset{rows_.n} * rows_.d < kWorthThreads ? 1 : threads, cancel,
+        parts, Offset{rows_.n} * rows_.d < kWorthThreads ? context.alone() : context,
         [&](Offset part) noexcept {
           const auto first = static_cast<Item>(part * kPart);
-          dot_level().row_dots(rows_.row(i), rows_.row(first), std::min(kPart, rows_.n - first),
-                               rows_.d, values_.get() + first);
+          context.dot().row_dots(rows_.row(i), rows_.row(first), std::min(kPart, rows_.n - first),
+                                 rows_.d, values_.get() + first);
         },
         1, Helpers::kFromEnd);
     return values_.get();
@@ -50,13 +50,13 @@ class SmallGram {
   static constexpr Item kPart = 64;  // rows
   static constexpr Offset kWorthThreads = 1 << 16;  // products: some 1 us
 
-  void build(int threads, const Cancel& cancel) {
-    const PackedRows packed(rows_, dot_level(), threads, cancel);
+  void build(const Context& context) {
+    const PackedRows packed(rows_, context);
     const Item panel = packed.level().panel;
     stride_ = Offset{packed.panels()} * panel;
     make_room(stride_ * stride_);
     std::int32_t* const values = values_.get();
-    for_each_tile(packed, threads, cancel, [&](Item a, Item b, const std::int32_t* tile) noexcept {
+    for_each_tile(packed, context, [&](Item a, Item b, const std::int32_t* tile) noexcept {
       std::int32_t* const upper = values + Offset{a} * panel * stride_ + Offset{b} * panel;
       for (Item r = 0; r < panel; ++r) std::copy_n(tile + r * panel, panel, upper + r * stride_);
       if (a == b) return;

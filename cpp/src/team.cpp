@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #endif
 
+#include "smartx/context.hpp"
+
 namespace smartx {
 
 namespace {
@@ -43,14 +45,14 @@ Offset Team::take(bool helper) noexcept {
   }
 }
 
-void Team::help() noexcept {
+void Team::help(int hand) noexcept {
   auto idle_since = Clock::now();
   microseconds nap = kNap;
   while (!dismissed_.load(std::memory_order_acquire)) {
     bool worked = false;
     for (int i = 0; i < kPauses; ++i) {
       for (Offset index; (index = take(true)) >= 0; worked = true) {
-        loop_.call(loop_.body, index);
+        loop_.call(loop_.body, index, hand);
         done_.fetch_add(1, std::memory_order_release);
       }
       pause();
@@ -66,7 +68,7 @@ void Team::help() noexcept {
   }
 }
 
-bool Team::await(Offset by_helpers, const Cancel& cancel) const {
+bool Team::await(Offset by_helpers, const Context& context) const {
   Clock::time_point since{};
   bool cancelled = false;
   for (int i = 1; done_.load(std::memory_order_acquire) != by_helpers; ++i) {
@@ -74,16 +76,15 @@ bool Team::await(Offset by_helpers, const Cancel& cancel) const {
     if (i % kPauses != 0) continue;
     if (since == Clock::time_point{}) since = Clock::now();
     if (Clock::now() - since < kPatience) continue;
-    cancelled = cancelled || cancel.requested();
+    cancelled = cancelled || context.stopped();
     std::this_thread::yield();
   }
   return cancelled;
 }
 
-void Team::run_calls(const Loop& loop, const Cancel& cancel, Helpers helpers) {
+void Team::run_calls(const Loop& loop, const Context& context, Helpers helpers) {
   const auto start = Clock::now();
   bool alone = start < alone_until_;
-  busy_ = true;
   loop_ = loop;
   done_.store(0, std::memory_order_relaxed);
   if (!alone) left_.store(Left::all_of(0, loop.count, helpers), std::memory_order_release);
@@ -91,9 +92,9 @@ void Team::run_calls(const Loop& loop, const Cancel& cancel, Helpers helpers) {
   bool cancelled = false;
   const auto next = [&] { return !alone ? take(false) : own < loop.count ? own : -1; };
   for (Offset index; (index = next()) >= 0;) {
-    loop.call(loop.body, index);
+    loop.call(loop.body, index, 0);
     ++own;
-    if (cancel.requested()) {
+    if (context.stopped()) {
       cancelled = true;
       const Left left(left_.exchange(0, std::memory_order_relaxed));
       dropped = alone ? loop.count - own : left.end - left.first;
@@ -107,10 +108,9 @@ void Team::run_calls(const Loop& loop, const Cancel& cancel, Helpers helpers) {
   const Offset by_helpers = loop.count - own - dropped;
   if (done_.load(std::memory_order_acquire) != by_helpers) {
     const auto waited_from = Clock::now();
-    cancelled = await(by_helpers, cancel) || cancelled;
+    cancelled = await(by_helpers, context) || cancelled;
     if (own > 0) learn((waited_from - start) / own, Clock::now() - waited_from);
   }
-  busy_ = false;
   if (cancelled) throw Cancelled();
 }
 

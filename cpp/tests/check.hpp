@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "smartx/context.hpp"
+
 namespace smartx_tests {
 
 struct Test {
@@ -33,7 +35,15 @@ inline void check(bool held, const char* file, int line, const char* claim) {
   std::fprintf(stderr, "%s:%d: not so: %s\n", file, line, claim);
 }
 
+/// Nobody stops it.
+inline smartx::Context plain(int threads = 1, const smartx::Level& level = smartx::level_named()) {
+  static const smartx::Stop never;
+  return {threads, never, level};
+}
+
 }  // namespace smartx_tests
+
+using smartx_tests::plain;
 
 #define TEST(name)                                                       \
   static void name();                                                    \

@@ -33,7 +33,7 @@ std::vector<std::int16_t> rows_around(Item n, Item d, Item centres, std::uint64_
     }
   }
   std::vector<std::int16_t> rows(values.size());
-  const RowFaults faults = quantize(values.data(), n, d, rows.data(), 1, Cancel{});
+  const RowFaults faults = quantize(values.data(), n, d, rows.data(), plain());
   CHECK(faults.kind == RowFaults::Kind::kNone);
   return rows;
 }
@@ -44,9 +44,8 @@ Chosen run(RowsView rows, ObjectiveKind kind, double parameter, Optimizer optimi
   request.objective = {kind, parameter};
   request.budget = budget;
   request.options.optimizer = optimizer;
-  request.options.threads = threads;
   request.certificate = true;
-  return maximize(rows, request, Cancel{});
+  return maximize(rows, request, plain(threads));
 }
 
 bool same(const Chosen& a, const Chosen& b) {
@@ -66,12 +65,12 @@ const Setting kSettings[] = {{ObjectiveKind::kFacilityLocation, 0.0},
 /// A whole piece with as many open columns as a list may have, all in front.
 TEST(a_list_of_the_largest_size_fits) {
   const Item columns = 1 << 16;
-  for (const DotLevel* level : dot_levels()) {
+  for (const Level& level : levels()) {
     std::vector<std::uint16_t> values(static_cast<std::size_t>(columns));
     std::fill_n(values.begin(), columns / 32, std::uint16_t{3});
     const std::vector<std::uint16_t> best(values.size() + Kernel16Cover::kPadding, 1);
     const Kernel16Cover cover(values.data(), 1, columns, columns, Kernel16Cover::Use::kOnce,
-                              vector_ops_of(*level));
+                              *level.ops);
     CHECK(cover.gain(0, best.data()) == 2 * (columns / 32));  // makes the list
     CHECK(cover.work(0) == columns / 32);
     CHECK(cover.gain(0, best.data()) == 2 * (columns / 32));
@@ -90,10 +89,10 @@ TEST(lists_of_open_entries_are_exact) {
       const auto drawn = draws.at(i);  // a few values of all sizes, ties, the largest
       values[i] = static_cast<std::uint16_t>(drawn % 3 == 0 ? drawn >> 48 : (drawn >> 60) * 4369);
     }
-    for (const DotLevel* level : dot_levels()) {
+    for (const Level& level : levels()) {
       auto used = values, kept = values;
       using Use = Kernel16Cover::Use;
-      const VectorOpLevel& ops = vector_ops_of(*level);
+      const VectorOpLevel& ops = *level.ops;
       const Kernel16Cover once(used.data(), rows, columns, stride, Use::kOnce, ops);
       const Kernel16Cover again(kept.data(), rows, columns, stride, Use::kAgain, ops);
       std::vector<std::uint16_t> best(static_cast<std::size_t>(columns) + Kernel16Cover::kPadding);
@@ -153,7 +152,7 @@ TEST(ranking_many_groups_is_ranking_each) {
     for (const int threads : {1, 4}) {
       const GroupOrders orders =
           rank_groups(rows, {sizes.data(), static_cast<Offset>(sizes.size())},
-                      {s.kind, s.parameter}, threads, {});
+                      {s.kind, s.parameter}, plain(threads));
       Offset start = 0;
       for (const Offset size : sizes) {
         const RowsView own{rows.row(static_cast<Item>(start)), static_cast<Item>(size), d};
@@ -170,10 +169,11 @@ TEST(ranking_many_groups_is_ranking_each) {
 TEST(a_cancelled_run_throws) {
   const auto values = rows_around(200, 8, 5, 1);
   const std::vector<Offset> sizes(100, 2);
-  const Cancel always{[](void*) { return true; }, nullptr};
+  const Stop always([](void*) { return true; }, nullptr);
   bool threw = false;
   try {
-    rank_groups({values.data(), 200, 8}, {sizes.data(), 100}, {}, 1, always);
+    rank_groups({values.data(), 200, 8}, {sizes.data(), 100}, {},
+                Context(1, always, level_named()));
   } catch (const Cancelled&) {
     threw = true;
   }
@@ -186,7 +186,7 @@ TEST(bounds_of_log_det_are_never_below_the_gain_and_close_to_it) {
       const Item n = 3 * d + 40;
       const auto values = rows_around(n, d, 9, 11 * d);
       const RowsView rows{values.data(), n, d};
-      RowsLogDet f(rows, ridge);
+      RowsLogDet f(rows, ridge, plain());
       std::vector<double> bound(static_cast<std::size_t>(n));
       for (Item round = 0; round < n; ++round) {
         std::vector<Item> asked;  // some never, some now and then, so that notes differ in age
@@ -219,14 +219,13 @@ TEST(a_dense_head_of_all_rows_is_the_dense_greedy) {
   const GraphView<std::int32_t> graph{n, indptr.data(), indices.data(), weights.data()};
   for (const int threads : {1, 3}) {
     Request request;
-    request.options.threads = threads;
     request.budget = n;
-    const Chosen dense = maximize(rows, request, Cancel{});
-    CHECK(same(dense, maximize_with_head(rows, graph, n, n, request, Cancel{})));
+    const Chosen dense = maximize(rows, request, plain(threads));
+    CHECK(same(dense, maximize_with_head(rows, graph, n, n, request, plain(threads))));
     double value = 0.0;
     for (const double gain : dense.gains) value += gain;
     const Span<const Item> items{dense.items.data(), static_cast<Offset>(n)};
-    const DenseWorth worth = dense_worth(rows, items, threads, Cancel{});
+    const DenseWorth worth = dense_worth(rows, items, plain(threads));
     CHECK(std::abs(worth.value - value) <= 1e-9 * value);
     CHECK(worth.gap == 0.0);
   }
@@ -241,9 +240,8 @@ TEST(with_costs_that_are_all_one_the_limit_is_a_budget) {
     for (const int threads : {1, 3}) {
       Request request;
       request.objective = {s.kind, s.parameter};
-      request.options.threads = threads;
       request.costs = {ones.data(), static_cast<double>(budget)};
-      const Chosen chosen = maximize(rows, request, Cancel{});
+      const Chosen chosen = maximize(rows, request, plain(threads));
       const Chosen plain = run(rows, s.kind, s.parameter, Optimizer::kLazy, budget, threads);
       CHECK(chosen.items == plain.items);
     }
@@ -257,7 +255,7 @@ TEST(a_kernel_without_positive_variance_is_refused_with_its_row) {
   request.budget = 2;
   Item row = -1;
   try {
-    maximize(DenseView<double>{kernel.data(), 2}, request, Cancel{});
+    maximize(DenseView<double>{kernel.data(), 2}, request, plain());
   } catch (const NotPositiveDefinite& problem) {
     row = problem.item;
   }

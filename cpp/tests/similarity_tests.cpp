@@ -17,8 +17,6 @@ using namespace smartx;
 
 namespace {
 
-const Cancel kNoCancel;
-
 /// Rows of few values, so that ties are many; every third row repeats an earlier one.
 struct Rows {
   Rows(Item n, Item d) : q(static_cast<std::size_t>(n) * static_cast<std::size_t>(d)), n(n), d(d) {
@@ -58,10 +56,10 @@ std::vector<Item> nearest(const Rows& rows, Item i) {
 }  // namespace
 
 TEST(similarities_of_every_level_are_exact) {
-  for (const DotLevel* level : dot_levels()) {
+  for (const Level& level : levels()) {
     for (const auto& [n, d] : shapes()) {
       const Rows rows(n, d);
-      const auto found = similarities(rows.view(), rows.view(), *level, 2, kNoCancel);
+      const auto found = similarities(rows.view(), rows.view(), plain(2, level));
       for (Item i = 0; i < n; ++i)
         for (Item j = 0; j < n; ++j)
           CHECK(found[static_cast<std::size_t>(i) * static_cast<std::size_t>(n) +
@@ -71,12 +69,12 @@ TEST(similarities_of_every_level_are_exact) {
 }
 
 TEST(neighbours_of_every_level_are_those_of_a_stable_sort) {
-  for (const DotLevel* level : dot_levels()) {
+  for (const Level& level : levels()) {
     for (const auto& [n, d] : shapes()) {
       const Rows rows(n, d);
       for (const Item k : {1, 7, 1000}) {
         for (const int threads : {1, 3}) {
-          const Neighbours found = exact_neighbours(rows.view(), k, threads, kNoCancel, *level);
+          const Neighbours found = exact_neighbours(rows.view(), k, plain(threads, level));
           CHECK(found.k == std::min(k, n - 1));
           for (Item i = 0; i < n; ++i) {
             const auto wanted = nearest(rows, i);
@@ -93,10 +91,10 @@ TEST(neighbours_of_many_blocks_survive_trimming_and_joining) {
   const Rows rows(400, 6);
   const Rows wide(300, 5000);  // few panels fit the cache, so there are many blocks
   for (const Rows* some : {&rows, &wide}) {
-    const Neighbours one = exact_neighbours(some->view(), 4, 1, kNoCancel, *dot_levels().front());
-    for (const DotLevel* level : dot_levels()) {
+    const Neighbours one = exact_neighbours(some->view(), 4, plain(1, levels().front()));
+    for (const Level& level : levels()) {
       for (const int threads : {1, 2, 5}) {
-        const Neighbours found = exact_neighbours(some->view(), 4, threads, kNoCancel, *level);
+        const Neighbours found = exact_neighbours(some->view(), 4, plain(threads, level));
         CHECK(found.items == one.items);
         CHECK(found.similarities == one.similarities);
       }
@@ -105,10 +103,10 @@ TEST(neighbours_of_many_blocks_survive_trimming_and_joining) {
 }
 
 TEST(the_kernel_and_the_smallest_similarity_are_their_formulas) {
-  for (const DotLevel* level : dot_levels()) {
+  for (const Level& level : levels()) {
     for (const auto& [n, d] : shapes()) {
       const Rows rows(n, d);
-      const DenseKernel16 kernel = DenseKernel16::build(rows.view(), 2, kNoCancel, *level);
+      const DenseKernel16 kernel = DenseKernel16::build(rows.view(), plain(2, level));
       std::int32_t low = std::numeric_limits<std::int32_t>::max();
       for (Item i = 0; i < n; ++i) {
         for (Item j = 0; j < n; ++j) {
@@ -118,7 +116,7 @@ TEST(the_kernel_and_the_smallest_similarity_are_their_formulas) {
         }
         for (Offset j = n; j < kernel.stride(); ++j) CHECK(kernel.row(i)[j] == 0);
       }
-      CHECK(min_similarity(rows.view(), 2, kNoCancel, *level) == (n < 2 ? 0 : low));
+      CHECK(min_similarity(rows.view(), plain(2, level)) == (n < 2 ? 0 : low));
     }
   }
 }
@@ -144,10 +142,10 @@ TEST(near_duplicates_of_every_level_are_those_of_the_definition) {
         wanted.push_back(origin);
       }
       const Offset size = n;
-      for (const DotLevel* level : dot_levels()) {
+      for (const Level& level : levels()) {
         for (const int threads : {1, 3}) {
           const NearDuplicates found = near_duplicates(rows.view(), {&size, 1}, {order.data(), n},
-                                                       millionths, threads, kNoCancel, *level);
+                                                       millionths, plain(threads, level));
           CHECK(found.origin == wanted);
           for (Item i = 0; i < n; ++i)
             CHECK((found.cosine[static_cast<std::size_t>(i)] > 0) ==
@@ -159,11 +157,11 @@ TEST(near_duplicates_of_every_level_are_those_of_the_definition) {
 }
 
 TEST(row_dots_agree_with_similarity) {
-  for (const DotLevel* level : dot_levels()) {
+  for (const Level& level : levels()) {
     for (const auto& [n, d] : shapes()) {
       const Rows rows(n, d);
       std::vector<std::int32_t> found(static_cast<std::size_t>(n));
-      level->row_dots(rows.view().row(0), rows.q.data(), n, d, found.data());
+      level.dot->row_dots(rows.view().row(0), rows.q.data(), n, d, found.data());
       for (Item j = 0; j < n; ++j)
         CHECK(found[static_cast<std::size_t>(j)] ==
               similarity(rows.view().row(0), rows.view().row(j), d));
@@ -175,10 +173,10 @@ TEST(quantize_reports_faults_and_never_exceeds_the_bound) {
   for (const Item d : {1, 7, 8, 768, 1025}) {
     std::vector<double> values(static_cast<std::size_t>(d) * 3, 1.0);
     std::vector<std::int16_t> q(values.size());
-    CHECK(quantize(values.data(), 3, d, q.data(), 2, kNoCancel).kind == RowFaults::Kind::kNone);
+    CHECK(quantize(values.data(), 3, d, q.data(), plain(2)).kind == RowFaults::Kind::kNone);
     CHECK(norm2(q.data(), d) <= kMaxNorm2);
     values[static_cast<std::size_t>(d)] = std::nan("");
-    const RowFaults faults = quantize(values.data(), 3, d, q.data(), 1, kNoCancel);
+    const RowFaults faults = quantize(values.data(), 3, d, q.data(), plain());
     CHECK(faults.kind == RowFaults::Kind::kNotFinite);
     CHECK(faults.first == std::vector<Item>{1});
   }
@@ -186,7 +184,7 @@ TEST(quantize_reports_faults_and_never_exceeds_the_bound) {
 
 TEST(a_symmetrised_graph_equals_its_transpose) {
   const Rows rows(150, 9);
-  const Neighbours near = exact_neighbours(rows.view(), 6, 1, kNoCancel);
+  const Neighbours near = exact_neighbours(rows.view(), 6, plain());
   std::vector<std::int32_t> self;
   for (Item i = 0; i < rows.n; ++i) self.push_back(rows.product(i, i));
   const auto graph = symmetrised(near.view(), self.data());

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "smartx/context.hpp"
 #include "smartx/greedy.hpp"
-#include "smartx/parallel.hpp"
 #include "smartx/types.hpp"
 
 namespace smartx {
@@ -14,8 +14,8 @@ namespace smartx {
 /// largest remaining gains (with slack() added where f is not monotone), none below zero.
 /// Asks for one gain per remaining row.
 template <class F>
-double certificate_gap(F& f, const std::vector<Item>& chosen, const GreedyOptions& options,
-                       const Cancel& cancel, Offset& evaluations) {
+double certificate_gap(F& f, const std::vector<Item>& chosen, const Context& context,
+                       Offset& evaluations) {
   const Item n = f.size();
   std::vector<char> taken(static_cast<std::size_t>(n), 0);
   for (const Item item : chosen) taken[item] = 1;
@@ -26,7 +26,7 @@ double certificate_gap(F& f, const std::vector<Item>& chosen, const GreedyOption
   std::vector<double> gains(rest.size());
   const double slack = f.slack();
   parallel_for(
-      static_cast<Offset>(rest.size()), options.threads, cancel,
+      static_cast<Offset>(rest.size()), context,
       [&](Offset i) noexcept { gains[i] = std::max(0.0, f.shown(f.gain(rest[i])) + slack); }, 16);
   evaluations += static_cast<Offset>(rest.size());
   std::sort(gains.begin(), gains.end(), [](double a, double b) { return a > b; });

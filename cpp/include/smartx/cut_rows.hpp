@@ -12,13 +12,13 @@ namespace smartx {
 /// changes the time alone, 0 stands for a good number.
 /// Time about O(n sqrt(n) d), memory O(n) + 16 MiB for n = 200,000.
 Selection<double> greedy_cut(RowsView rows, double penalty, Item budget, Offset candidates,
-                             int threads, const Cancel& cancel);
+                             const Context& context);
 
 /// No set of as many rows is worth more than the chosen one plus this, in Q12 units. The kernel is
 /// positive semidefinite, so f over fractional sets is concave and lies below its tangent at S:
 /// f(T) <= f(S) + sum of slope_j over T - sum of slope_j over S, slope_j = rowsum_j - 2 penalty *
 /// sum over i in S of s(i, j). Holds for any penalty and any sign of similarities.
-double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen, int threads,
-               const Cancel& cancel);
+double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen,
+               const Context& context);
 
 }  // namespace smartx

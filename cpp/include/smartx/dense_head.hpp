@@ -17,7 +17,7 @@ namespace smartx {
 /// the dense objective, the others those of the graph's. head <= candidates <= n.
 /// Row v of the graph lists what v covers. Request.certificate is not looked at.
 Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
-                          const Request& request, const Cancel& cancel);
+                          const Request& request, const Context& context);
 
 /// The dense 16-bit objective of a set, and how much better another of its size can be.
 struct DenseWorth {
@@ -27,6 +27,6 @@ struct DenseWorth {
 
 /// Exact, without a kernel: time of n^2 d / 2 products in tiles, memory O(n (d + threads)).
 /// `items` must be rows without repeats.
-DenseWorth dense_worth(RowsView rows, Span<const Item> items, int threads, const Cancel& cancel);
+DenseWorth dense_worth(RowsView rows, Span<const Item> items, const Context& context);
 
 }  // namespace smartx

@@ -3,10 +3,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "smartx/dot_level.hpp"
+#include "smartx/context.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/types.hpp"
 
@@ -18,17 +17,10 @@ std::int32_t similarity(const std::int16_t* a, const std::int16_t* b, Item d);
 std::int64_t dot(const std::int16_t* row, const std::int64_t* sum, Item d);
 std::int64_t dot(const std::int16_t* row, const std::int32_t* sum, Item d);
 
-/// The levels that this processor runs, slowest first. The first is "generic".
-const std::vector<const DotLevel*>& dot_levels();
-/// The level of that name ("generic", "avx2", "avx512"); throws std::invalid_argument where the
-/// name is unknown or the processor cannot run it. "" means the default of this process: the one
-/// named by the environment variable SMARTX_SIMD if that is set, else the fastest.
-const DotLevel& dot_level(const std::string& name = "");
-
 /// Rows copied into the panels of one level: 64-byte aligned, about the size of the rows.
 class PackedRows {
  public:
-  PackedRows(RowsView rows, const DotLevel& level, int threads, const Cancel& cancel);
+  PackedRows(RowsView rows, const Context& context);
 
   const DotLevel& level() const { return *level_; }
   Item size() const { return n_; }
@@ -52,11 +44,10 @@ class PackedRows {
 
 /// All similarities of rows a (down) with rows b (across), row-major (a.n, b.n). For tests and
 /// small inputs: nothing is blocked for memory.
-std::vector<std::int32_t> similarities(RowsView a, RowsView b, const DotLevel& level, int threads,
-                                       const Cancel& cancel);
+std::vector<std::int32_t> similarities(RowsView a, RowsView b, const Context& context);
 
 /// out[p] = rows[i[p]] . rows[j[p]].
 void pair_similarities(RowsView rows, Span<const Item> i, Span<const Item> j, std::int32_t* out,
-                       int threads, const Cancel& cancel);
+                       const Context& context);
 
 }  // namespace smartx

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "smartx/context.hpp"
 #include "smartx/types.hpp"
 
 namespace smartx {
@@ -39,11 +40,10 @@ struct RowFaults {
 /// A row with a NaN or infinity, or without length, is reported and `out` is then not to be used;
 /// rows that are not finite are reported before rows without length.
 template <class Real>
-RowFaults quantize(const Real* values, Item n, Item d, std::int16_t* out, int threads,
-                   const Cancel& cancel);
+RowFaults quantize(const Real* values, Item n, Item d, std::int16_t* out, const Context& context);
 
 /// Says which int16 rows are no Q12 rows: sum of q^2 over kMaxNorm2, or zero.
-RowFaults check_q12(RowsView rows, int threads, const Cancel& cancel);
+RowFaults check_q12(RowsView rows, const Context& context);
 
 /// Sum of q^2 of one row.
 std::int64_t norm2(const std::int16_t* row, Item d);

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "smartx/candidate.hpp"
-#include "smartx/parallel.hpp"
+#include "smartx/context.hpp"
 #include "smartx/real.hpp"
 #include "smartx/rng.hpp"
 #include "smartx/set_function.hpp"
@@ -25,7 +25,6 @@ struct GreedyOptions {
   Optimizer optimizer = Optimizer::kLazy;
   std::uint64_t seed = 0;  // of the samples of stochastic and lazier-than-lazy
   double epsilon = 0.01;   // their sample is ceil(n / budget * log(1 / epsilon)) rows a round
-  int threads = 1;
 };
 
 /// One run of greedy over a set function; f ends as it is after the last addition.
@@ -35,8 +34,8 @@ class Greedy {
   using Gain = typename F::Gain;
 
  public:
-  Greedy(F& f, const GreedyOptions& options, const Cancel& cancel)
-      : f_(f), options_(options), cancel_(cancel) {}
+  Greedy(F& f, const GreedyOptions& options, const Context& context)
+      : f_(f), options_(options), context_(context) {}
 
   /// 0 <= budget <= n, less what is in S `already`: rows that are added first and not returned.
   Selection<Gain> run(Item budget, const std::vector<Item>& already = {}) {
@@ -72,10 +71,10 @@ class Greedy {
     const auto count = static_cast<Offset>(items.size());
     gains.resize(items.size());
     chosen_.evaluations += count;
-    const Offset each = (count + options_.threads - 1) / options_.threads;
+    const Offset each = (count + context_.threads() - 1) / context_.threads();
     const Offset together = std::min(kTogether, std::max(kShared, each));
     const Offset parts = (count + together - 1) / together;
-    parallel_for(parts, worth_threads(items) ? options_.threads : 1, cancel_,
+    parallel_for(parts, worth_threads(items) ? context_ : context_.alone(),
                  [&](Offset part) noexcept {
                    const Offset last = std::min(count, (part + 1) * together);
                    for (Offset i = part * together; i < last; ++i) gains[i] = f_.gain(items[i]);
@@ -111,7 +110,7 @@ class Greedy {
     f_.add(winner.item);
     chosen_.items.push_back(winner.item);
     chosen_.gains.push_back(winner.gain);
-    cancel_.check();
+    context_.check();
   }
 
   void naive(Item budget) {
@@ -319,7 +318,7 @@ class Greedy {
 
   F& f_;
   const GreedyOptions options_;
-  const Cancel cancel_;
+  const Context context_;
   Selection<Gain> chosen_;
 
   static constexpr Offset kTogether = 32;  // rows in one part, where there are many

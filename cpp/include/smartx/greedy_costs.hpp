@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "smartx/context.hpp"
 #include "smartx/greedy.hpp"
-#include "smartx/parallel.hpp"
 #include "smartx/set_function.hpp"
 #include "smartx/types.hpp"
 
@@ -26,8 +26,8 @@ class CostGreedy {
 
  public:
   CostGreedy(F& f, const Costs& costs, bool by_cost, const GreedyOptions& options,
-             const Cancel& cancel)
-      : f_(f), costs_(costs), by_cost_(by_cost), options_(options), cancel_(cancel) {}
+             const Context& context)
+      : f_(f), costs_(costs), by_cost_(by_cost), options_(options), context_(context) {}
 
   Selection<Gain> run() {
     std::vector<Item> items;
@@ -44,7 +44,7 @@ class CostGreedy {
       spent_ += costs_.of[best.item];
       chosen_.items.push_back(best.item);
       chosen_.gains.push_back(best.gain);
-      cancel_.check();
+      context_.check();
     }
   }
 
@@ -77,7 +77,7 @@ class CostGreedy {
   void refresh(const std::vector<Item>& items) {
     std::vector<Gain> gains(items.size());
     parallel_for(
-        static_cast<Offset>(items.size()), options_.threads, cancel_,
+        static_cast<Offset>(items.size()), context_,
         [&](Offset i) noexcept { gains[i] = f_.gain(items[i]); }, 16);
     chosen_.evaluations += static_cast<Offset>(items.size());
     heap_.clear();
@@ -106,7 +106,7 @@ class CostGreedy {
       heap_.pop_back();
       if (!fits(top.item)) continue;  // and never will again
       if (top.round == round()) return top;
-      if ((++chosen_.evaluations & 15) == 0) cancel_.check();
+      if ((++chosen_.evaluations & 15) == 0) context_.check();
       const Gain gain = f_.gain(top.item);
       heap_.push_back({score(gain, top.item), gain, top.item, round()});
       std::push_heap(heap_.begin(), heap_.end(), loses_to);
@@ -118,7 +118,7 @@ class CostGreedy {
   const Costs costs_;
   const bool by_cost_;
   const GreedyOptions options_;
-  const Cancel cancel_;
+  const Context context_;
   Selection<Gain> chosen_;
   std::vector<Scored> heap_;
   Gain risen_ = 0;
@@ -128,8 +128,7 @@ class CostGreedy {
 /// No set that costs at most `total` is worth more than S plus this: f is monotone and submodular,
 /// so it is at most the fractional knapsack of the remaining gains.
 template <class F>
-double cost_gap(F& f, const std::vector<Item>& chosen, const Costs& costs,
-                const GreedyOptions& options, const Cancel& cancel) {
+double cost_gap(F& f, const std::vector<Item>& chosen, const Costs& costs, const Context& context) {
   std::vector<char> taken(static_cast<std::size_t>(f.size()), 0);
   for (const Item item : chosen) taken[item] = 1;
   std::vector<Item> rest;
@@ -138,7 +137,7 @@ double cost_gap(F& f, const std::vector<Item>& chosen, const Costs& costs,
   }
   std::vector<double> gains(static_cast<std::size_t>(f.size()));
   parallel_for(
-      static_cast<Offset>(rest.size()), options.threads, cancel,
+      static_cast<Offset>(rest.size()), context,
       [&](Offset i) noexcept { gains[rest[i]] = std::max(0.0, f.shown(f.gain(rest[i]))); }, 16);
   std::sort(rest.begin(), rest.end(), [&](Item a, Item b) {
     return beats(gains[a] / costs.of[a], a, gains[b] / costs.of[b], b);

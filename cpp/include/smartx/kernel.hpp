@@ -14,8 +14,7 @@ namespace smartx {
 /// similarity units. Symmetric, diagonal included, rows 64-byte aligned and padded with zeros.
 class DenseKernel16 {
  public:
-  static DenseKernel16 build(RowsView rows, int threads, const Cancel& cancel,
-                             const DotLevel& level = dot_level());
+  static DenseKernel16 build(RowsView rows, const Context& context);
 
   Item size() const { return n_; }
   /// Values from one row to the next: n rounded up to a multiple of 32. Padding is zero.
@@ -36,7 +35,6 @@ class DenseKernel16 {
 };
 
 /// The smallest similarity of two different rows, exact; 0 where there are fewer than two rows.
-std::int32_t min_similarity(RowsView rows, int threads, const Cancel& cancel,
-                            const DotLevel& level = dot_level());
+std::int32_t min_similarity(RowsView rows, const Context& context);
 
 }  // namespace smartx

@@ -26,9 +26,9 @@ class Kernel16Cover {
 
   /// Row v: the `columns` values from v * stride on; stride is a multiple of 2.
   Kernel16Cover(Weight* values, Item rows, Item columns, Offset stride, Use use,
-                const VectorOpLevel& ops = vector_ops());
-  Kernel16Cover(DenseKernel16& source, Use use)
-      : Kernel16Cover(source.values(), source.size(), source.size(), source.stride(), use) {}
+                const VectorOpLevel& ops);
+  Kernel16Cover(DenseKernel16& source, Use use, const VectorOpLevel& ops)
+      : Kernel16Cover(source.values(), source.size(), source.size(), source.stride(), use, ops) {}
 
   Item size() const { return rows_; }
   Item covered() const { return columns_; }

@@ -30,7 +30,6 @@ struct Neighbours {
 /// The k rows most similar to each row, itself excluded, best first, ties to the lower row;
 /// n - 1 of them where k >= n. The answer does not depend on threads, level or blocking.
 /// Memory: O(n (k + d)); no n x n storage.
-Neighbours exact_neighbours(RowsView rows, Item k, int threads, const Cancel& cancel,
-                            const DotLevel& level = dot_level());
+Neighbours exact_neighbours(RowsView rows, Item k, const Context& context);
 
 }  // namespace smartx

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "smartx/context.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/types.hpp"
 
@@ -16,7 +17,7 @@ namespace smartx {
 /// Everything is kept times sqrt(diagonal): then no |x| is above 1 but for rounding.
 class LogDetBounds {
  public:
-  LogDetBounds(RowsView rows, double diagonal, int threads);
+  LogDetBounds(RowsView rows, double diagonal, const Context& context);
 
   /// W of a new epoch; row(i) gives i + 1 values.
   template <class RowOf>
@@ -78,7 +79,7 @@ class LogDetBounds {
 
   RowsView rows_;
   double diagonal_;
-  int threads_;
+  Context context_;
   Offset width_;  // d, up to a multiple of 16: what is beyond d is zero
   Offset room_;   // products of a share
   std::vector<double> off_factor_, off_directions_;  // (kShares, room): these not above 0

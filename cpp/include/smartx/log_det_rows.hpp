@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "smartx/context.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/log_det_bounds.hpp"
 #include "smartx/real.hpp"
@@ -22,8 +23,8 @@ class RowsLogDet {
  public:
   using Gain = double;  // form
 
-  /// threads: of bounds, weigh and add; greedy has its own for many gains at once.
-  RowsLogDet(RowsView rows, double ridge, int threads = 1);
+  /// bounds, weigh and add run on the threads of `context`.
+  RowsLogDet(RowsView rows, double ridge, const Context& context);
 
   Item size() const { return rows_.n; }
   Gain gain(Item v) const noexcept;
@@ -80,7 +81,7 @@ class RowsLogDet {
   double ridge_, diagonal_;
   static constexpr Offset kParts = 4;  // into which long loops are cut, on any number of threads
 
-  int threads_;
+  Context context_;
   Offset width_;  // d, up to a multiple of 8: what is beyond d is zero
   Item epoch_length_;
   mutable std::vector<Note> notes_;  // (n,)

@@ -25,7 +25,6 @@ struct NearDuplicates {
 /// depends on nothing but rows and order. `order` holds places inside each group; `sizes` sum to
 /// rows.n. Work: d multiply-adds for each row and each row that stayed before it. Memory: O(n d).
 NearDuplicates near_duplicates(RowsView rows, Span<const Offset> sizes, Span<const Item> order,
-                               std::int64_t millionths, int threads, const Cancel& cancel,
-                               const DotLevel& level = dot_level());
+                               std::int64_t millionths, const Context& context);
 
 }  // namespace smartx

@@ -43,13 +43,13 @@ struct Chosen {
 
 /// Over Q12 rows. Facility location builds the dense 16-bit kernel (2 n^2 bytes); graph cut and
 /// log-det build none.
-Chosen maximize(RowsView rows, const Request& request, const Cancel& cancel);
+Chosen maximize(RowsView rows, const Request& request, const Context& context);
 /// Over a sparse graph; row v lists what v covers. Graph cut and log-det need it symmetric.
 template <class W>
-Chosen maximize(GraphView<W> graph, const Request& request, const Cancel& cancel);
+Chosen maximize(GraphView<W> graph, const Request& request, const Context& context);
 /// Over a dense kernel; row v lists what v covers. Graph cut and log-det need it symmetric.
 template <class T>
-Chosen maximize(DenseView<T> kernel, const Request& request, const Cancel& cancel);
+Chosen maximize(DenseView<T> kernel, const Request& request, const Context& context);
 
 /// The full greedy order of many groups of adjacent rows: order[i] is a place inside its group.
 struct GroupOrders {
@@ -64,11 +64,10 @@ constexpr Offset kKernelsTogether = Offset{512} << 20;
 /// whose kernels would take more than `memory` then, and those too costly for the others to keep up
 /// with, which run one after another on all threads. `sizes` sum to rows.n.
 GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective& objective,
-                        int threads, const Cancel& cancel, Offset memory = kKernelsTogether);
+                        const Context& context, Offset memory = kKernelsTogether);
 
 /// Cosines of M rows of d values, in float64 and one fixed order: (M, M), diagonal computed like
 /// the rest. Every row must have a length above 0.
-std::vector<double> cosine_kernel(const double* rows, Item count, Item d, int threads,
-                                  const Cancel& cancel);
+std::vector<double> cosine_kernel(const double* rows, Item count, Item d, const Context& context);
 
 }  // namespace smartx

@@ -9,6 +9,8 @@
 
 namespace smartx {
 
+class Context;
+
 /// A leader and its helpers. The leader posts loops; helpers look for one without sleeping in
 /// between. Whoever is free takes the next index, the leader too, and the leader waits for indices
 /// that a helper has taken, never for a helper that has not begun: a helper that does not run costs
@@ -24,29 +26,26 @@ class Team {
   /// and finds in its cache what they read.
   enum class Helpers { kFromStart, kFromEnd };
 
-  /// Leader only: calls body(i) for i in 0..count-1, each once; the i of the leader ascend, those
-  /// of a helper too, or descend where they are taken from the end. `cancel` is polled between
-  /// indices, and throws Cancelled when every index that was begun is done.
+  /// Leader only: calls body(i, hand) for i in 0..count-1, each once; the i of the leader, hand 0,
+  /// ascend, those of a helper too, or descend where they are taken from the end. Asks `context`
+  /// between indices whether to stop, and throws Cancelled when every index that was begun is done.
   template <class Body>
-  void run(Offset count, const Cancel& cancel, const Body& body, Helpers helpers) {
-    const auto call = [](const void* own, Offset i) noexcept {
-      (*static_cast<const Body*>(own))(i);
+  void run(Offset count, const Context& context, const Body& body, Helpers helpers) {
+    const auto call = [](const void* own, Offset i, int hand) noexcept {
+      (*static_cast<const Body*>(own))(i, hand);
     };
-    run_calls({call, &body, count}, cancel, helpers);
+    run_calls({call, &body, count}, context, helpers);
   }
 
-  /// Helpers only: works along until the leader has dismissed the team.
-  void help() noexcept;
+  /// Helpers only: works along, as that hand, until the leader has dismissed the team.
+  void help(int hand) noexcept;
   void dismiss() noexcept { dismissed_.store(true, std::memory_order_release); }
-
-  /// Whether a loop is under way: one that is posted inside it has to run on one thread.
-  bool busy() const { return busy_; }
 
  private:
   using Clock = std::chrono::steady_clock;
 
   struct Loop {
-    void (*call)(const void*, Offset) noexcept = nullptr;
+    void (*call)(const void*, Offset, int) noexcept = nullptr;
     const void* body = nullptr;
     Offset count = 0;
   };
@@ -65,11 +64,11 @@ class Team {
     bool from_end;
   };
 
-  void run_calls(const Loop& loop, const Cancel& cancel, Helpers helpers);
+  void run_calls(const Loop& loop, const Context& context, Helpers helpers);
   /// Takes an index; negative where there was none.
   Offset take(bool helper) noexcept;
-  /// Waits for indices that helpers have taken; whether `cancel` asked to stop meanwhile.
-  bool await(Offset by_helpers, const Cancel& cancel) const;
+  /// Waits for indices that helpers have taken; whether to stop was asked meanwhile.
+  bool await(Offset by_helpers, const Context& context) const;
   void learn(Clock::duration usual, Clock::duration waited) noexcept;
 
   // `left_` is all that a helper looks at: who takes an index out of it holds one of the loop in
@@ -79,7 +78,6 @@ class Team {
   alignas(64) std::atomic<Offset> done_{0};  // indices that helpers have done of this loop
   alignas(64) std::atomic<bool> dismissed_{false};
   Loop loop_;
-  bool busy_ = false;
   Clock::time_point alone_until_{};
   Clock::duration alone_for_{};
 };

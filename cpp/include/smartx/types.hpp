@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <vector>
 
 namespace smartx {
@@ -30,23 +29,6 @@ struct Selection {
   std::vector<Item> items;
   std::vector<Gain> gains;  // gains[i]: marginal gain of items[i] when it was added
   Offset evaluations = 0;   // calls of gain(): what the work is proportional to
-};
-
-/// Thrown where the caller asked to stop (Ctrl-C). Never thrown inside a parallel region.
-struct Cancelled : std::runtime_error {
-  Cancelled() : std::runtime_error("cancelled") {}
-};
-
-/// How long work asks whether it should stop. The default never stops.
-/// `poll` may be called from the calling thread only and returns true to stop.
-struct Cancel {
-  bool (*poll)(void*) = nullptr;
-  void* context = nullptr;
-
-  bool requested() const { return poll != nullptr && poll(context); }
-  void check() const {
-    if (requested()) throw Cancelled();
-  }
 };
 
 }  // namespace smartx

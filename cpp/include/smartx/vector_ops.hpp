@@ -4,16 +4,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "smartx/dot.hpp"
 #include "smartx/types.hpp"
 #include "smartx/vector_op_level.hpp"
 
 namespace smartx {
-
-/// The level that dot_level() stands for (dot.hpp): one choice, forced by SMARTX_SIMD.
-const VectorOpLevel& vector_ops();
-/// The level for the processors that `level` is for.
-const VectorOpLevel& vector_ops_of(const DotLevel& level);
 
 /// A sum of rows in base 2^16, digits -2^15 .. 2^15 - 1, lowest first: what digit_dots multiplies.
 class Digits {
@@ -21,8 +15,9 @@ class Digits {
   explicit Digits(const std::vector<std::int64_t>& sum);
 
   /// out[i] = rows[items[i]] . sum, exact.
-  void dots(const std::int16_t* rows, const Item* items, Offset count, std::int64_t* out) const {
-    vector_ops().digit_dots(rows, items, count, d_, values_.data(), count_, out);
+  void dots(const VectorOpLevel& ops, const std::int16_t* rows, const Item* items, Offset count,
+            std::int64_t* out) const {
+    ops.digit_dots(rows, items, count, d_, values_.data(), count_, out);
   }
 
  private:
