@@ -32,7 +32,7 @@ class EqualRows {
 
  private:
   Item classes_;
-  std::vector<Item> first_;            // (classes,)
+  std::vector<Item> first_;             // (classes,)
   std::vector<Item> class_of_, after_;  // (n,)
 };
 
