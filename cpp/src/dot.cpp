@@ -1,5 +1,6 @@
 #include "smartx/dot.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "blocks.hpp"
@@ -42,17 +43,25 @@ void PackedRows::Free::operator()(unsigned char* data) const noexcept {
   std::free(data);
 }
 
-PackedRows::PackedRows(RowsView rows, const Context& context)
+PackedRows::PackedRows(SomeRows rows, const Context& context)
     : level_(&context.dot()),
       n_(rows.n),
       d_(rows.d),
       panels_(panels_of(rows.n, level_->panel)),
       bytes_(level_->panel_bytes(rows.d)) {
   data_.reset(static_cast<unsigned char*>(new_block(bytes_ * panels_)));
-  parallel_for(panels_, context, [&](Offset p) noexcept {
+  const Offset together = rows.items == nullptr ? 0 : Offset{level_->panel} * d_;  // of a panel
+  std::vector<std::int16_t> gathered(static_cast<std::size_t>(together * context.threads()));
+  parallel_for(panels_, context, [&](Offset p, int hand) noexcept {
     const auto first = static_cast<Item>(p * level_->panel);
     const Item count = n_ - first < level_->panel ? n_ - first : level_->panel;
-    level_->pack(rows.row(first), count, d_, data_.get() + p * bytes_);
+    const std::int16_t* from = rows.row(first);
+    if (together > 0) {
+      std::int16_t* const own = gathered.data() + hand * together;
+      for (Item i = 0; i < count; ++i) std::copy_n(rows.row(first + i), d_, own + Offset{i} * d_);
+      from = own;
+    }
+    level_->pack(from, count, d_, data_.get() + p * bytes_);
   });
 }
 

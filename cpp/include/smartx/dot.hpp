@@ -20,7 +20,7 @@ std::int64_t dot(const std::int16_t* row, const std::int32_t* sum, Item d);
 /// Rows copied into the panels of one level: 64-byte aligned, about the size of the rows.
 class PackedRows {
  public:
-  PackedRows(RowsView rows, const Context& context);
+  PackedRows(SomeRows rows, const Context& context);
 
   const DotLevel& level() const { return *level_; }
   Item size() const { return n_; }

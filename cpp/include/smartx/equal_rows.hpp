@@ -27,8 +27,10 @@ class EqualRows {
   Item class_of(Item row) const { return any() ? class_of_[row] : row; }
   /// The next row of the same class; -1 where there is none.
   Item after(Item row) const { return any() ? after_[row] : -1; }
-  /// The lowest row of each class, (classes,); null where that of class c is c.
-  const Item* firsts() const { return any() ? first_.data() : nullptr; }
+  /// One row of each class, the lowest.
+  SomeRows distinct(RowsView rows) const {
+    return {rows, any() ? first_.data() : nullptr, classes_};
+  }
 
  private:
   Item classes_;

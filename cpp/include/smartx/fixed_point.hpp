@@ -26,6 +26,20 @@ struct RowsView {
   const std::int16_t* row(Item i) const { return data + static_cast<Offset>(i) * d; }
 };
 
+/// The rows items[0], items[1] ... of a view; all of them where `items` is null. Row c of these is
+/// what an engine calls item c.
+struct SomeRows {
+  SomeRows(RowsView rows) : all(rows), n(rows.n), d(rows.d) {}  // NOLINT: all rows are some rows
+  SomeRows(RowsView rows, const Item* which, Item count)
+      : all(rows), items(which), n(count), d(rows.d) {}
+
+  RowsView all;
+  const Item* items = nullptr;
+  Item n, d;
+
+  const std::int16_t* row(Item c) const { return all.row(items == nullptr ? c : items[c]); }
+};
+
 /// What is wrong with some rows: how many, and the first few of them. Empty when nothing is.
 struct RowFaults {
   enum class Kind { kNone, kNotFinite, kZero, kTooLong };
