@@ -17,13 +17,6 @@ namespace {
 
 constexpr double kUnit = 256.0 / (kScale * kScale);  // of the 16-bit kernel, as a cosine
 
-std::vector<std::int16_t> gathered(RowsView rows, const Item* items, Offset count) {
-  std::vector<std::int16_t> some(static_cast<std::size_t>(count * rows.d));
-  for (Offset i = 0; i < count; ++i)
-    std::copy_n(rows.row(items[i]), rows.d, some.data() + i * rows.d);
-  return some;
-}
-
 /// Calls body(a, b, values) for every panel a of `down` and b of `across`, values the 16-bit
 /// similarities of their rows; all b of one a on one thread.
 template <class Body>
@@ -53,8 +46,7 @@ struct HeadKernel {
       : stride((Offset{rows.n} + 31) / 32 * 32) {
     const auto size = static_cast<Item>(items.size());
     values.reset(static_cast<std::uint16_t*>(new_block(size * stride * 2)));
-    const std::vector<std::int16_t> some = gathered(rows, items.data(), size);
-    const PackedRows down({some.data(), size, rows.d}, context);
+    const PackedRows down({rows, items.data(), size}, context);
     const PackedRows across(rows, context);
     const Item panel = down.level().panel;
     std::uint16_t* const kernel = values.get();
@@ -86,8 +78,7 @@ std::vector<std::uint16_t> coverage(RowsView rows, const PackedRows& all, Span<c
                                     const Context& context) {
   const Item panel = all.level().panel;
   std::vector<std::uint16_t> best(static_cast<std::size_t>(all.panels()) * panel);
-  const std::vector<std::int16_t> some = gathered(rows, items.data, items.size);
-  const PackedRows chosen({some.data(), static_cast<Item>(items.size), rows.d}, context);
+  const PackedRows chosen({rows, items.data, static_cast<Item>(items.size)}, context);
   for_each_16_bit_tile(all, chosen, context,
                        [&](Item a, Item, const std::uint16_t* values) noexcept {
                          for (Item r = 0; r < panel; ++r) {

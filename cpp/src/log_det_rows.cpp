@@ -160,7 +160,7 @@ void RowsLogDet::add_to_gram() {
       const std::int16_t* row = rows_.row(epoch_rows_[first + r]);
       for (Item c = 0; c < d; ++c) columns[static_cast<std::size_t>(c) * count + r] = row[c];
     }
-    const PackedRows packed({columns.data(), d, count}, context_.alone());
+    const PackedRows packed(RowsView{columns.data(), d, count}, context_.alone());
     const Item panel = packed.level().panel;
     parallel_for(packed.panels(), context_, [&](Offset last) noexcept {
       alignas(64) std::int32_t tile[64 * 64];
