@@ -11,6 +11,20 @@ namespace smartx {
 
 namespace {
 
+enum class ObjectiveKind { kFacilityLocation, kGraphCut, kLogDet };
+
+Objective objective_of(ObjectiveKind kind, double parameter) {
+  switch (kind) {
+    case ObjectiveKind::kFacilityLocation:
+      break;
+    case ObjectiveKind::kGraphCut:
+      return objective::GraphCut{parameter};
+    case ObjectiveKind::kLogDet:
+      return objective::LogDet{parameter};
+  }
+  return objective::FacilityLocation{};
+}
+
 py::tuple to_python(Chosen&& chosen, bool certificate) {
   py::object gap = py::none();
   if (certificate) gap = py::float_(chosen.gap);
@@ -26,8 +40,12 @@ RowsView rows_view(const py::array& array) {
 Request request_of(ObjectiveKind kind, double parameter, Offset budget, Offset size,
                    Optimizer optimizer, std::uint64_t seed, double epsilon, bool certificate) {
   if (budget < 0 || budget > size) throw std::invalid_argument("budget is outside 0..rows");
-  return {
-      {kind, parameter}, static_cast<Item>(budget), {optimizer, seed, epsilon}, certificate, 0, {}};
+  return {objective_of(kind, parameter),
+          static_cast<Item>(budget),
+          {optimizer, seed, epsilon},
+          certificate,
+          0,
+          {}};
 }
 
 /// Lets rows cost what `costs` says, None or (size,) float64, `total` in all.
@@ -169,7 +187,7 @@ py::tuple rank_many(const py::array& rows, const py::array& sizes, ObjectiveKind
   }
   if (total != view.n) throw std::invalid_argument("sizes do not fit the rows");
   GroupOrders orders = without_gil(threads, "", [&](const Context& context) {
-    return rank_groups(view, groups, {kind, parameter}, context, memory);
+    return rank_groups(view, groups, objective_of(kind, parameter), context, memory);
   });
   return py::make_tuple(hand_over(std::move(orders.order)), hand_over(std::move(orders.gains)));
 }

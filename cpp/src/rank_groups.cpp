@@ -83,7 +83,7 @@ GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
     return a.rows > b.rows || (a.rows == b.rows && a.start < b.start);
   });
-  const bool has_kernel = objective.kind == ObjectiveKind::kFacilityLocation;
+  const bool has_kernel = std::holds_alternative<objective::FacilityLocation>(objective);
   const std::size_t alone = count_alone(groups, has_kernel, context.threads(), memory);
   with_team(context, [&](const Context& led) {
     for (std::size_t i = 0; i < alone; ++i) rank_one(rows, groups[i], objective, led, out);

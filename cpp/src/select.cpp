@@ -70,8 +70,7 @@ Chosen shown(Selection<double>&& selection, double unit) {
 
 /// Graph cut over rows: lazy greedy runs by epochs, the others as over any set function. A sample
 /// of lazier-than-lazy is so cheap to look at whole that bounds would cost more than they save.
-Chosen cut_rows(RowsView rows, Request request, const Context& context) {
-  const double penalty = request.objective.parameter;
+Chosen cut_rows(RowsView rows, double penalty, const Request& request, const Context& context) {
   Chosen chosen;
   if (request.options.optimizer == Optimizer::kLazy && request.costs.of == nullptr) {
     chosen = shown(greedy_cut(rows, penalty, request.budget, request.candidates, context), kCosine);
@@ -100,69 +99,84 @@ void few_similarities(RowsView rows, std::uint16_t* values, const Context& conte
   }
 }
 
-Chosen choose(RowsView rows, const Request& request, const Context& context) {
-  const double parameter = request.objective.parameter;
-  switch (request.objective.kind) {
-    case ObjectiveKind::kFacilityLocation: {
-      using Use = Kernel16Cover::Use;  // greedy under costs runs twice
-      constexpr double kUnit = 256.0 * kCosine;
-      if (rows.n <= kFew) {
-        std::uint16_t values[kFew * kFew];
-        few_similarities(rows, values, context);
-        return solve(FacilityLocation<Kernel16Cover>(
-                         {values, rows.n, rows.n, kFew, Use::kAgain, context.ops()}, kUnit),
-                     request, context);
-      }
-      auto kernel = DenseKernel16::build(rows, context);
-      const Use use = request.costs.of == nullptr ? Use::kOnce : Use::kAgain;
-      return solve(FacilityLocation<Kernel16Cover>({kernel, use, context.ops()}, kUnit), request,
-                   context);
-    }
-    case ObjectiveKind::kGraphCut:
-      return cut_rows(rows, request, context);
-    case ObjectiveKind::kLogDet:
-      return solve(RowsLogDet(rows, parameter, context), request, context);
+Chosen choose(RowsView rows, objective::FacilityLocation, const Request& request,
+              const Context& context) {
+  using Use = Kernel16Cover::Use;
+  constexpr double kUnit = 256.0 * kCosine;
+  if (rows.n <= kFew) {
+    std::uint16_t values[kFew * kFew];
+    few_similarities(rows, values, context);
+    return solve(FacilityLocation<Kernel16Cover>(
+                     {values, rows.n, rows.n, kFew, Use::kAgain, context.ops()}, kUnit),
+                 request, context);
   }
-  return {};
+  auto kernel = DenseKernel16::build(rows, context);
+  const Use use =
+      request.costs.of == nullptr ? Use::kOnce : Use::kAgain;  // costs: greedy runs twice
+  return solve(FacilityLocation<Kernel16Cover>({kernel, use, context.ops()}, kUnit), request,
+               context);
+}
+
+Chosen choose(RowsView rows, objective::GraphCut cut, const Request& request,
+              const Context& context) {
+  return cut_rows(rows, cut.penalty, request, context);
+}
+
+Chosen choose(RowsView rows, objective::LogDet log_det, const Request& request,
+              const Context& context) {
+  return solve(RowsLogDet(rows, log_det.ridge, context), request, context);
 }
 
 template <class W>
-Chosen choose(GraphView<W> graph, const Request& request, const Context& context) {
-  const double unit = std::is_integral_v<W> ? kCosine : 1.0;
-  const double parameter = request.objective.parameter;
-  switch (request.objective.kind) {
-    case ObjectiveKind::kFacilityLocation:
-      return solve(FacilityLocation<GraphCover<W>>(GraphCover<W>{graph}, unit), request, context);
-    case ObjectiveKind::kGraphCut:
-      return solve(GraphCut<GraphCutEdges<W>>(GraphCutEdges<W>(graph), parameter, unit), request,
-                   context);
-    case ObjectiveKind::kLogDet:
-      return solve(KernelLogDet<GraphEntries<W>>(GraphEntries<W>{graph, unit}, parameter), request,
-                   context);
-  }
-  return {};
+constexpr double kUnitOf = std::is_integral_v<W> ? kCosine : 1.0;
+
+template <class W>
+Chosen choose(GraphView<W> graph, objective::FacilityLocation, const Request& request,
+              const Context& context) {
+  return solve(FacilityLocation<GraphCover<W>>(GraphCover<W>{graph}, kUnitOf<W>), request, context);
+}
+
+template <class W>
+Chosen choose(GraphView<W> graph, objective::GraphCut cut, const Request& request,
+              const Context& context) {
+  return solve(GraphCut<GraphCutEdges<W>>(GraphCutEdges<W>(graph), cut.penalty, kUnitOf<W>),
+               request, context);
+}
+
+template <class W>
+Chosen choose(GraphView<W> graph, objective::LogDet log_det, const Request& request,
+              const Context& context) {
+  return solve(KernelLogDet<GraphEntries<W>>(GraphEntries<W>{graph, kUnitOf<W>}, log_det.ridge),
+               request, context);
 }
 
 template <class T>
-Chosen choose(DenseView<T> kernel, const Request& request, const Context& context) {
-  const double parameter = request.objective.parameter;
-  switch (request.objective.kind) {
-    case ObjectiveKind::kFacilityLocation:
-      return solve(FacilityLocation<DenseCover<T>>(DenseCover<T>{kernel}, 1.0), request, context);
-    case ObjectiveKind::kGraphCut:
-      return solve(GraphCut<DenseCut<T>>(DenseCut<T>(kernel), parameter, 1.0), request, context);
-    case ObjectiveKind::kLogDet:
-      return solve(KernelLogDet<DenseEntries<T>>(DenseEntries<T>{kernel}, parameter), request,
-                   context);
-  }
-  return {};
+Chosen choose(DenseView<T> kernel, objective::FacilityLocation, const Request& request,
+              const Context& context) {
+  return solve(FacilityLocation<DenseCover<T>>(DenseCover<T>{kernel}, 1.0), request, context);
+}
+
+template <class T>
+Chosen choose(DenseView<T> kernel, objective::GraphCut cut, const Request& request,
+              const Context& context) {
+  return solve(GraphCut<DenseCut<T>>(DenseCut<T>(kernel), cut.penalty, 1.0), request, context);
+}
+
+template <class T>
+Chosen choose(DenseView<T> kernel, objective::LogDet log_det, const Request& request,
+              const Context& context) {
+  return solve(KernelLogDet<DenseEntries<T>>(DenseEntries<T>{kernel}, log_det.ridge), request,
+               context);
 }
 
 /// What every maximize does, on one team.
 template <class Source>
 Chosen on_team(const Source& source, const Request& request, const Context& context) {
   Chosen chosen;
-  with_team(context, [&](const Context& led) { chosen = choose(source, request, led); });
+  with_team(context, [&](const Context& led) {
+    chosen = std::visit([&](auto objective) { return choose(source, objective, request, led); },
+                        request.objective);
+  });
   return chosen;
 }
 

@@ -38,10 +38,9 @@ std::vector<std::int16_t> rows_around(Item n, Item d, Item centres, std::uint64_
   return rows;
 }
 
-Chosen run(RowsView rows, ObjectiveKind kind, double parameter, Optimizer optimizer, Item budget,
-           int threads = 1) {
+Chosen run(RowsView rows, Objective objective, Optimizer optimizer, Item budget, int threads = 1) {
   Request request;
-  request.objective = {kind, parameter};
+  request.objective = objective;
   request.budget = budget;
   request.options.optimizer = optimizer;
   request.certificate = true;
@@ -52,15 +51,9 @@ bool same(const Chosen& a, const Chosen& b) {
   return a.items == b.items && a.gains == b.gains;
 }
 
-struct Setting {
-  ObjectiveKind kind;
-  double parameter;
-};
-const Setting kSettings[] = {{ObjectiveKind::kFacilityLocation, 0.0},
-                             {ObjectiveKind::kGraphCut, 0.4},
-                             {ObjectiveKind::kGraphCut, 1.0},
-                             {ObjectiveKind::kLogDet, 1.0},
-                             {ObjectiveKind::kLogDet, 1e-3}};
+const Objective kObjectives[] = {objective::FacilityLocation{}, objective::GraphCut{0.4},
+                                 objective::GraphCut{1.0}, objective::LogDet{1.0},
+                                 objective::LogDet{1e-3}};
 
 /// A whole piece with as many open columns as a list may have, all in front.
 TEST(a_list_of_the_largest_size_fits) {
@@ -121,11 +114,11 @@ TEST(lazy_is_naive_bit_for_bit_over_rows) {
     for (const Item d : {1, 5, 33}) {
       const auto values = rows_around(n, d, 6, 7 * n + d);
       const RowsView rows{values.data(), n, d};
-      for (const Setting& s : kSettings) {
-        const Chosen naive = run(rows, s.kind, s.parameter, Optimizer::kNaive, n);
-        CHECK(same(naive, run(rows, s.kind, s.parameter, Optimizer::kLazy, n)));
-        CHECK(same(naive, run(rows, s.kind, s.parameter, Optimizer::kLazy, n, 3)));
-        CHECK(same(naive, run(rows, s.kind, s.parameter, Optimizer::kNaive, n, 3)));
+      for (const Objective& s : kObjectives) {
+        const Chosen naive = run(rows, s, Optimizer::kNaive, n);
+        CHECK(same(naive, run(rows, s, Optimizer::kLazy, n)));
+        CHECK(same(naive, run(rows, s, Optimizer::kLazy, n, 3)));
+        CHECK(same(naive, run(rows, s, Optimizer::kNaive, n, 3)));
         CHECK(static_cast<Item>(naive.items.size()) == n);
       }
     }
@@ -135,10 +128,10 @@ TEST(lazy_is_naive_bit_for_bit_over_rows) {
 TEST(lazier_than_lazy_is_stochastic_bit_for_bit) {
   const auto values = rows_around(120, 9, 8, 3);
   const RowsView rows{values.data(), 120, 9};
-  for (const Setting& s : kSettings) {
+  for (const Objective& s : kObjectives) {
     for (const Item budget : {0, 1, 20, 60, 120}) {
-      CHECK(same(run(rows, s.kind, s.parameter, Optimizer::kStochastic, budget),
-                 run(rows, s.kind, s.parameter, Optimizer::kLazierThanLazy, budget)));
+      CHECK(same(run(rows, s, Optimizer::kStochastic, budget),
+                 run(rows, s, Optimizer::kLazierThanLazy, budget)));
     }
   }
 }
@@ -148,16 +141,14 @@ TEST(ranking_many_groups_is_ranking_each) {
   const auto values = rows_around(n, d, 5, 11);
   const RowsView rows{values.data(), n, d};
   const std::vector<Offset> sizes{1, 0, 2, 30, 1, 26};
-  for (const Setting& s : kSettings) {
+  for (const Objective& s : kObjectives) {
     for (const int threads : {1, 4}) {
       const GroupOrders orders =
-          rank_groups(rows, {sizes.data(), static_cast<Offset>(sizes.size())},
-                      {s.kind, s.parameter}, plain(threads));
+          rank_groups(rows, {sizes.data(), static_cast<Offset>(sizes.size())}, s, plain(threads));
       Offset start = 0;
       for (const Offset size : sizes) {
         const RowsView own{rows.row(static_cast<Item>(start)), static_cast<Item>(size), d};
-        const Chosen alone =
-            run(own, s.kind, s.parameter, Optimizer::kNaive, static_cast<Item>(size));
+        const Chosen alone = run(own, s, Optimizer::kNaive, static_cast<Item>(size));
         CHECK(std::equal(alone.items.begin(), alone.items.end(), orders.order.begin() + start));
         CHECK(std::equal(alone.gains.begin(), alone.gains.end(), orders.gains.begin() + start));
         start += size;
@@ -235,14 +226,14 @@ TEST(with_costs_that_are_all_one_the_limit_is_a_budget) {
   const auto values = rows_around(60, 9, 6, 5);
   const RowsView rows{values.data(), 60, 9};
   const std::vector<double> ones(60, 1.0);
-  for (const Setting& s : kSettings) {
-    const Item budget = s.kind == ObjectiveKind::kFacilityLocation ? 60 : 20;
+  for (const Objective& s : kObjectives) {
+    const Item budget = std::holds_alternative<objective::FacilityLocation>(s) ? 60 : 20;
     for (const int threads : {1, 3}) {
       Request request;
-      request.objective = {s.kind, s.parameter};
+      request.objective = s;
       request.costs = {ones.data(), static_cast<double>(budget)};
       const Chosen chosen = maximize(rows, request, plain(threads));
-      const Chosen plain = run(rows, s.kind, s.parameter, Optimizer::kLazy, budget, threads);
+      const Chosen plain = run(rows, s, Optimizer::kLazy, budget, threads);
       CHECK(chosen.items == plain.items);
     }
   }
@@ -251,7 +242,7 @@ TEST(with_costs_that_are_all_one_the_limit_is_a_budget) {
 TEST(a_kernel_without_positive_variance_is_refused_with_its_row) {
   const std::vector<double> kernel{1.0, 2.0, 2.0, 1.0};
   Request request;
-  request.objective = {ObjectiveKind::kLogDet, 0.5};
+  request.objective = objective::LogDet{0.5};
   request.budget = 2;
   Item row = -1;
   try {

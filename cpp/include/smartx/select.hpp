@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <variant>
 #include <vector>
 
 #include "smartx/facility_location.hpp"
@@ -13,12 +14,17 @@
 
 namespace smartx {
 
-enum class ObjectiveKind { kFacilityLocation, kGraphCut, kLogDet };
-
-struct Objective {
-  ObjectiveKind kind = ObjectiveKind::kFacilityLocation;
-  double parameter = 0.0;  // penalty of graph cut, ridge of log-det
+/// The set functions, as a choice made at run time.
+namespace objective {
+struct FacilityLocation {};
+struct GraphCut {
+  double penalty = 0.4;
 };
+struct LogDet {
+  double ridge = 1.0;
+};
+}  // namespace objective
+using Objective = std::variant<objective::FacilityLocation, objective::GraphCut, objective::LogDet>;
 
 struct Request {
   Objective objective;
