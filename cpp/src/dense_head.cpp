@@ -124,8 +124,9 @@ Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, 
                  const Request& request, const Context& context) {
   Chosen all;
   if (request.budget == 0) return all;
+  const EqualRows every(rows.n), few(candidates);  // as if all rows differed
   GraphLocation first({graph}, 1.0);
-  auto proposed = Greedy<GraphLocation>(first, request.options, context).run(candidates);
+  auto proposed = Greedy<GraphLocation>(first, every, request.options, context).run(candidates);
   all.evaluations += proposed.evaluations;
   std::sort(proposed.items.begin(), proposed.items.end());  // ties go to the lower row
   {
@@ -133,15 +134,15 @@ Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, 
     DenseLocation dense({kernel.values.get(), candidates, rows.n, kernel.stride,
                          Kernel16Cover::Use::kOnce, context.ops()},
                         kUnit);
-    auto chosen =
-        Greedy<DenseLocation>(dense, request.options, context).run(std::min(head, request.budget));
+    auto chosen = Greedy<DenseLocation>(dense, few, request.options, context)
+                      .run(std::min(head, request.budget));
     for (Item& item : chosen.items) item = proposed.items[item];
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit);
   }
   if (request.budget > head) {
     GraphLocation rest({graph}, 1.0);
-    const auto chosen =
-        Greedy<GraphLocation>(rest, request.options, context).run(request.budget - head, all.items);
+    const auto chosen = Greedy<GraphLocation>(rest, every, request.options, context)
+                            .run(request.budget - head, all.items);
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit / 256.0);
   }
   return all;

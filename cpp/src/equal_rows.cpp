@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 
 #include "smartx/rng.hpp"
 
@@ -83,7 +84,7 @@ class Table {
 }  // namespace
 
 EqualRows::EqualRows(RowsView rows, const Context& context, const double* costs)
-    : classes_(rows.n) {
+    : rows_(rows.n), classes_(rows.n) {
   const std::vector<Item> lowest = Table(rows, costs, context).lowest();
   Item classes = 0;
   for (Item row = 0; row < rows.n; ++row) classes += lowest[row] == row;
@@ -103,6 +104,13 @@ EqualRows::EqualRows(RowsView rows, const Context& context, const double* costs)
       last[c] = row;
     }
   }
+}
+
+std::vector<Item> EqualRows::starts() const {
+  std::vector<Item> starts(static_cast<std::size_t>(classes_) + 1, 0);
+  for (Item row = 0; row < rows_; ++row) ++starts[class_of(row) + 1];
+  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+  return starts;
 }
 
 }  // namespace smartx

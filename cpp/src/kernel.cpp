@@ -28,21 +28,34 @@ void DenseKernel16::Free::operator()(std::uint16_t* data) const noexcept {
   std::free(data);
 }
 
-DenseKernel16::DenseKernel16(Item n, Offset stride) : n_(n), stride_(stride) {
-  data_.reset(static_cast<std::uint16_t*>(new_block(bytes(n))));
+DenseKernel16::DenseKernel16(Item rows, Item columns)
+    : rows_(rows), columns_(columns), stride_((Offset{columns} + 31) / 32 * 32) {
+  data_.reset(static_cast<std::uint16_t*>(new_block(rows * stride_ * 2)));
 }
 
 DenseKernel16 DenseKernel16::build(RowsView rows, const Context& context) {
-  DenseKernel16 kernel(rows.n, (Offset{rows.n} + 31) / 32 * 32);
-  const PackedRows packed(rows, context);
+  return build(rows, EqualRows(rows.n), context);
+}
+
+DenseKernel16 DenseKernel16::build(RowsView rows, const EqualRows& equal, const Context& context) {
+  DenseKernel16 kernel(equal.classes(), rows.n);
+  const PackedRows packed(equal.distinct(rows), context);
+  const std::vector<Item> starts = equal.any() ? equal.starts() : std::vector<Item>();
   std::uint16_t* const data = kernel.data_.get();
   const Offset stride = kernel.stride_;
   const DotLevel& level = context.dot();
   const Item panel = level.panel;
   const auto store = [&](const std::uint16_t* values, Item a, Item b) noexcept {
-    const Item down = rows_in(a, panel, rows.n), across = rows_in(b, panel, rows.n);
-    std::uint16_t* out = data + Offset{a} * panel * stride + Offset{b} * panel;
-    for (Item r = 0; r < down; ++r) std::copy_n(values + r * panel, across, out + r * stride);
+    const Item down = rows_in(a, panel, packed.size()), across = rows_in(b, panel, packed.size());
+    for (Item r = 0; r < down; ++r, values += panel) {
+      std::uint16_t* const out = data + (Offset{a} * panel + r) * stride;
+      if (starts.empty()) {
+        std::copy_n(values, across, out + Offset{b} * panel);
+        continue;
+      }
+      const Item* const start = starts.data() + Offset{b} * panel;
+      for (Item c = 0; c < across; ++c) std::fill(out + start[c], out + start[c + 1], values[c]);
+    }
   };
   for_each_tile(packed, context, [&](Item a, Item b, const std::int32_t* tile) noexcept {
     alignas(64) std::uint16_t values[64 * 64], mirrored[64 * 64];
@@ -52,7 +65,7 @@ DenseKernel16 DenseKernel16::build(RowsView rows, const Context& context) {
     transpose(values, panel, mirrored);
     store(mirrored, b, a);
   });
-  for (Item i = 0; i < rows.n; ++i)
+  for (Item i = 0; i < kernel.rows_; ++i)
     std::fill(data + i * stride + rows.n, data + (i + 1) * stride, std::uint16_t{0});
   return kernel;
 }

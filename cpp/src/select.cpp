@@ -18,13 +18,13 @@ namespace {
 constexpr double kCosine = 1.0 / (kScale * kScale);  // one Q12 similarity unit, as a cosine
 
 template <class F>
-Chosen solve_costs(F f, const Request& request, const Context& context) {
+Chosen solve_costs(F f, const EqualRows& equal, const Request& request, const Context& context) {
   Chosen best;
   double best_value = 0.0;
   Offset evaluations = 0;
   for (const bool by_cost : {true, false}) {
     F own = f;
-    CostGreedy<F> greedy(own, request.costs, by_cost, request.options, context);
+    CostGreedy<F> greedy(own, equal, request.costs, by_cost, request.options, context);
     auto selection = greedy.run();
     evaluations += selection.evaluations;
     std::vector<double> gains;
@@ -35,7 +35,8 @@ Chosen solve_costs(F f, const Request& request, const Context& context) {
     }
     if (!by_cost && value <= best_value) continue;
     best_value = value;
-    if (request.certificate) best.gap = cost_gap(own, selection.items, request.costs, context);
+    if (request.certificate)
+      best.gap = cost_gap(own, equal, selection.items, request.costs, context);
     best.items = std::move(selection.items);
     best.gains = std::move(gains);
   }
@@ -44,16 +45,16 @@ Chosen solve_costs(F f, const Request& request, const Context& context) {
 }
 
 template <class F>
-Chosen solve(F f, const Request& request, const Context& context) {
-  if (request.costs.of != nullptr) return solve_costs(std::move(f), request, context);
-  Greedy<F> greedy(f, request.options, context);
+Chosen solve(F f, const EqualRows& equal, const Request& request, const Context& context) {
+  if (request.costs.of != nullptr) return solve_costs(std::move(f), equal, request, context);
+  Greedy<F> greedy(f, equal, request.options, context);
   auto selection = greedy.run(request.budget);
   Chosen chosen;
   chosen.evaluations = selection.evaluations;
   chosen.gains.reserve(selection.gains.size());
   for (const auto gain : selection.gains) chosen.gains.push_back(f.shown(gain));
   if (request.certificate) {
-    chosen.gap = certificate_gap(f, selection.items, context, chosen.evaluations);
+    chosen.gap = certificate_gap(f, equal, selection.items, context, chosen.evaluations);
   }
   chosen.items = std::move(selection.items);
   return chosen;
@@ -68,25 +69,19 @@ Chosen shown(Selection<double>&& selection, double unit) {
   return chosen;
 }
 
-/// Graph cut over rows: lazy greedy runs by epochs, the others as over any set function. A sample
-/// of lazier-than-lazy is so cheap to look at whole that bounds would cost more than they save.
-Chosen cut_rows(RowsView rows, double penalty, const Request& request, const Context& context) {
-  Chosen chosen;
-  if (request.options.optimizer == Optimizer::kLazy && request.costs.of == nullptr) {
-    chosen = shown(greedy_cut(rows, penalty, request.budget, request.candidates, context), kCosine);
-  } else {
-    Request plain = request;
-    plain.certificate = false;
-    if (request.options.optimizer == Optimizer::kLazierThanLazy)
-      plain.options.optimizer = Optimizer::kStochastic;
-    chosen = solve(GraphCut<RowsCut>(RowsCut(rows), penalty, kCosine), plain, context);
-  }
-  if (request.certificate && request.costs.of == nullptr)
-    chosen.gap = cut_gap(rows, penalty, chosen.items, context) * kCosine;
-  return chosen;
-}
+// What rows, graphs and kernels have of each set function: choose(source, equal, objective, ...).
 
 constexpr Item kFew = 16;  // rows whose tile would be mostly padding
+
+/// Which rows are equal. Of a few it is not worth asking.
+EqualRows equal_of(RowsView rows, const Request& request, const Context& context) {
+  return rows.n <= kFew ? EqualRows(rows.n) : EqualRows(rows, context, request.costs.of);
+}
+
+template <class Source>
+EqualRows equal_of(const Source& source, const Request&, const Context&) {
+  return EqualRows(source.size());
+}
 
 /// The 16-bit kernel (kernel.hpp) of up to kFew rows, kFew values from row to row.
 void few_similarities(RowsView rows, std::uint16_t* values, const Context& context) {
@@ -99,8 +94,8 @@ void few_similarities(RowsView rows, std::uint16_t* values, const Context& conte
   }
 }
 
-Chosen choose(RowsView rows, objective::FacilityLocation, const Request& request,
-              const Context& context) {
+Chosen choose(RowsView rows, const EqualRows& equal, objective::FacilityLocation,
+              const Request& request, const Context& context) {
   using Use = Kernel16Cover::Use;
   constexpr double kUnit = 256.0 * kCosine;
   if (rows.n <= kFew) {
@@ -108,64 +103,81 @@ Chosen choose(RowsView rows, objective::FacilityLocation, const Request& request
     few_similarities(rows, values, context);
     return solve(FacilityLocation<Kernel16Cover>(
                      {values, rows.n, rows.n, kFew, Use::kAgain, context.ops()}, kUnit),
-                 request, context);
+                 equal, request, context);
   }
-  auto kernel = DenseKernel16::build(rows, context);
+  auto kernel = DenseKernel16::build(rows, equal, context);
   const Use use =
       request.costs.of == nullptr ? Use::kOnce : Use::kAgain;  // costs: greedy runs twice
-  return solve(FacilityLocation<Kernel16Cover>({kernel, use, context.ops()}, kUnit), request,
+  return solve(FacilityLocation<Kernel16Cover>({kernel, use, context.ops()}, kUnit), equal, request,
                context);
 }
 
-Chosen choose(RowsView rows, objective::GraphCut cut, const Request& request,
-              const Context& context) {
-  return cut_rows(rows, cut.penalty, request, context);
+/// Lazy greedy runs by epochs, the others as over any set function. A sample of lazier-than-lazy is
+/// so cheap to look at whole that bounds would cost more than they save.
+Chosen choose(RowsView rows, const EqualRows& equal, objective::GraphCut cut,
+              const Request& request, const Context& context) {
+  Chosen chosen;
+  if (request.options.optimizer == Optimizer::kLazy && request.costs.of == nullptr) {
+    chosen =
+        shown(greedy_cut(rows, cut.penalty, request.budget, request.candidates, context), kCosine);
+  } else {
+    Request plain = request;
+    plain.certificate = false;
+    if (request.options.optimizer == Optimizer::kLazierThanLazy)
+      plain.options.optimizer = Optimizer::kStochastic;
+    chosen = solve(GraphCut<RowsCut>(RowsCut(rows), cut.penalty, kCosine), EqualRows(rows.n), plain,
+                   context);
+  }
+  if (request.certificate && request.costs.of == nullptr)
+    chosen.gap = cut_gap(rows, cut.penalty, chosen.items, context) * kCosine;
+  return chosen;
 }
 
-Chosen choose(RowsView rows, objective::LogDet log_det, const Request& request,
-              const Context& context) {
-  return solve(RowsLogDet(rows, log_det.ridge, context), request, context);
+Chosen choose(RowsView rows, const EqualRows& equal, objective::LogDet log_det,
+              const Request& request, const Context& context) {
+  return solve(RowsLogDet(rows, log_det.ridge, context), EqualRows(rows.n), request, context);
 }
 
 template <class W>
 constexpr double kUnitOf = std::is_integral_v<W> ? kCosine : 1.0;
 
 template <class W>
-Chosen choose(GraphView<W> graph, objective::FacilityLocation, const Request& request,
-              const Context& context) {
-  return solve(FacilityLocation<GraphCover<W>>(GraphCover<W>{graph}, kUnitOf<W>), request, context);
+Chosen choose(GraphView<W> graph, const EqualRows& all, objective::FacilityLocation,
+              const Request& request, const Context& context) {
+  return solve(FacilityLocation<GraphCover<W>>(GraphCover<W>{graph}, kUnitOf<W>), all, request,
+               context);
 }
 
 template <class W>
-Chosen choose(GraphView<W> graph, objective::GraphCut cut, const Request& request,
-              const Context& context) {
-  return solve(GraphCut<GraphCutEdges<W>>(GraphCutEdges<W>(graph), cut.penalty, kUnitOf<W>),
+Chosen choose(GraphView<W> graph, const EqualRows& all, objective::GraphCut cut,
+              const Request& request, const Context& context) {
+  return solve(GraphCut<GraphCutEdges<W>>(GraphCutEdges<W>(graph), cut.penalty, kUnitOf<W>), all,
                request, context);
 }
 
 template <class W>
-Chosen choose(GraphView<W> graph, objective::LogDet log_det, const Request& request,
-              const Context& context) {
+Chosen choose(GraphView<W> graph, const EqualRows& all, objective::LogDet log_det,
+              const Request& request, const Context& context) {
   return solve(KernelLogDet<GraphEntries<W>>(GraphEntries<W>{graph, kUnitOf<W>}, log_det.ridge),
-               request, context);
+               all, request, context);
 }
 
 template <class T>
-Chosen choose(DenseView<T> kernel, objective::FacilityLocation, const Request& request,
-              const Context& context) {
-  return solve(FacilityLocation<DenseCover<T>>(DenseCover<T>{kernel}, 1.0), request, context);
+Chosen choose(DenseView<T> kernel, const EqualRows& all, objective::FacilityLocation,
+              const Request& request, const Context& context) {
+  return solve(FacilityLocation<DenseCover<T>>(DenseCover<T>{kernel}, 1.0), all, request, context);
 }
 
 template <class T>
-Chosen choose(DenseView<T> kernel, objective::GraphCut cut, const Request& request,
-              const Context& context) {
-  return solve(GraphCut<DenseCut<T>>(DenseCut<T>(kernel), cut.penalty, 1.0), request, context);
+Chosen choose(DenseView<T> kernel, const EqualRows& all, objective::GraphCut cut,
+              const Request& request, const Context& context) {
+  return solve(GraphCut<DenseCut<T>>(DenseCut<T>(kernel), cut.penalty, 1.0), all, request, context);
 }
 
 template <class T>
-Chosen choose(DenseView<T> kernel, objective::LogDet log_det, const Request& request,
-              const Context& context) {
-  return solve(KernelLogDet<DenseEntries<T>>(DenseEntries<T>{kernel}, log_det.ridge), request,
+Chosen choose(DenseView<T> kernel, const EqualRows& all, objective::LogDet log_det,
+              const Request& request, const Context& context) {
+  return solve(KernelLogDet<DenseEntries<T>>(DenseEntries<T>{kernel}, log_det.ridge), all, request,
                context);
 }
 
@@ -174,8 +186,10 @@ template <class Source>
 Chosen on_team(const Source& source, const Request& request, const Context& context) {
   Chosen chosen;
   with_team(context, [&](const Context& led) {
-    chosen = std::visit([&](auto objective) { return choose(source, objective, request, led); },
-                        request.objective);
+    const EqualRows equal = equal_of(source, request, led);
+    chosen =
+        std::visit([&](auto objective) { return choose(source, equal, objective, request, led); },
+                   request.objective);
   });
   return chosen;
 }

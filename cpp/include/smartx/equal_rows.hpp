@@ -15,10 +15,11 @@ namespace smartx {
 class EqualRows {
  public:
   /// All of n rows differ.
-  explicit EqualRows(Item n) : classes_(n) {}
+  explicit EqualRows(Item n) : rows_(n), classes_(n) {}
   /// Rows of unequal cost differ too, where costs are given, (n,).
   EqualRows(RowsView rows, const Context& context, const double* costs = nullptr);
 
+  Item rows() const { return rows_; }
   Item classes() const { return classes_; }
   /// Whether some rows are equal.
   bool any() const { return !first_.empty(); }
@@ -27,13 +28,15 @@ class EqualRows {
   Item class_of(Item row) const { return any() ? class_of_[row] : row; }
   /// The next row of the same class; -1 where there is none.
   Item after(Item row) const { return any() ? after_[row] : -1; }
+  /// Where each class starts if the rows lie class after class: (classes + 1,).
+  std::vector<Item> starts() const;
   /// One row of each class, the lowest.
   SomeRows distinct(RowsView rows) const {
     return {rows, any() ? first_.data() : nullptr, classes_};
   }
 
  private:
-  Item classes_;
+  Item rows_, classes_;
   std::vector<Item> first_;             // (classes,)
   std::vector<Item> class_of_, after_;  // (n,)
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "smartx/certificate.hpp"
 #include "smartx/context.hpp"
 #include "smartx/greedy.hpp"
 #include "smartx/set_function.hpp"
@@ -17,22 +18,28 @@ struct Costs {
   double total = 0.0;
 };
 
-/// One run of greedy: the row of best score that still fits, ties to the lower row, until nothing
-/// fits. A score is a gain, or (`by_cost`) a gain per cost. Lazy gives what naive gives: for one
-/// row a score rises and falls with the gain, so a bound on the gain bounds the score.
+/// One run of greedy, over classes of rows that are equal and cost the same (greedy.hpp): the row
+/// of best score that still fits, ties to the lower row, until nothing fits. A score is a gain, or
+/// (`by_cost`) a gain per cost. Lazy gives what naive gives: for one row a score rises and falls
+/// with the gain, so a bound on the gain bounds the score.
 template <class F>
 class CostGreedy {
   using Gain = typename F::Gain;
 
  public:
-  CostGreedy(F& f, const Costs& costs, bool by_cost, const GreedyOptions& options,
-             const Context& context)
-      : f_(f), costs_(costs), by_cost_(by_cost), options_(options), context_(context) {}
+  CostGreedy(F& f, const EqualRows& equal, const Costs& costs, bool by_cost,
+             const GreedyOptions& options, const Context& context)
+      : f_(f),
+        equal_(equal),
+        costs_(costs),
+        by_cost_(by_cost),
+        options_(options),
+        context_(context) {}
 
   Selection<Gain> run() {
     std::vector<Item> items;
-    for (Item item = 0; item < f_.size(); ++item) {
-      if (fits(item)) items.push_back(item);
+    for (Item c = 0; c < equal_.classes(); ++c) {
+      if (fits(equal_.first(c))) items.push_back(equal_.first(c));
     }
     refresh(items);
     while (true) {
@@ -40,10 +47,12 @@ class CostGreedy {
       if (f_.risen() != risen_) raise_bounds();
       const Scored best = settle();
       if (best.item < 0) return std::move(chosen_);
-      f_.add(best.item);
+      f_.add(equal_.class_of(best.item));
       spent_ += costs_.of[best.item];
       chosen_.items.push_back(best.item);
       chosen_.gains.push_back(best.gain);
+      const Item after = equal_.after(best.item);
+      if (after >= 0) push({best.score, best.gain, after, -1});  // its gain now is no larger
       context_.check();
     }
   }
@@ -78,7 +87,7 @@ class CostGreedy {
     std::vector<Gain> gains(items.size());
     parallel_for(
         static_cast<Offset>(items.size()), context_,
-        [&](Offset i) noexcept { gains[i] = f_.gain(items[i]); }, 16);
+        [&](Offset i) noexcept { gains[i] = f_.gain(equal_.class_of(items[i])); }, 16);
     chosen_.evaluations += static_cast<Offset>(items.size());
     heap_.clear();
     for (std::size_t i = 0; i < items.size(); ++i)
@@ -99,6 +108,11 @@ class CostGreedy {
     risen_ = now;
   }
 
+  void push(const Scored& bound) {
+    heap_.push_back(bound);
+    std::push_heap(heap_.begin(), heap_.end(), loses_to);
+  }
+
   Scored settle() {
     while (!heap_.empty()) {
       std::pop_heap(heap_.begin(), heap_.end(), loses_to);
@@ -107,14 +121,14 @@ class CostGreedy {
       if (!fits(top.item)) continue;  // and never will again
       if (top.round == round()) return top;
       if ((++chosen_.evaluations & 15) == 0) context_.check();
-      const Gain gain = f_.gain(top.item);
-      heap_.push_back({score(gain, top.item), gain, top.item, round()});
-      std::push_heap(heap_.begin(), heap_.end(), loses_to);
+      const Gain gain = f_.gain(equal_.class_of(top.item));
+      push({score(gain, top.item), gain, top.item, round()});
     }
     return {};
   }
 
   F& f_;
+  const EqualRows& equal_;
   const Costs costs_;
   const bool by_cost_;
   const GreedyOptions options_;
@@ -128,26 +142,25 @@ class CostGreedy {
 /// No set that costs at most `total` is worth more than S plus this: f is monotone and submodular,
 /// so it is at most the fractional knapsack of the remaining gains.
 template <class F>
-double cost_gap(F& f, const std::vector<Item>& chosen, const Costs& costs, const Context& context) {
-  std::vector<char> taken(static_cast<std::size_t>(f.size()), 0);
-  for (const Item item : chosen) taken[item] = 1;
-  std::vector<Item> rest;
-  for (Item v = 0; v < f.size(); ++v) {
-    if (!taken[v] && costs.of[v] <= costs.total) rest.push_back(v);
+double cost_gap(F& f, const EqualRows& equal, const std::vector<Item>& chosen, const Costs& costs,
+                const Context& context) {
+  const Remaining rest = remaining(f, equal, chosen, context);
+  std::vector<Item> classes;
+  for (Item c = 0; c < equal.classes(); ++c) {
+    if (rest.rows[c] > 0 && costs.of[equal.first(c)] <= costs.total) classes.push_back(c);
   }
-  std::vector<double> gains(static_cast<std::size_t>(f.size()));
-  parallel_for(
-      static_cast<Offset>(rest.size()), context,
-      [&](Offset i) noexcept { gains[rest[i]] = std::max(0.0, f.shown(f.gain(rest[i]))); }, 16);
-  std::sort(rest.begin(), rest.end(), [&](Item a, Item b) {
-    return beats(gains[a] / costs.of[a], a, gains[b] / costs.of[b], b);
+  const auto cost = [&](Item c) { return costs.of[equal.first(c)]; };
+  std::sort(classes.begin(), classes.end(), [&](Item a, Item b) {
+    return beats(rest.gains[a] / cost(a), a, rest.gains[b] / cost(b), b);
   });
   double left = costs.total, gap = 0.0;
-  for (const Item v : rest) {
-    const double part = std::min(1.0, left / costs.of[v]);
-    gap += part * gains[v];
-    left -= part * costs.of[v];
-    if (part < 1.0) break;
+  for (const Item c : classes) {
+    for (Item copy = 0; copy < rest.rows[c]; ++copy) {
+      const double part = std::min(1.0, left / cost(c));
+      gap += part * rest.gains[c];
+      left -= part * cost(c);
+      if (part < 1.0) return gap;
+    }
   }
   return gap;
 }

@@ -28,7 +28,8 @@ class Kernel16Cover {
   Kernel16Cover(Weight* values, Item rows, Item columns, Offset stride, Use use,
                 const VectorOpLevel& ops);
   Kernel16Cover(DenseKernel16& source, Use use, const VectorOpLevel& ops)
-      : Kernel16Cover(source.values(), source.size(), source.size(), source.stride(), use, ops) {}
+      : Kernel16Cover(source.values(), source.rows(), source.columns(), source.stride(), use, ops) {
+  }
 
   Item size() const { return rows_; }
   Item covered() const { return columns_; }

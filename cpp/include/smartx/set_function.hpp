@@ -8,30 +8,24 @@
 
 namespace smartx {
 
-/// A set function F holds a growing set S and has
+/// A set function F holds a growing multiset S of items and has
 ///   using Gain = int64_t or double;  what greedy compares; larger is better
-///   Item size() const;               rows of the ground set
-///   Gain gain(Item v) const noexcept;  f(S + v) - f(S), or something that rises and falls with it.
-///                                    It may keep notes about v, so threads may ask at once about
-///                                    different items, and it must not depend on when it was asked
-///                                    before: the same bits for the same (S, v).
-///   void add(Item v);                S becomes S + v; v must not be in S
+///   Item size() const;               items; each stands for rows that are equal (equal_rows.hpp)
+///   Gain gain(Item v) const noexcept;  f(S + v) - f(S), or something that rises and falls with it:
+///                                    the same bits for the same (S, v), whenever it was asked
+///                                    before. Threads may ask at once about different items
+///   void add(Item v);                S becomes S + v
 ///   Gain risen() const;              a limit on how much any gain can have risen since S was
-///   empty.
-///                                    Never falls. 0 where f is submodular and gains never rise,
-///                                    not even by rounding
-/// It may have
-///   void bounds(const Item* items, Item count, Gain* out);  upper bounds on gains, much cheaper
-///                                    than they are, the same however they are split; and with it
-///   Gain weigh(Item v);              gain(v) of a row that may well be added next
-///                                    Both are for one caller at a time, on threads of their own
-///   Offset work(Item v) const;       about how many operations gain(v) takes (some 0.25 ns each),
-///                                    for the choice of threads (greedy.hpp)
-/// and it has
+///                                    empty. Never falls. 0 where f is submodular and gains never
+///                                    rise, not even by rounding
 ///   double shown(Gain) const;        a gain in the units of f's definition
 ///   double slack() const;            what to add to each remaining gain, so that the certificate
 ///                                    (certificate.hpp) holds although f is not monotone; 0 where
 ///                                    it is
+/// It may have
+///   Offset work(Item v) const;       about how many operations gain(v) takes, 0.25 ns each, for
+///   the
+///                                    choice of threads
 template <class F, class = void>
 struct is_set_function : std::false_type {};
 
@@ -42,13 +36,6 @@ struct is_set_function<F, std::void_t<typename F::Gain, decltype(std::declval<co
                                       decltype(std::declval<const F&>().slack()),
                                       decltype(std::declval<F&>().add(Item{}))>>
     : std::bool_constant<noexcept(std::declval<const F&>().gain(Item{}))> {};
-
-template <class F, class = void>
-struct has_bounds : std::false_type {};
-template <class F>
-struct has_bounds<F, std::void_t<decltype(std::declval<F&>().bounds(
-                         nullptr, Item{}, static_cast<typename F::Gain*>(nullptr)))>>
-    : std::true_type {};
 
 template <class F, class = void>
 struct has_work : std::false_type {};
