@@ -8,7 +8,7 @@ SOURCES := CMakeLists.txt pyproject.toml constraints.txt $(shell find cpp python
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo test quick minimum lint format wheel sanitize clean
+.PHONY: help demo test quick minimum lint format wheel sanitize tsan clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -40,11 +40,16 @@ format: $(VENV)/.test  ## rewrite the sources in the project's style
 wheel: $(VENV)/.tools  ## build a wheel into dist/
 	$(PIP) wheel --quiet --no-deps --build-constraint constraints.txt --wheel-dir dist .
 
-sanitize: $(VENV)/.tools  ## the core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: build/asan/smartx_core_tests  ## the core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$<
+
+tsan: build/tsan/smartx_core_tests  ## the core's own tests under ThreadSanitizer
+	TSAN_OPTIONS=halt_on_error=1 $<
+
+build/%/smartx_core_tests: $(VENV)/.tools $(SOURCES)
 	$(INSTALL) cmake ninja
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake --preset asan -G Ninja
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake --build --preset asan
-	build/asan/smartx_core_tests
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake --preset $* -G Ninja
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake --build --preset $*
 
 clean:  ## remove what was built and installed here
 	rm -rf $(VENV) $(VENV)-minimum build dist

@@ -11,7 +11,7 @@ namespace smartx {
 
 namespace {
 
-constexpr Item kGlance = 32;  // values of a row that tell nearly all rows apart: a cache line
+constexpr Item kGlance = 16;  // values of a row that tell nearly all rows apart
 
 std::uint64_t hash_of(const std::int16_t* values, Item count) noexcept {
   std::uint64_t hash = 0;
