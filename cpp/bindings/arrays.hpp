@@ -1,9 +1,12 @@
 // What every binding shares: numpy arrays as views, results as numpy arrays, and Ctrl-C.
 #pragma once
 
+#include <pthread.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -11,6 +14,10 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#ifdef __GLIBCXX__
+#include <cxxabi.h>
+#endif
 
 #include "smartx/context.hpp"
 #include "smartx/types.hpp"
@@ -85,8 +92,27 @@ py::array_t<T> hand_over(std::vector<T>&& values) {
   return hand_over(std::move(values), std::vector<py::ssize_t>{size});
 }
 
-/// Asks Python for pending signals, at most every 50 ms. Only the main thread of Python may run
-/// their handlers; on others nothing is asked.
+/// The thread that runs Python's signal handlers. A forked child has one thread: the one that
+/// forked.
+inline std::atomic<unsigned long> main_thread{0};
+
+inline void note_main_thread() {
+  const py::module_ threading = py::module_::import("threading");
+  main_thread = threading.attr("main_thread")().attr("ident").cast<unsigned long>();
+  pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
+}
+
+/// Whether the interpreter ends; whoever holds the GIL then is the thread that ends it.
+inline bool ending() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return Py_IsFinalizing() != 0;
+#else
+  return _Py_IsFinalizing() != 0;
+#endif
+}
+
+/// Asks Python for pending signals, at most every 50 ms, on its main thread alone: another one that
+/// takes the GIL while the interpreter ends does not come back.
 class SignalPoll {
  public:
   static bool ask(void* self) { return static_cast<SignalPoll*>(self)->pending(); }
@@ -95,41 +121,57 @@ class SignalPoll {
   using Clock = std::chrono::steady_clock;
 
   bool pending() {
+    if (!may_ask_) return false;
     const auto now = Clock::now();
-    if (!on_main_thread_ || now < next_) return false;
+    if (now < next_) return false;
     next_ = now + std::chrono::milliseconds(50);
     py::gil_scoped_acquire gil;
     return PyErr_CheckSignals() != 0;
   }
 
-  static bool is_main_thread() {
-    const py::module_ threading = py::module_::import("threading");
-    return threading.attr("main_thread")().is(threading.attr("current_thread")());
-  }
-
-  const bool on_main_thread_ = is_main_thread();
+  const bool may_ask_ = PyThread_get_thread_ident() == main_thread && !ending();
   Clock::time_point next_ = Clock::now() + std::chrono::milliseconds(50);
 };
 
-/// Releases the GIL. A thread that comes back while the interpreter ends waits for its end: Python
-/// would end the thread by unwinding, which no C++ frame survives.
+/// Releases the GIL. A thread that comes back while another ends the interpreter stays here until
+/// the process is gone: Python would end it by unwinding, and the frames above hold Python objects.
 class WithoutGil {
  public:
-  WithoutGil() : state_(PyEval_SaveThread()) {}
+  WithoutGil() : ends_it_(ending()), state_(PyEval_SaveThread()) {}
   ~WithoutGil() {
-#if PY_VERSION_HEX >= 0x030D0000
-    while (Py_IsFinalizing()) std::this_thread::sleep_for(std::chrono::hours(1));
+    if (!ends_it_ && ending()) stay();
+#ifdef __GLIBCXX__
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (const abi::__forced_unwind&) {  // it began to end while this thread waited for the GIL
+      stay();
+    }
 #else
-    while (_Py_IsFinalizing()) std::this_thread::sleep_for(std::chrono::hours(1));
-#endif
     PyEval_RestoreThread(state_);
+#endif
   }
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
 
  private:
+  [[noreturn]] static void stay() {
+    while (true) std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+
+  const bool ends_it_;  // this thread, for example in a __del__
   PyThreadState* state_;
 };
+
+/// Calls body(i) for i in 0..n-1: a loop over an array of the caller that Ctrl-C ends.
+template <class Body>
+void each(Offset n, const Context& context, const Body& body) {
+  constexpr Offset kBetweenPolls = 1 << 16;
+  for (Offset start = 0; start < n; start += kBetweenPolls) {
+    const Offset end = std::min(n, start + kBetweenPolls);
+    for (Offset i = start; i < end; ++i) body(i);
+    context.check();
+  }
+}
 
 /// Runs work(context) without the GIL, on that many threads and by the level of that name. Ctrl-C
 /// makes the core throw Cancelled, which leaves here as the Python exception that the signal raised

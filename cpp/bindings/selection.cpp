@@ -1,6 +1,11 @@
-// Set functions and greedy for Python. smartx.engine checks values beforehand; here only what would
-// make the core read outside an array is checked again.
+// Set functions and greedy for Python. What would make the core read outside an array, or go on
+// without end or sense, is refused here; smartx.engine refuses it earlier, in more words.
+#include <pybind11/stl.h>
+
+#include <cmath>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "arrays.hpp"
 #include "module.hpp"
@@ -11,20 +16,66 @@ namespace smartx {
 
 namespace {
 
-enum class ObjectiveKind { kFacilityLocation, kGraphCut, kLogDet };
-
-Objective objective_of(ObjectiveKind kind, double parameter) {
-  switch (kind) {
-    case ObjectiveKind::kFacilityLocation:
-      break;
-    case ObjectiveKind::kGraphCut:
-      return objective::GraphCut{parameter};
-    case ObjectiveKind::kLogDet:
-      return objective::LogDet{parameter};
-  }
-  return objective::FacilityLocation{};
+void require(bool holds, const char* fault) {
+  if (!holds) throw std::invalid_argument(fault);
 }
 
+objective::GraphCut graph_cut(double penalty) {
+  require(penalty >= 0.0 && penalty <= 1e12, "penalty: it is not from 0 to 1e12");
+  return {penalty};
+}
+
+objective::LogDet log_det(double ridge) {
+  require(ridge >= 1e-12 && ridge <= 1e12, "ridge: it is not from 1e-12 to 1e12");
+  return {ridge};
+}
+
+/// A request without its ground set, and the costs that it points to: a copy, so that it outlives
+/// the array of the caller.
+struct HeldRequest {
+  Request request;
+  std::vector<double> costs;
+
+  /// Throws where it does not fit a ground set of so many rows.
+  Request over(Offset rows) const {
+    require(request.budget <= rows, "budget: it is outside 0..rows");
+    Request own = request;
+    if (own.costs.of == nullptr) return own;
+    require(static_cast<Offset>(costs.size()) == rows, "costs: they and the rows differ in number");
+    own.costs.of = costs.data();
+    return own;
+  }
+};
+
+HeldRequest request_of(const Objective& objective, Offset budget, Optimizer optimizer,
+                       std::uint64_t seed, double epsilon, bool certificate, Offset candidates,
+                       const py::object& costs, double total) {
+  require(budget >= 0, "budget: it is outside 0..rows");
+  require(epsilon > 0.0 && epsilon < 1.0, "epsilon: it is not above 0 and below 1");
+  require(candidates >= 0, "candidates: they are below 0");
+  HeldRequest held{{objective,
+                    checked_size(budget, "budget"),
+                    {optimizer, seed, epsilon},
+                    certificate,
+                    candidates,
+                    {}},
+                   {}};
+  if (costs.is_none()) return held;
+  require(total >= 0.0 && std::isfinite(total), "total: it is not a finite number from 0 on");
+  const auto values = vector_view<double>(py::cast<py::array>(costs), "costs");
+  without_gil(1, "", [&](const Context& context) {
+    each(values.size, context, [&](Offset i) {
+      require(values[i] > 0.0 && std::isfinite(values[i]),
+              "costs: one is not a finite number above zero");
+    });
+    held.costs.assign(values.begin(), values.end());
+    return 0;
+  });
+  held.request.costs = {held.costs.data(), total};
+  return held;
+}
+
+/// (items, gains, evaluations, gap of the certificate or None)
 py::tuple to_python(Chosen&& chosen, bool certificate) {
   py::object gap = py::none();
   if (certificate) gap = py::float_(chosen.gap);
@@ -37,105 +88,104 @@ RowsView rows_view(const py::array& array) {
   return {rows.data, checked_size(rows.rows, "rows"), checked_size(rows.columns, "columns")};
 }
 
-Request request_of(ObjectiveKind kind, double parameter, Offset budget, Offset size,
-                   Optimizer optimizer, std::uint64_t seed, double epsilon, bool certificate) {
-  if (budget < 0 || budget > size) throw std::invalid_argument("budget is outside 0..rows");
-  return {objective_of(kind, parameter),
-          static_cast<Item>(budget),
-          {optimizer, seed, epsilon},
-          certificate,
-          0,
-          {}};
-}
-
-/// Lets rows cost what `costs` says, None or (size,) float64, `total` in all.
-void set_costs(Request& request, const py::object& costs, double total, Offset size) {
-  if (costs.is_none()) return;
-  const auto values = vector_view<double>(py::cast<py::array>(costs), "costs");
-  if (values.size != size) throw std::invalid_argument("costs and rows differ in number");
-  for (const double cost : values) {
-    if (!(cost > 0.0)) throw std::invalid_argument("a cost is not above zero");
-  }
-  request.costs = {values.data, total};
-}
-
-template <class Source>
-py::tuple run(const Source& source, const Request& request, int threads) {
-  return to_python(
-      without_gil(threads, "",
-                  [&](const Context& context) { return maximize(source, request, context); }),
-      request.certificate);
-}
-
-py::tuple maximize_rows(const py::array& rows, ObjectiveKind kind, double parameter, Offset budget,
-                        Optimizer optimizer, std::uint64_t seed, double epsilon, int threads,
-                        bool certificate, Offset candidates, const py::object& costs,
-                        double total) {
-  const RowsView view = rows_view(rows);
-  Request request =
-      request_of(kind, parameter, budget, view.n, optimizer, seed, epsilon, certificate);
-  request.candidates = candidates;
-  set_costs(request, costs, total, view.n);
-  return run(view, request, threads);
-}
-
 template <class W>
-py::tuple maximize_edges(const py::array& indptr, const py::array& indices,
-                         const py::array& weights, const Request& request, int threads) {
+GraphView<W> graph_view(const py::array& indptr, const py::array& indices,
+                        const py::array& weights) {
   const auto starts = vector_view<Offset>(indptr, "indptr");
   const auto columns = vector_view<Item>(indices, "indices");
   const auto values = vector_view<W>(weights, "weights");
-  const GraphView<W> graph{checked_size(starts.size - 1, "indptr"), starts.data, columns.data,
-                           values.data};
-  if (starts[0] != 0 || starts[starts.size - 1] != columns.size || columns.size != values.size) {
-    throw std::invalid_argument("indptr, indices and weights do not fit each other");
+  require(starts.size > 0, "indptr: it is empty");
+  require(columns.size == values.size && starts[starts.size - 1] == columns.size,
+          "graph: indptr, indices and weights do not fit each other");
+  return {checked_size(starts.size - 1, "indptr"), starts.data, columns.data, values.data};
+}
+
+template <class Work>
+auto with_graph(const py::array& indptr, const py::array& indices, const py::array& weights,
+                const Work& work) {
+  if (py::isinstance<py::array_t<std::int32_t>>(weights))
+    return work(graph_view<std::int32_t>(indptr, indices, weights));
+  if (py::isinstance<py::array_t<float>>(weights))
+    return work(graph_view<float>(indptr, indices, weights));
+  return work(graph_view<double>(indptr, indices, weights));
+}
+
+template <class W>
+void check_graph(GraphView<W> graph, const Context&) {
+  const std::string fault = graph_fault(graph, graph.entries());
+  if (!fault.empty()) throw std::invalid_argument(fault);
+}
+
+constexpr double kLargestSimilarity = 1e100;
+
+/// Throws where sums or squares of similarities could overflow, or one is no number.
+template <class T>
+void check_similarities(const T* values, Offset count, const Context& context) {
+  if constexpr (!std::is_integral_v<T>) {
+    each(count, context, [&](Offset i) {
+      require(std::abs(static_cast<double>(values[i])) <= kLargestSimilarity,
+              "a similarity is not a number from -1e100 to 1e100");
+    });
   }
-  return run(graph, request, threads);
+}
+
+py::tuple maximize_rows(const py::array& rows, const HeldRequest& held, int threads) {
+  const RowsView view = rows_view(rows);
+  const Request request = held.over(view.n);
+  return to_python(
+      without_gil(threads, "",
+                  [&](const Context& context) { return maximize(view, request, context); }),
+      request.certificate);
 }
 
 py::tuple maximize_graph(const py::array& indptr, const py::array& indices,
-                         const py::array& weights, ObjectiveKind kind, double parameter,
-                         Offset budget, Optimizer optimizer, std::uint64_t seed, double epsilon,
-                         int threads, bool certificate, const py::object& costs, double total) {
-  if (indptr.size() < 1) throw std::invalid_argument("indptr is empty");
-  Request request =
-      request_of(kind, parameter, budget, indptr.size() - 1, optimizer, seed, epsilon, certificate);
-  set_costs(request, costs, total, indptr.size() - 1);
-  if (py::isinstance<py::array_t<std::int32_t>>(weights)) {
-    return maximize_edges<std::int32_t>(indptr, indices, weights, request, threads);
-  }
-  if (py::isinstance<py::array_t<float>>(weights)) {
-    return maximize_edges<float>(indptr, indices, weights, request, threads);
-  }
-  return maximize_edges<double>(indptr, indices, weights, request, threads);
+                         const py::array& weights, const HeldRequest& held, int threads) {
+  return with_graph(indptr, indices, weights, [&](auto graph) {
+    const Request request = held.over(graph.n);
+    return to_python(without_gil(threads, "",
+                                 [&](const Context& context) {
+                                   check_graph(graph, context);
+                                   check_similarities(graph.weights, graph.entries(), context);
+                                   return maximize(graph, request, context);
+                                 }),
+                     request.certificate);
+  });
 }
 
-/// Throws unless the three arrays are a graph: what the core would read outside of otherwise.
-GraphView<std::int32_t> checked_graph(const py::array& indptr, const py::array& indices,
-                                      const py::array& weights) {
-  const auto starts = vector_view<Offset>(indptr, "indptr");
-  const auto columns = vector_view<Item>(indices, "indices");
-  const auto values = vector_view<std::int32_t>(weights, "weights");
-  if (starts.size < 1 || columns.size != values.size)
-    throw std::invalid_argument("indptr, indices and weights do not fit each other");
-  const GraphView<std::int32_t> graph{checked_size(starts.size - 1, "indptr"), starts.data,
-                                      columns.data, values.data};
-  const std::string fault = graph_fault(graph, columns.size);
-  if (!fault.empty()) throw std::invalid_argument(fault);
-  return graph;
+template <class T>
+py::tuple maximize_dense(const py::array& kernel, const HeldRequest& held, int threads) {
+  const auto view = matrix_view<T>(kernel, "kernel");
+  require(view.rows == view.columns, "kernel: it is not square");
+  const Request request = held.over(view.rows);
+  const DenseView<T> dense{view.data, checked_size(view.rows, "kernel")};
+  return to_python(without_gil(threads, "",
+                               [&](const Context& context) {
+                                 check_similarities(view.data, view.rows * view.rows, context);
+                                 return maximize(dense, request, context);
+                               }),
+                   request.certificate);
+}
+
+py::tuple maximize_kernel(const py::array& kernel, const HeldRequest& held, int threads) {
+  if (py::isinstance<py::array_t<float>>(kernel))
+    return maximize_dense<float>(kernel, held, threads);
+  return maximize_dense<double>(kernel, held, threads);
 }
 
 py::tuple maximize_head(const py::array& rows, const py::array& indptr, const py::array& indices,
-                        const py::array& weights, Offset candidates, Offset head, Offset budget,
-                        Optimizer optimizer, int threads) {
+                        const py::array& weights, Offset candidates, Offset head,
+                        const HeldRequest& held, int threads) {
   const RowsView view = rows_view(rows);
-  const auto graph = checked_graph(indptr, indices, weights);
-  const Request request =
-      request_of(ObjectiveKind::kFacilityLocation, 0.0, budget, view.n, optimizer, 0, 0.5, false);
-  if (graph.n != view.n || candidates > view.n || head > candidates || head < 0)
-    throw std::invalid_argument("rows, graph, candidates and head do not fit each other");
+  const auto graph = graph_view<std::int32_t>(indptr, indices, weights);
+  const Request request = held.over(view.n);
+  require(graph.n == view.n && candidates <= view.n && head <= candidates && head >= 0,
+          "rows, graph, candidates and head do not fit each other");
+  require(std::holds_alternative<objective::FacilityLocation>(request.objective) &&
+              request.costs.of == nullptr && !request.certificate,
+          "request: only facility location has a head, without costs and certificate");
   return to_python(without_gil(threads, "",
                                [&](const Context& context) {
+                                 check_graph(graph, context);
                                  return maximize_with_head(
                                      view, graph, static_cast<Item>(candidates),
                                      static_cast<Item>(head), request, context);
@@ -146,48 +196,31 @@ py::tuple maximize_head(const py::array& rows, const py::array& indptr, const py
 py::tuple worth_of(const py::array& rows, const py::array& items, int threads) {
   const RowsView view = rows_view(rows);
   const auto chosen = vector_view<Item>(items, "items");
-  std::vector<char> seen(static_cast<std::size_t>(view.n), 0);
-  for (const Item item : chosen) {
-    if (item < 0 || item >= view.n || seen[item])
-      throw std::out_of_range("items are not rows without repeats");
-    seen[item] = 1;
-  }
-  const DenseWorth worth = without_gil(
-      threads, "", [&](const Context& context) { return dense_worth(view, chosen, context); });
+  const DenseWorth worth = without_gil(threads, "", [&](const Context& context) {
+    std::vector<char> seen(static_cast<std::size_t>(view.n), 0);
+    each(chosen.size, context, [&](Offset i) {
+      const Item item = chosen[i];
+      require(item >= 0 && item < view.n && !seen[item],
+              "items: they are not rows without repeats");
+      seen[item] = 1;
+    });
+    return dense_worth(view, chosen, context);
+  });
   return py::make_tuple(worth.value, worth.gap);
 }
 
-template <class T>
-py::tuple maximize_dense(const py::array& kernel, const Request& request, int threads) {
-  const auto view = matrix_view<T>(kernel, "kernel");
-  if (view.rows != view.columns) throw std::invalid_argument("the kernel is not square");
-  return run(DenseView<T>{view.data, checked_size(view.rows, "kernel")}, request, threads);
-}
-
-py::tuple maximize_kernel(const py::array& kernel, ObjectiveKind kind, double parameter,
-                          Offset budget, Optimizer optimizer, std::uint64_t seed, double epsilon,
-                          int threads, bool certificate, const py::object& costs, double total) {
-  if (kernel.ndim() != 2) throw std::invalid_argument("the kernel is not two-dimensional");
-  Request request =
-      request_of(kind, parameter, budget, kernel.shape(0), optimizer, seed, epsilon, certificate);
-  set_costs(request, costs, total, kernel.shape(0));
-  if (py::isinstance<py::array_t<float>>(kernel))
-    return maximize_dense<float>(kernel, request, threads);
-  return maximize_dense<double>(kernel, request, threads);
-}
-
-py::tuple rank_many(const py::array& rows, const py::array& sizes, ObjectiveKind kind,
-                    double parameter, int threads, Offset memory) {
+py::tuple rank_many(const py::array& rows, const py::array& sizes, const Objective& objective,
+                    int threads, Offset memory) {
   const RowsView view = rows_view(rows);
   const auto groups = vector_view<Offset>(sizes, "sizes");
-  Offset total = 0;
-  for (const Offset size : groups) {
-    if (size < 0 || size > view.n - total) throw std::invalid_argument("sizes do not fit the rows");
-    total += size;
-  }
-  if (total != view.n) throw std::invalid_argument("sizes do not fit the rows");
   GroupOrders orders = without_gil(threads, "", [&](const Context& context) {
-    return rank_groups(view, groups, objective_of(kind, parameter), context, memory);
+    Offset left = view.n;
+    each(groups.size, context, [&](Offset g) {
+      require(groups[g] >= 0 && groups[g] <= left, "sizes: they do not fit the rows");
+      left -= groups[g];
+    });
+    require(left == 0, "sizes: they do not fit the rows");
+    return rank_groups(view, groups, objective, context, memory);
   });
   return py::make_tuple(hand_over(std::move(orders.order)), hand_over(std::move(orders.gains)));
 }
@@ -206,37 +239,31 @@ py::array_t<double> task_kernel(const py::array& means, int threads) {
 }  // namespace
 
 void bind_selection(py::module_& module) {
-  py::enum_<ObjectiveKind>(module, "ObjectiveKind")
-      .value("facility_location", ObjectiveKind::kFacilityLocation)
-      .value("graph_cut", ObjectiveKind::kGraphCut)
-      .value("log_det", ObjectiveKind::kLogDet);
+  using py::arg;
+  py::class_<objective::FacilityLocation>(module, "FacilityLocation").def(py::init<>());
+  py::class_<objective::GraphCut>(module, "GraphCut").def(py::init(&graph_cut), arg("penalty"));
+  py::class_<objective::LogDet>(module, "LogDet").def(py::init(&log_det), arg("ridge"));
   py::enum_<Optimizer>(module, "Optimizer")
       .value("naive", Optimizer::kNaive)
       .value("lazy", Optimizer::kLazy)
       .value("stochastic", Optimizer::kStochastic)
       .value("lazier_than_lazy", Optimizer::kLazierThanLazy);
-  module.def("maximize_rows", &maximize_rows, py::arg("rows").noconvert(), py::arg("kind"),
-             py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
-             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"),
-             py::arg("candidates") = 0, py::arg("costs") = py::none(), py::arg("total") = 0.0);
-  module.def("maximize_graph", &maximize_graph, py::arg("indptr").noconvert(),
-             py::arg("indices").noconvert(), py::arg("weights").noconvert(), py::arg("kind"),
-             py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
-             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"),
-             py::arg("costs") = py::none(), py::arg("total") = 0.0);
-  module.def("maximize_kernel", &maximize_kernel, py::arg("kernel").noconvert(), py::arg("kind"),
-             py::arg("parameter"), py::arg("budget"), py::arg("optimizer"), py::arg("seed"),
-             py::arg("epsilon"), py::arg("threads"), py::arg("certificate"),
-             py::arg("costs") = py::none(), py::arg("total") = 0.0);
-  module.def("rank_groups", &rank_many, py::arg("rows").noconvert(), py::arg("sizes").noconvert(),
-             py::arg("kind"), py::arg("parameter"), py::arg("threads"), py::arg("memory"));
-  module.def("maximize_with_head", &maximize_head, py::arg("rows").noconvert(),
-             py::arg("indptr").noconvert(), py::arg("indices").noconvert(),
-             py::arg("weights").noconvert(), py::arg("candidates"), py::arg("head"),
-             py::arg("budget"), py::arg("optimizer"), py::arg("threads"));
-  module.def("dense_worth", &worth_of, py::arg("rows").noconvert(), py::arg("items").noconvert(),
-             py::arg("threads"));
-  module.def("cosine_kernel", &task_kernel, py::arg("means").noconvert(), py::arg("threads"));
+  py::class_<HeldRequest>(module, "Request")
+      .def(py::init(&request_of), arg("objective"), arg("budget"),
+           py::arg_v("optimizer", Optimizer::kLazy, "Optimizer.lazy"), arg("seed") = 0,
+           arg("epsilon") = 0.01, arg("certificate") = false, arg("candidates") = 0,
+           arg("costs") = py::none(), arg("total") = 0.0);
+  module.def("maximize_rows", &maximize_rows, arg("rows"), arg("request"), arg("threads") = 1);
+  module.def("maximize_graph", &maximize_graph, arg("indptr"), arg("indices"), arg("weights"),
+             arg("request"), arg("threads") = 1);
+  module.def("maximize_kernel", &maximize_kernel, arg("kernel"), arg("request"),
+             arg("threads") = 1);
+  module.def("maximize_with_head", &maximize_head, arg("rows"), arg("indptr"), arg("indices"),
+             arg("weights"), arg("candidates"), arg("head"), arg("request"), arg("threads") = 1);
+  module.def("rank_groups", &rank_many, arg("rows"), arg("sizes"), arg("objective"),
+             arg("threads") = 1, arg("memory") = kKernelsTogether);
+  module.def("dense_worth", &worth_of, arg("rows"), arg("items"), arg("threads") = 1);
+  module.def("cosine_kernel", &task_kernel, arg("means"), arg("threads") = 1);
 }
 
 }  // namespace smartx

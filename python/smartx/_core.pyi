@@ -57,10 +57,16 @@ def kernel16(rows: _Rows, level: str = "", threads: int = 1) -> NDArray[np.uint1
 
 # ---- cpp/bindings/selection.cpp: set functions and greedy ----
 
-class ObjectiveKind:
-    facility_location: ObjectiveKind
-    graph_cut: ObjectiveKind
-    log_det: ObjectiveKind
+class FacilityLocation:
+    def __init__(self) -> None: ...
+
+class GraphCut:
+    def __init__(self, penalty: float) -> None: ...
+
+class LogDet:
+    def __init__(self, ridge: float) -> None: ...
+
+Objective = FacilityLocation | GraphCut | LogDet
 
 class Optimizer:
     naive: Optimizer
@@ -68,59 +74,34 @@ class Optimizer:
     stochastic: Optimizer
     lazier_than_lazy: Optimizer
 
+class Request:
+    def __init__(
+        self,
+        objective: Objective,
+        budget: int,
+        optimizer: Optimizer = Optimizer.lazy,
+        seed: int = 0,
+        epsilon: float = 0.01,
+        certificate: bool = False,
+        candidates: int = 0,
+        costs: NDArray[np.float64] | None = None,
+        total: float = 0.0,
+    ) -> None: ...
+
 # items, gains, evaluations, gap of the certificate where asked for
 _Chosen = tuple[NDArray[np.int32], NDArray[np.float64], int, float | None]
 
-def maximize_rows(
-    rows: _Rows,
-    kind: ObjectiveKind,
-    parameter: float,
-    budget: int,
-    optimizer: Optimizer,
-    seed: int,
-    epsilon: float,
-    threads: int,
-    certificate: bool,
-    candidates: int = 0,
-    costs: NDArray[np.float64] | None = None,
-    total: float = 0.0,
-) -> _Chosen: ...
+def maximize_rows(rows: _Rows, request: Request, threads: int = 1) -> _Chosen: ...
 def maximize_graph(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
     weights: _Weights,
-    kind: ObjectiveKind,
-    parameter: float,
-    budget: int,
-    optimizer: Optimizer,
-    seed: int,
-    epsilon: float,
-    threads: int,
-    certificate: bool,
-    costs: NDArray[np.float64] | None = None,
-    total: float = 0.0,
+    request: Request,
+    threads: int = 1,
 ) -> _Chosen: ...
 def maximize_kernel(
-    kernel: NDArray[np.float32] | NDArray[np.float64],
-    kind: ObjectiveKind,
-    parameter: float,
-    budget: int,
-    optimizer: Optimizer,
-    seed: int,
-    epsilon: float,
-    threads: int,
-    certificate: bool,
-    costs: NDArray[np.float64] | None = None,
-    total: float = 0.0,
+    kernel: NDArray[np.float32] | NDArray[np.float64], request: Request, threads: int = 1
 ) -> _Chosen: ...
-def rank_groups(
-    rows: _Rows,
-    sizes: NDArray[np.int64],
-    kind: ObjectiveKind,
-    parameter: float,
-    threads: int,
-    memory: int,
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
 def maximize_with_head(
     rows: _Rows,
     indptr: NDArray[np.int64],
@@ -128,9 +109,15 @@ def maximize_with_head(
     weights: NDArray[np.int32],
     candidates: int,
     head: int,
-    budget: int,
-    optimizer: Optimizer,
-    threads: int,
+    request: Request,
+    threads: int = 1,
 ) -> _Chosen: ...
-def dense_worth(rows: _Rows, items: NDArray[np.int32], threads: int) -> tuple[float, float]: ...
-def cosine_kernel(means: NDArray[np.float64], threads: int) -> NDArray[np.float64]: ...
+def rank_groups(
+    rows: _Rows,
+    sizes: NDArray[np.int64],
+    objective: Objective,
+    threads: int = 1,
+    memory: int = 536870912,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
+def dense_worth(rows: _Rows, items: NDArray[np.int32], threads: int = 1) -> tuple[float, float]: ...
+def cosine_kernel(means: NDArray[np.float64], threads: int = 1) -> NDArray[np.float64]: ...

@@ -122,15 +122,13 @@ def test_facility_location_is_greedy_over_the_16_bit_kernel_and_its_bound_the_fo
 
 
 def test_graph_cut_is_greedy_over_exact_similarities_for_any_number_of_candidates():
-    cut, lazy = _core.ObjectiveKind.graph_cut, _core.Optimizer.lazy
     for attack in attacks():
         f = by_definition.GraphCut(attack.similarities, attack.penalty)
         order = scaled(by_definition.greedy(f, range(attack.n), attack.budget), COSINE)
-        options = (attack.budget, lazy, 0, 0.1, attack.threads, False)
+        cut = _core.GraphCut(attack.penalty)
         for candidates in (0, 1, 3, 17):
-            items, gains, *_ = _core.maximize_rows(
-                attack.q12, cut, attack.penalty, *options, candidates
-            )
+            request = _core.Request(cut, attack.budget, candidates=candidates)
+            items, gains, *_ = _core.maximize_rows(attack.q12, request, attack.threads)
             assert (items.tolist(), gains.tolist()) == order, (attack, candidates)
 
 
@@ -181,7 +179,7 @@ def test_lazy_log_det_is_naive_log_det_over_many_epochs(ridge: float):
     """Some times as many rows as dimensions: an epoch is as many additions as there are of them."""
     shapes = {
         "normal": lambda rng, x: x,
-        "n/6 distinct": lambda rng, x: x[rng.integers(len(x) // 6, size=len(x))],
+        "n/6 distinct": lambda rng, x: x[rng.integers(1 + len(x) // 6, size=len(x))],
         "in a cone": lambda rng, x: np.abs(x) + 3,
         "of falling scale": lambda rng, x: x * 10.0 ** -np.arange(x.shape[1]) + 1e-9,
     }
@@ -329,16 +327,10 @@ def test_the_dense_head_and_its_worth_are_those_of_the_definition():
         rest = [row for row in range(n) if row not in expected]
         expected += by_definition.greedy(sparse, rest, budget - len(expected))[0]
         arrays = knn_graph(attack.q12, 5, "exact")
+        edges = (arrays.indptr, arrays.indices, arrays.weights)
+        request = _core.Request(_core.FacilityLocation(), budget)
         items, *_ = _core.maximize_with_head(
-            attack.q12,
-            arrays.indptr,
-            arrays.indices,
-            arrays.weights,
-            candidates,
-            head,
-            budget,
-            _core.Optimizer.lazy,
-            attack.threads,
+            attack.q12, *edges, candidates, head, request, attack.threads
         )
         assert items.tolist() == expected, (attack, candidates, head)
         whole = by_definition.FacilityLocation(attack.kernel16)

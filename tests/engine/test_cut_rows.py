@@ -25,18 +25,11 @@ CANDIDATES = [1, 2, 7, 64, 0]
 def order(
     rows: NDArray[np.int16], penalty: float, budget: int, candidates: int, threads: int = 1
 ) -> tuple[bytes, bytes]:
-    items, gains, *_ = _core.maximize_rows(
-        rows,
-        _core.ObjectiveKind.graph_cut,
-        penalty,
-        budget,
-        _core.Optimizer.lazy if candidates >= 0 else _core.Optimizer.naive,
-        0,
-        0.01,
-        threads,
-        False,
-        max(candidates, 0),
+    optimizer = _core.Optimizer.lazy if candidates >= 0 else _core.Optimizer.naive
+    request = _core.Request(
+        _core.GraphCut(penalty), budget, optimizer, candidates=max(candidates, 0)
     )
+    items, gains, *_ = _core.maximize_rows(rows, request, threads)
     return items.tobytes(), gains.tobytes()
 
 

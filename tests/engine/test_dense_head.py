@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ground_sets import UNIT, clustered, same
 from smartx import _core
 from smartx.engine import FacilityLocation, knn_graph, maximize, quantize
+from smartx.errors import InputError
 
 LIMIT = 20_000  # bytes: a head of 5 rows from 25 candidates of 200
 ROWS = quantize(clustered(200))
@@ -27,16 +28,9 @@ def with_head(
     rows: NDArray[np.int16], candidates: int, head: int, budget: int, threads: int = 1
 ) -> tuple[list[int], list[float]]:
     graph = knn_graph(rows, 8, "exact")
+    request = _core.Request(_core.FacilityLocation(), budget)
     items, gains, *_ = _core.maximize_with_head(
-        rows,
-        graph.indptr,
-        graph.indices,
-        graph.weights,
-        candidates,
-        head,
-        budget,
-        _core.Optimizer.lazy,
-        threads,
+        rows, graph.indptr, graph.indices, graph.weights, candidates, head, request, threads
     )
     return items.tolist(), gains.tolist()
 
@@ -119,7 +113,7 @@ def test_rows_and_items_that_do_not_fit_are_refused_by_the_core() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         with_head(ROWS, 5, 6, 10)
     for wrong in ([0, 0], [200], [-1]):
-        with pytest.raises(IndexError):
+        with pytest.raises(InputError, match="items"):
             _core.dense_worth(ROWS, np.array(wrong, np.int32), 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import smartx
 from smartx import _core
@@ -14,20 +15,19 @@ STUB = ast.parse((Path(smartx.__file__).parent / "_core.pyi").read_text(encoding
 def arguments(function: ast.FunctionDef) -> list[tuple[str, object]]:
     """Names of a function's arguments, and their defaults as Python writes them."""
     names = [argument.arg for argument in function.args.args]
-    defaults = [repr(ast.literal_eval(default)) for default in function.args.defaults]
+    defaults = [ast.unparse(default) for default in function.args.defaults]
     return list(zip(names, [None] * (len(names) - len(defaults)) + defaults, strict=True))
 
 
-def functions_of_the_stub() -> dict[str, list[tuple[str, object]]]:
-    found = [node for node in STUB.body if isinstance(node, ast.FunctionDef)]
-    return {node.name: arguments(node) for node in found}
+def functions_in(body: list[ast.stmt]) -> dict[str, list[tuple[str, object]]]:
+    return {node.name: arguments(node) for node in body if isinstance(node, ast.FunctionDef)}
 
 
-def functions_of_the_extension() -> dict[str, list[tuple[str, object]]]:
+def functions_of(owner: Any) -> dict[str, list[tuple[str, object]]]:
     """pybind11 writes the signature of a function into the first line of its docstring."""
     found = {}
-    for name, value in vars(_core).items():
-        if callable(value) and not isinstance(value, type):
+    for name, value in vars(owner).items():
+        if type(value).__name__ in ("builtin_function_or_method", "instancemethod"):
             line = value.__doc__.splitlines()[0]
             (node,) = ast.parse(f"def {line}: ...").body
             assert isinstance(node, ast.FunctionDef)
@@ -36,15 +36,18 @@ def functions_of_the_extension() -> dict[str, list[tuple[str, object]]]:
 
 
 def test_functions_have_the_arguments_and_defaults_that_the_stub_says():
-    assert functions_of_the_extension() == functions_of_the_stub()
+    assert functions_of(_core) == functions_in(STUB.body)
 
 
-def test_enumerations_and_constants_are_those_of_the_stub():
+def test_classes_and_constants_are_those_of_the_stub():
     classes = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
     real = {name for name, value in vars(_core).items() if isinstance(value, type)}
     assert set(classes) == real
     for name, node in classes.items():
-        assert list(getattr(_core, name).__members__) == [
+        real_class = getattr(_core, name)
+        made = {"__init__": functions_of(real_class)["__init__"]}
+        assert functions_in(node.body) in ({}, made)
+        assert list(getattr(real_class, "__members__", [])) == [
             member.target.id
             for member in node.body
             if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name)

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from smartx import _core
 from smartx.errors import InputError
 
 PENALTIES = (0.0, 1e12)
@@ -58,6 +59,15 @@ class LogDet:
 
 
 Objective: TypeAlias = FacilityLocation | GraphCut | LogDet
+
+
+def in_core(function: Objective) -> _core.Objective:
+    """The same function as the core has it."""
+    if isinstance(function, GraphCut):
+        return _core.GraphCut(float(function.penalty))
+    if isinstance(function, LogDet):
+        return _core.LogDet(float(function.ridge))
+    return _core.FacilityLocation()
 
 
 def _check(name: str, value: object, bounds: tuple[float, float]) -> None:

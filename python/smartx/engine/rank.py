@@ -11,8 +11,8 @@ from smartx import _core
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows, quantize
 from smartx.engine.memory import DENSE_BYTES, DENSE_TASKS, TOGETHER_BYTES, kernel_fits
-from smartx.engine.objectives import FacilityLocation, Objective
-from smartx.engine.select import Selection, check_objective, kind_of, maximize
+from smartx.engine.objectives import FacilityLocation, Objective, in_core
+from smartx.engine.select import Selection, check_objective, maximize
 from smartx.engine.threads import resolve_threads
 from smartx.errors import InputError
 
@@ -48,7 +48,7 @@ def rank_groups(
             order[start:stop], gains[start:stop] = chosen.items, chosen.gains
         elif stop > start:
             order[start:stop], gains[start:stop] = _core.rank_groups(
-                own, sizes[first:last], *kind_of(function), count, TOGETHER_BYTES
+                own, sizes[first:last], in_core(function), count, TOGETHER_BYTES
             )
     return order, gains
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn, TypeAlias
 
@@ -21,7 +23,7 @@ from smartx.engine.memory import (
     dense_head,
     kernel_fits,
 )
-from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
+from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective, in_core
 from smartx.engine.threads import resolve_threads, whole_number
 from smartx.errors import InputError
 
@@ -81,14 +83,17 @@ class _Task:
     costs: NDArray[np.float64] | None = None
     total: float = 0.0
 
-    def limits(self) -> dict[str, Any]:
-        return {"costs": self.costs, "total": self.total}
-
-    def arguments(self) -> tuple[Any, ...]:
-        kind, parameter = kind_of(self.function)
-        optimizer = _OPTIMIZERS[self.optimizer]
-        numbers = (self.budget, optimizer, self.seed, self.epsilon, self.threads, self.certificate)
-        return (kind, parameter, *numbers)
+    def request(self) -> _core.Request:
+        return _core.Request(
+            in_core(self.function),
+            self.budget,
+            _OPTIMIZERS[self.optimizer],
+            self.seed,
+            self.epsilon,
+            self.certificate,
+            costs=self.costs,
+            total=self.total,
+        )
 
 
 def maximize(
@@ -168,22 +173,11 @@ def check_objective(function: object) -> None:
         )
 
 
-def kind_of(function: Objective) -> tuple[_core.ObjectiveKind, float]:
-    """The core's name of a set function, and its parameter (0 where it has none)."""
-    if isinstance(function, GraphCut):
-        return _core.ObjectiveKind.graph_cut, float(function.penalty)
-    if isinstance(function, LogDet):
-        return _core.ObjectiveKind.log_det, float(function.ridge)
-    return _core.ObjectiveKind.facility_location, 0.0
-
-
 def _over_rows(task: _Task, rows: NDArray[np.int16], memory_bytes: int) -> Selection:
     if not isinstance(task.function, FacilityLocation):
-        return _selection(_core.maximize_rows(rows, *task.arguments(), **task.limits()), "rows")
+        return _selection(_core.maximize_rows(rows, task.request(), task.threads), "rows")
     if kernel_fits(len(rows), memory_bytes):
-        return _selection(
-            _core.maximize_rows(rows, *task.arguments(), **task.limits()), "dense-u16"
-        )
+        return _selection(_core.maximize_rows(rows, task.request(), task.threads), "dense-u16")
     graph = knn_graph(rows, GRAPH_NEIGHBOURS, "exact", threads=task.threads)
     if task.costs is not None:
         return _over_graph(task, graph)
@@ -203,10 +197,8 @@ def _with_head(
         return _over_graph(replace(task, certificate=False), graph)
     weights = graph.weights.astype(np.int32, copy=False)  # they are: the graph is of Q12 rows
     arrays = (graph.indptr, graph.indices, weights)  # symmetric: row v is what v covers too
-    sizes = (candidates, head, task.budget)
-    chosen = _core.maximize_with_head(
-        rows, *arrays, *sizes, _OPTIMIZERS[task.optimizer], task.threads
-    )
+    request = replace(task, certificate=False).request()
+    chosen = _core.maximize_with_head(rows, *arrays, candidates, head, request, task.threads)
     return _selection(chosen, "graph+dense-head")
 
 
@@ -216,12 +208,10 @@ def _over_graph(task: _Task, graph: SimilarityGraph) -> Selection:
     symmetric = all(np.array_equal(a, b) for a, b in zip(arrays, covers, strict=True))
     if not symmetric and not isinstance(task.function, FacilityLocation):
         _refuse_asymmetric("the graph", "symmetrise it: knn_graph(..., symmetric=True)")
-    try:
+    with _refusals(task.function):
         chosen = _core.maximize_graph(
-            *(arrays if symmetric else covers), *task.arguments(), **task.limits()
+            *(arrays if symmetric else covers), task.request(), task.threads
         )
-    except ValueError as problem:
-        _reraise(problem, task.function)
     return _selection(chosen, "graph")
 
 
@@ -231,10 +221,8 @@ def _over_kernel(task: _Task, kernel: DenseKernel) -> Selection:
         if not isinstance(task.function, FacilityLocation):
             _refuse_asymmetric("the kernel", "pass (K + K.T) / 2 if rounding is the cause")
         values = np.ascontiguousarray(values.T)  # row v: what v covers
-    try:
-        chosen = _core.maximize_kernel(values, *task.arguments(), **task.limits())
-    except ValueError as problem:
-        _reraise(problem, task.function)
+    with _refusals(task.function):
+        chosen = _core.maximize_kernel(values, task.request(), task.threads)
     return _selection(chosen, f"kernel-{values.dtype}")
 
 
@@ -254,14 +242,18 @@ def _refuse_asymmetric(what: str, fix: str) -> NoReturn:
     )
 
 
-def _reraise(problem: ValueError, function: Objective) -> NoReturn:
-    if isinstance(function, LogDet):
+@contextmanager
+def _refusals(function: Objective) -> Iterator[None]:
+    """What the core finds at fault in a graph or kernel, with its place and what to do."""
+    try:
+        yield
+    except InputError as refusal:
+        fix = "repair the similarities, or scale them down"
+        if isinstance(function, LogDet):
+            fix = f"raise ridge (now {function.ridge:g}), or repair the kernel"
         raise InputError(
-            str(problem),
-            place="X",
-            fix=f"raise ridge (now {function.ridge:g}), or repair the kernel",
+            refusal.fault, place=refusal.place or "X", fix=refusal.fix or fix
         ) from None
-    raise problem
 
 
 def _array_of(X: Any) -> NDArray[Any]:
