@@ -142,6 +142,53 @@ TEST(a_leader_that_waits_still_asks_whether_to_stop) {
   CHECK(threw);
 }
 
+/// Keeps the leader waiting for a helper that was put aside in the middle of an index.
+void stall(const Context& led) {
+  std::atomic<int> here{0};
+  parallel_for(2, led, [&](Offset, int hand) noexcept {
+    here.fetch_add(1);
+    for (int i = 0; i < 500 && here.load() < 2; ++i)
+      std::this_thread::sleep_for(std::chrono::microseconds(10));
+    if (hand > 0) std::this_thread::sleep_for(std::chrono::milliseconds(3));
+  });
+}
+
+TEST(a_leader_that_was_kept_waiting_works_alone_and_can_be_stopped) {
+  int alone = 0;
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    with_team(plain(2), [&](const Context& led) {
+      stall(led);
+      std::atomic<int> helped{0};
+      parallel_for(6, led, [&](Offset, int hand) noexcept {  // shorter than what is shared even so
+        if (hand > 0) helped.fetch_add(1);
+        const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(15);
+        while (std::chrono::steady_clock::now() < until) {
+        }
+      });
+      alone += helped.load() == 0;
+      for (const int polls : {0, 3}) {
+        Polls asked{polls};
+        const Stop stop(&Polls::ask, &asked);
+        std::atomic<int> done{0};
+        bool threw = false;
+        try {
+          parallel_for(1000, led.stopped_by(stop), [&](Offset) noexcept { done.fetch_add(1); });
+        } catch (const Cancelled&) {
+          threw = true;
+        }
+        CHECK(threw);
+        const int then = done.load();
+        parallel_for(10, led, [](Offset) noexcept {});
+        CHECK(done.load() == then);  // nothing of the cancelled loop is still running
+      }
+      std::vector<int> counts(5000);
+      parallel_for(5000, led, [&](Offset i) noexcept { ++counts[i]; });
+      CHECK(counts == std::vector<int>(5000, 1));
+    });
+  }
+  CHECK(alone > 0);
+}
+
 TEST(an_exception_of_the_leader_comes_out_of_the_team) {
   for (const int threads : kThreads) {
     bool caught = false;
