@@ -1,9 +1,12 @@
 // Fixed point, exact similarities, nearest neighbours, graphs: what smartx.engine sees of them.
+#include <algorithm>
 #include <cstring>
 
 #include "arrays.hpp"
+#include "graphs.hpp"
 #include "module.hpp"
 #include "smartx/dot.hpp"
+#include "smartx/first_where.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/graph.hpp"
 #include "smartx/kernel.hpp"
@@ -13,6 +16,11 @@
 namespace smartx {
 
 namespace {
+
+/// Where the first item outside 0..n-1 stands; their number where none is.
+Offset first_outside(Span<const Item> items, Item n, const Context& context) {
+  return first_where(items.size, context, [&](Offset i) { return items[i] < 0 || items[i] >= n; });
+}
 
 RowsView rows_view(const py::array& array, const char* name) {
   const auto view = matrix_view<std::int16_t>(array, name);
@@ -61,9 +69,10 @@ py::tuple check_rows(const py::array& rows, int threads) {
       without_gil(threads, "", [&](const Context& context) { return check_q12(view, context); }));
 }
 
-py::array_t<std::int64_t> sum_of(const py::array& rows) {
+py::array_t<std::int64_t> sum_of(const py::array& rows, int threads) {
   const RowsView view = rows_view(rows, "rows");
-  return hand_over(without_gil(1, "", [&](const Context&) { return sum_rows(view); }));
+  return hand_over(
+      without_gil(threads, "", [&](const Context& context) { return sum_rows(view, context); }));
 }
 
 py::array_t<std::int32_t> similarities_of(const py::array& a, const py::array& b,
@@ -80,24 +89,17 @@ py::array_t<std::int32_t> pairs_of(const py::array& rows, const py::array& i, co
   const RowsView view = rows_view(rows, "rows");
   const auto left = vector_view<Item>(i, "i"), right = vector_view<Item>(j, "j");
   if (left.size != right.size) throw std::invalid_argument("i and j have different lengths");
-  for (Offset p = 0; p < left.size; ++p) {
-    if (left[p] < 0 || left[p] >= view.n || right[p] < 0 || right[p] >= view.n)
-      throw std::out_of_range("pair " + std::to_string(p) + " names a row outside 0.." +
-                              std::to_string(view.n - 1));
-  }
   std::vector<std::int32_t> out(static_cast<std::size_t>(left.size));
   without_gil(threads, "", [&](const Context& context) {
+    const Offset p =
+        std::min(first_outside(left, view.n, context), first_outside(right, view.n, context));
+    if (p < left.size)
+      throw std::out_of_range("pair " + std::to_string(p) + " names a row outside 0.." +
+                              std::to_string(view.n - 1));
     pair_similarities(view, left, right, out.data(), context);
     return 0;
   });
   return hand_over(std::move(out));
-}
-
-std::vector<std::int32_t> own_similarities(RowsView rows) {
-  std::vector<std::int32_t> self(static_cast<std::size_t>(rows.n));
-  for (Item i = 0; i < rows.n; ++i)
-    self[static_cast<std::size_t>(i)] = similarity(rows.row(i), rows.row(i), rows.d);
-  return self;
 }
 
 py::tuple neighbours_of(const py::array& rows, Item k, const std::string& level, int threads) {
@@ -116,59 +118,41 @@ py::tuple graph_tuple(Graph<W>&& graph) {
 }
 
 py::tuple graph_of_neighbours(const py::array& rows, const py::array& items,
-                              const py::array& weights, bool symmetric, bool include_self) {
+                              const py::array& weights, bool symmetric, bool include_self,
+                              int threads) {
   const RowsView view = rows_view(rows, "rows");
   const auto near = matrix_view<Item>(items, "items");
   const auto values = matrix_view<std::int32_t>(weights, "weights");
   if (near.rows != view.n || values.rows != near.rows || values.columns != near.columns)
     throw std::invalid_argument("rows, items and weights do not fit together");
-  for (Offset e = 0; e < near.rows * near.columns; ++e) {
-    if (near.data[e] < 0 || near.data[e] >= view.n)
+  const NeighboursView lists{view.n, checked_size(near.columns, "items"), near.data, values.data};
+  return graph_tuple(without_gil(threads, "", [&](const Context& context) {
+    const Span<const Item> listed{near.data, near.rows * near.columns};
+    if (first_outside(listed, view.n, context) < listed.size)
       throw std::out_of_range("a neighbour lies outside the rows");
-  }
-  return graph_tuple(without_gil(1, "", [&](const Context&) {
-    const NeighboursView lists{view.n, checked_size(near.columns, "items"), near.data, values.data};
     const std::vector<std::int32_t> self =
-        include_self ? own_similarities(view) : std::vector<std::int32_t>();
+        include_self ? own_similarities(view, context) : std::vector<std::int32_t>();
     const std::int32_t* diagonal = include_self ? self.data() : nullptr;
-    return symmetric ? symmetrised(lists, diagonal) : directed(lists, diagonal);
+    return symmetric ? symmetrised(lists, diagonal, context) : directed(lists, diagonal, context);
   }));
 }
 
-template <class W>
-GraphView<W> graph_view(const py::array& indptr, const py::array& indices,
-                        const py::array& weights) {
-  const auto starts = vector_view<Offset>(indptr, "indptr");
-  const auto columns = vector_view<Item>(indices, "indices");
-  const auto values = vector_view<W>(weights, "weights");
-  if (starts.size < 1) throw std::invalid_argument("indptr is empty");
-  if (columns.size != values.size)
-    throw std::invalid_argument("indices and weights have different lengths");
-  return {checked_size(starts.size - 1, "indptr"), starts.data, columns.data, values.data};
-}
-
-/// Calls work(view) with the graph's weight type.
-template <class Work>
-auto with_graph(const py::array& indptr, const py::array& indices, const py::array& weights,
-                const Work& work) {
-  if (py::isinstance<py::array_t<std::int32_t>>(weights))
-    return work(graph_view<std::int32_t>(indptr, indices, weights));
-  if (py::isinstance<py::array_t<float>>(weights))
-    return work(graph_view<float>(indptr, indices, weights));
-  return work(graph_view<double>(indptr, indices, weights));
-}
-
-std::string fault_of(const py::array& indptr, const py::array& indices, const py::array& weights) {
-  return with_graph(indptr, indices, weights,
-                    [&](auto graph) { return graph_fault(graph, indices.size()); });
+std::string fault_of(const py::array& indptr, const py::array& indices, const py::array& weights,
+                     int threads) {
+  return by_weight(indptr, indices, weights, [&](auto graph) {
+    return without_gil(threads, "", [&](const Context& context) {
+      return graph_fault(graph, indices.size(), context);
+    });
+  });
 }
 
 py::tuple transposed_graph(const py::array& indptr, const py::array& indices,
-                           const py::array& weights) {
-  return with_graph(indptr, indices, weights, [&](auto graph) {
-    const std::string fault = graph_fault(graph, indices.size());
-    if (!fault.empty()) throw std::invalid_argument(fault);
-    return graph_tuple(without_gil(1, "", [&](const Context&) { return transposed(graph); }));
+                           const py::array& weights, int threads) {
+  return by_weight(indptr, indices, weights, [&](auto graph) {
+    return graph_tuple(without_gil(threads, "", [&](const Context& context) {
+      check_graph(graph, indices.size(), context);
+      return transposed(graph, context);
+    }));
   });
 }
 
@@ -178,20 +162,24 @@ py::tuple near_duplicates_of(const py::array& rows, const py::array& sizes, cons
   const RowsView view = rows_view(rows, "rows");
   const auto groups = vector_view<Offset>(sizes, "sizes");
   const auto places = vector_view<Item>(order, "order");
-  if (threads < 1) throw std::invalid_argument("threads must be at least 1");
   if (millionths < 1 || millionths > kCosineUnit)
     throw std::invalid_argument("millionths must be 1 to 1000000");
   if (places.size != view.n) throw std::invalid_argument("order does not fit the rows");
-  Offset start = 0;
+  std::vector<Offset> ends;
   for (const Offset size : groups) {
+    const Offset start = ends.empty() ? 0 : ends.back();
     if (size < 0 || size > view.n - start) throw std::invalid_argument("sizes do not fit the rows");
-    for (Offset i = start; i < start + size; ++i)
-      if (places[i] < 0 || places[i] >= size)
-        throw std::out_of_range("order names a row outside its group");
-    start += size;
+    ends.push_back(start + size);
   }
-  if (start != view.n) throw std::invalid_argument("sizes do not fit the rows");
+  if ((ends.empty() ? 0 : ends.back()) != view.n)
+    throw std::invalid_argument("sizes do not fit the rows");
   NearDuplicates found = without_gil(threads, level, [&](const Context& context) {
+    const auto outside = [&](Offset i) {
+      const auto group = std::upper_bound(ends.begin(), ends.end(), i) - ends.begin();
+      return places[i] < 0 || places[i] >= groups[group];
+    };
+    if (first_where(view.n, context, outside) < view.n)
+      throw std::out_of_range("order names a row outside its group");
     return near_duplicates(view, groups, places, millionths, context);
   });
   return py::make_tuple(hand_over(std::move(found.origin)), hand_over(std::move(found.cosine)));
@@ -230,16 +218,18 @@ void bind_similarity(py::module_& module) {
   module.def("simd_level", [] { return std::string(level_named().name); });
   module.def("quantize", &quantize_any, arg("X"), arg("threads"));
   module.def("check_q12", &check_rows, arg("rows"), arg("threads"));
-  module.def("sum_rows", &sum_of, arg("rows"));
+  module.def("sum_rows", &sum_of, arg("rows"), arg("threads") = 1);
   module.def("similarities", &similarities_of, arg("a"), arg("b"), arg("level") = "",
              arg("threads") = 1);
   module.def("pair_similarities", &pairs_of, arg("rows"), arg("i"), arg("j"), arg("threads") = 1);
   module.def("neighbours", &neighbours_of, arg("rows"), arg("k"), arg("level") = "",
              arg("threads") = 1);
   module.def("graph_of_neighbours", &graph_of_neighbours, arg("rows"), arg("items"), arg("weights"),
-             arg("symmetric"), arg("include_self"));
-  module.def("graph_fault", &fault_of, arg("indptr"), arg("indices"), arg("weights"));
-  module.def("transposed_graph", &transposed_graph, arg("indptr"), arg("indices"), arg("weights"));
+             arg("symmetric"), arg("include_self"), arg("threads") = 1);
+  module.def("graph_fault", &fault_of, arg("indptr"), arg("indices"), arg("weights"),
+             arg("threads") = 1);
+  module.def("transposed_graph", &transposed_graph, arg("indptr"), arg("indices"), arg("weights"),
+             arg("threads") = 1);
   module.attr("COSINE_UNIT") = kCosineUnit;
   module.def("near_duplicates", &near_duplicates_of, arg("rows"), arg("sizes"), arg("order"),
              arg("millionths"), arg("level") = "", arg("threads") = 1);

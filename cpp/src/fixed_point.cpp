@@ -141,4 +141,22 @@ std::vector<std::int64_t> sum_rows(RowsView rows) {
   return total;
 }
 
+std::vector<std::int64_t> sum_rows(RowsView rows, const Context& context) {
+  constexpr Offset kBlock = 4096;
+  const auto d = static_cast<std::size_t>(rows.d);
+  std::vector<std::vector<std::int64_t>> sums(static_cast<std::size_t>(context.threads()));
+  parallel_tasks((rows.n + kBlock - 1) / kBlock, context, [&](Offset b, int hand, const Context&) {
+    const auto first = static_cast<Item>(b * kBlock);
+    const Item count = std::min(rows.n - first, static_cast<Item>(kBlock));
+    const std::vector<std::int64_t> block = sum_rows({rows.row(first), count, rows.d});
+    std::vector<std::int64_t>& sum = sums[static_cast<std::size_t>(hand)];
+    sum.resize(d, 0);
+    for (std::size_t c = 0; c < d; ++c) sum[c] += block[c];
+  });
+  std::vector<std::int64_t> total(d, 0);
+  for (const std::vector<std::int64_t>& sum : sums)
+    for (std::size_t c = 0; c < sum.size(); ++c) total[c] += sum[c];
+  return total;
+}
+
 }  // namespace smartx

@@ -2,135 +2,182 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <utility>
+
+#include "smartx/first_where.hpp"
 
 namespace smartx {
 
 namespace {
 
-using Edge = std::pair<Item, std::int32_t>;
+constexpr Offset kRowsAtOnce = 256;
 
-/// The entries of one row, columns ascending: its own neighbours and itself.
-void own_edges(const NeighboursView& neighbours, const std::int32_t* self, Item row,
-               std::vector<Edge>& edges) {
-  edges.clear();
-  const Offset start = Offset{row} * neighbours.k;
-  for (Offset e = start; e < start + neighbours.k; ++e)
-    edges.emplace_back(neighbours.items[e], neighbours.similarities[e]);
-  if (self != nullptr) edges.emplace_back(row, self[row]);
-  std::sort(edges.begin(), edges.end());
+/// indptr[i + 1] holds the size of row i: makes it its end.
+void sizes_to_ends(std::vector<Offset>& indptr) {
+  for (std::size_t i = 1; i < indptr.size(); ++i) indptr[i] += indptr[i - 1];
 }
 
-std::size_t place(Offset i) {
-  return static_cast<std::size_t>(i);
+template <class W>
+void make_room(Graph<W>& graph) {
+  graph.indices.resize(static_cast<std::size_t>(graph.indptr.back()));
+  graph.weights.resize(graph.indices.size());
+}
+
+/// Calls put(column, weight) for every column of two rows of ascending columns, each once.
+template <class Put>
+void merge(const GraphView<std::int32_t>& one, const GraphView<std::int32_t>& two, Item row,
+           const Put& put) {
+  Offset a = one.indptr[row], b = two.indptr[row];
+  const Offset last_a = one.indptr[row + 1], last_b = two.indptr[row + 1];
+  while (a < last_a && b < last_b) {  // without a branch on the columns
+    const Item from_a = one.indices[a], from_b = two.indices[b];
+    const bool take_a = from_a <= from_b, take_b = from_b <= from_a;
+    put(take_a ? from_a : from_b, take_a ? one.weights[a] : two.weights[b]);
+    a += take_a;
+    b += take_b;
+  }
+  for (; a < last_a; ++a) put(one.indices[a], one.weights[a]);
+  for (; b < last_b; ++b) put(two.indices[b], two.weights[b]);
 }
 
 }  // namespace
 
-Graph<std::int32_t> directed(const NeighboursView& neighbours, const std::int32_t* self) {
+Graph<std::int32_t> directed(const NeighboursView& neighbours, const std::int32_t* self,
+                             const Context& context) {
   Graph<std::int32_t> graph;
-  const Offset degree = neighbours.k + (self != nullptr ? 1 : 0);
-  graph.indptr.resize(place(Offset{neighbours.n} + 1));
-  graph.indices.resize(place(neighbours.n * degree));
-  graph.weights.resize(place(neighbours.n * degree));
-  std::vector<Edge> edges;
-  for (Item i = 0; i < neighbours.n; ++i) {
-    own_edges(neighbours, self, i, edges);
-    graph.indptr[place(Offset{i} + 1)] = (Offset{i} + 1) * degree;
-    for (Offset e = 0; e < degree; ++e) {
-      graph.indices[place(i * degree + e)] = edges[place(e)].first;
-      graph.weights[place(i * degree + e)] = edges[place(e)].second;
+  const Item k = neighbours.k, degree = k + (self != nullptr ? 1 : 0);
+  graph.indptr.resize(static_cast<std::size_t>(neighbours.n) + 1);
+  for (Item i = 0; i < neighbours.n; ++i) graph.indptr[i + 1] = (Offset{i} + 1) * degree;
+  make_room(graph);
+  using Edges = std::vector<std::pair<Item, std::int32_t>>;
+  std::vector<Edges> edges_of(static_cast<std::size_t>(context.threads()));
+  for (Edges& edges : edges_of) edges.reserve(static_cast<std::size_t>(degree));
+  const auto fill = [&](Offset i, int hand) noexcept {
+    Edges& edges = edges_of[static_cast<std::size_t>(hand)];
+    edges.clear();
+    for (Offset e = i * k; e < (i + 1) * k; ++e)
+      edges.emplace_back(neighbours.items[e], neighbours.similarities[e]);
+    if (self != nullptr) edges.emplace_back(static_cast<Item>(i), self[i]);
+    std::sort(edges.begin(), edges.end());
+    for (Item e = 0; e < degree; ++e) {
+      graph.indices[i * degree + e] = edges[e].first;
+      graph.weights[i * degree + e] = edges[e].second;
     }
-  }
+  };
+  parallel_for(neighbours.n, context, fill, kRowsAtOnce);
   return graph;
 }
 
-Graph<std::int32_t> symmetrised(const NeighboursView& neighbours, const std::int32_t* self) {
-  const Graph<std::int32_t> out = directed(neighbours, self);
-  const Graph<std::int32_t> in = transposed(out.view());
+Graph<std::int32_t> symmetrised(const NeighboursView& neighbours, const std::int32_t* self,
+                                const Context& context) {
+  const Graph<std::int32_t> out = directed(neighbours, self, context);
+  const Graph<std::int32_t> in = transposed(out.view(), context);
   Graph<std::int32_t> graph;
-  graph.indptr.resize(place(Offset{neighbours.n} + 1));
+  graph.indptr.resize(out.indptr.size());
   // Two rounds over the merged rows: count, then fill, so that nothing is stored twice as large.
-  for (int fill = 0; fill < 2; ++fill) {
-    Offset end = 0;
-    for (Item i = 0; i < neighbours.n; ++i) {
-      Offset a = out.indptr[place(i)], b = in.indptr[place(i)];
-      const Offset last_a = out.indptr[place(Offset{i} + 1)];
-      const Offset last_b = in.indptr[place(Offset{i} + 1)];
-      while (a < last_a || b < last_b) {
-        const bool take_a =
-            b == last_b || (a < last_a && out.indices[place(a)] <= in.indices[place(b)]);
-        const Item column = take_a ? out.indices[place(a)] : in.indices[place(b)];
-        if (fill == 1) {
-          graph.indices[place(end)] = column;
-          graph.weights[place(end)] = take_a ? out.weights[place(a)] : in.weights[place(b)];
-        }
-        ++end;
-        if (a < last_a && out.indices[place(a)] == column) ++a;
-        if (b < last_b && in.indices[place(b)] == column) ++b;
-      }
-      graph.indptr[place(Offset{i} + 1)] = end;
-    }
-    if (fill == 0) {
-      graph.indices.resize(place(end));
-      graph.weights.resize(place(end));
-    }
-  }
+  const auto count = [&](Offset i) noexcept {
+    Offset size = 0;
+    merge(out.view(), in.view(), static_cast<Item>(i), [&](Item, std::int32_t) { ++size; });
+    graph.indptr[i + 1] = size;
+  };
+  parallel_for(neighbours.n, context, count, kRowsAtOnce);
+  sizes_to_ends(graph.indptr);
+  make_room(graph);
+  const auto fill = [&](Offset i) noexcept {
+    Offset end = graph.indptr[i];
+    merge(out.view(), in.view(), static_cast<Item>(i), [&](Item column, std::int32_t weight) {
+      graph.indices[end] = column;
+      graph.weights[end++] = weight;
+    });
+  };
+  parallel_for(neighbours.n, context, fill, kRowsAtOnce);
   return graph;
 }
 
 template <class W>
-Graph<W> transposed(GraphView<W> graph) {
+Graph<W> transposed(GraphView<W> graph, const Context& context) {
+  constexpr Item kBetweenChecks = 4096;
+  const auto n = static_cast<std::size_t>(graph.n);
   Graph<W> out;
-  out.indptr.assign(place(Offset{graph.n} + 1), 0);
-  out.indices.resize(place(graph.entries()));
-  out.weights.resize(place(graph.entries()));
-  for (Offset e = 0; e < graph.entries(); ++e) ++out.indptr[place(Offset{graph.indices[e]} + 1)];
-  std::partial_sum(out.indptr.begin(), out.indptr.end(), out.indptr.begin());
-  std::vector<Offset> next(out.indptr.begin(), out.indptr.end() - 1);
-  for (Item v = 0; v < graph.n; ++v) {
-    graph.each_neighbour(v, [&](Item u, W weight) {
-      const Offset e = next[place(u)]++;
-      out.indices[place(e)] = v;
-      out.weights[place(e)] = weight;
-    });
+  out.indptr.assign(n + 1, 0);
+  // Parts of the rows, one for each thread, where the entries are worth as many counts. Those of
+  // one column go part after part, so its rows ascend.
+  const Offset worth = graph.n == 0 ? 1 : 1 + graph.entries() / (2 * Offset{graph.n});
+  const auto parts = std::min<Offset>(context.threads(), worth);
+  const auto first = [&](Offset p) { return static_cast<Item>(graph.n * p / parts); };
+  std::vector<std::vector<Offset>> next(static_cast<std::size_t>(parts));  // of a part, by column
+  parallel_tasks(parts, context, [&](Offset p, int, const Context& alone) {
+    std::vector<Offset>& count = next[p];
+    count.assign(n, 0);
+    for (Item v = first(p); v < first(p + 1); ++v) {
+      if (v % kBetweenChecks == 0) alone.check();
+      graph.each_neighbour(v, [&](Item u, W) { ++count[u]; });
+    }
+  });
+  Offset end = 0;
+  for (std::size_t u = 0; u < n; ++u) {
+    for (std::vector<Offset>& count : next) {
+      const Offset here = count[u];
+      count[u] = end;
+      end += here;
+    }
+    out.indptr[u + 1] = end;
   }
+  make_room(out);
+  parallel_tasks(parts, context, [&](Offset p, int, const Context& alone) {
+    for (Item v = first(p); v < first(p + 1); ++v) {
+      if (v % kBetweenChecks == 0) alone.check();
+      graph.each_neighbour(v, [&](Item u, W weight) {
+        const Offset e = next[p][u]++;
+        out.indices[e] = v;
+        out.weights[e] = weight;
+      });
+    }
+  });
   return out;
 }
 
 template <class W>
-std::string graph_fault(GraphView<W> graph, Offset entries) {
+std::string graph_fault(GraphView<W> graph, Offset entries, const Context& context) {
   const auto text = [](auto value) { return std::to_string(value); };
   if (graph.indptr[0] != 0) return "indptr[0] is " + text(graph.indptr[0]) + ", not 0";
-  for (Item v = 0; v < graph.n; ++v) {
-    if (graph.indptr[v + 1] < graph.indptr[v])
-      return "indptr falls from " + text(graph.indptr[v]) + " to " + text(graph.indptr[v + 1]) +
-             " at row " + text(v);
-  }
+  const Offset falls = first_where(graph.n, context,
+                                   [&](Offset v) { return graph.indptr[v + 1] < graph.indptr[v]; });
+  if (falls < graph.n)
+    return "indptr falls from " + text(graph.indptr[falls]) + " to " +
+           text(graph.indptr[falls + 1]) + " at row " + text(falls);
   if (graph.entries() != entries)
     return "indptr ends at " + text(graph.entries()) + ", but there are " + text(entries) +
            " entries";
-  for (Item v = 0; v < graph.n; ++v) {
-    for (Offset e = graph.indptr[v]; e < graph.indptr[v + 1]; ++e) {
-      const Item column = graph.indices[e];
-      if (column < 0 || column >= graph.n)
-        return "row " + text(v) + " lists column " + text(column) + " of " + text(graph.n);
-      if (e > graph.indptr[v] && column <= graph.indices[e - 1])
-        return "row " + text(v) + " lists column " + text(column) + " after column " +
-               text(graph.indices[e - 1]) + "; columns must ascend";
-      if (!std::isfinite(static_cast<double>(graph.weights[e])))
-        return "row " + text(v) + ", column " + text(column) + ": the weight is not finite";
-    }
-  }
-  return "";
+  const auto bad = [&](Offset e, Offset start) {
+    const Item column = graph.indices[e];
+    return column < 0 || column >= graph.n || (e > start && column <= graph.indices[e - 1]) ||
+           !std::isfinite(static_cast<double>(graph.weights[e]));
+  };
+  const Offset v = first_where(
+      graph.n, context,
+      [&](Offset row) {
+        for (Offset e = graph.indptr[row]; e < graph.indptr[row + 1]; ++e)
+          if (bad(e, graph.indptr[row])) return true;
+        return false;
+      },
+      kRowsAtOnce);
+  if (v == graph.n) return "";
+  Offset e = graph.indptr[v];
+  while (!bad(e, graph.indptr[v])) ++e;
+  const Item column = graph.indices[e];
+  if (column < 0 || column >= graph.n)
+    return "row " + text(v) + " lists column " + text(column) + " of " + text(graph.n);
+  if (e > graph.indptr[v] && column <= graph.indices[e - 1])
+    return "row " + text(v) + " lists column " + text(column) + " after column " +
+           text(graph.indices[e - 1]) + "; columns must ascend";
+  return "row " + text(v) + ", column " + text(column) + ": the weight is not finite";
 }
 
-template Graph<std::int32_t> transposed(GraphView<std::int32_t>);
-template Graph<float> transposed(GraphView<float>);
-template Graph<double> transposed(GraphView<double>);
-template std::string graph_fault(GraphView<std::int32_t>, Offset);
-template std::string graph_fault(GraphView<float>, Offset);
-template std::string graph_fault(GraphView<double>, Offset);
+template Graph<std::int32_t> transposed(GraphView<std::int32_t>, const Context&);
+template Graph<float> transposed(GraphView<float>, const Context&);
+template Graph<double> transposed(GraphView<double>, const Context&);
+template std::string graph_fault(GraphView<std::int32_t>, Offset, const Context&);
+template std::string graph_fault(GraphView<float>, Offset, const Context&);
+template std::string graph_fault(GraphView<double>, Offset, const Context&);
 
 }  // namespace smartx

@@ -319,4 +319,15 @@ Neighbours exact_neighbours(RowsView rows, Item k, const Context& context) {
   return Search(rows, k, context).run();
 }
 
+std::vector<std::int32_t> own_similarities(RowsView rows, const Context& context) {
+  std::vector<std::int32_t> own(static_cast<std::size_t>(rows.n));
+  parallel_for(
+      rows.n, context,
+      [&](Offset i) noexcept {
+        own[i] = static_cast<std::int32_t>(norm2(rows.row(static_cast<Item>(i)), rows.d));
+      },
+      64);
+  return own;
+}
+
 }  // namespace smartx

@@ -187,9 +187,9 @@ TEST(a_symmetrised_graph_equals_its_transpose) {
   const Neighbours near = exact_neighbours(rows.view(), 6, plain());
   std::vector<std::int32_t> self;
   for (Item i = 0; i < rows.n; ++i) self.push_back(rows.product(i, i));
-  const auto graph = symmetrised(near.view(), self.data());
-  const auto turned = transposed(graph.view());
-  CHECK(graph_fault(graph.view(), graph.view().entries()).empty());
+  const auto graph = symmetrised(near.view(), self.data(), plain(2));
+  const auto turned = transposed(graph.view(), plain(3));
+  CHECK(graph_fault(graph.view(), graph.view().entries(), plain(2)).empty());
   CHECK(graph.indptr == turned.indptr);
   CHECK(graph.indices == turned.indices);
   CHECK(graph.weights == turned.weights);

@@ -64,5 +64,6 @@ std::int64_t norm2(const std::int16_t* row, Item d);
 
 /// The sum of all rows, component by component: (d,), exact.
 std::vector<std::int64_t> sum_rows(RowsView rows);
+std::vector<std::int64_t> sum_rows(RowsView rows, const Context& context);
 
 }  // namespace smartx

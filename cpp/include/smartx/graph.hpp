@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "smartx/context.hpp"
 #include "smartx/knn.hpp"
 #include "smartx/types.hpp"
 
@@ -41,19 +42,28 @@ struct Graph {
 
 /// The graph in which row i lists its neighbours, columns ascending. Where `self` is given (n
 /// values), row i lists itself too, with weight self[i].
-Graph<std::int32_t> directed(const NeighboursView& neighbours, const std::int32_t* self);
+Graph<std::int32_t> directed(const NeighboursView& neighbours, const std::int32_t* self,
+                             const Context& context);
 /// The same, and an edge stands wherever either end lists the other. The weight of (i, j) must be
 /// that of (j, i), as it is for similarities.
-Graph<std::int32_t> symmetrised(const NeighboursView& neighbours, const std::int32_t* self);
+Graph<std::int32_t> symmetrised(const NeighboursView& neighbours, const std::int32_t* self,
+                                const Context& context);
 
 /// Entry (u, v) for every entry (v, u); columns ascend in every row.
 template <class W>
-Graph<W> transposed(GraphView<W> graph);
+Graph<W> transposed(GraphView<W> graph, const Context& context);
 
 /// The first fault of a graph that came from outside, or "" where there is none: indptr not
 /// starting at 0, falling, or not ending at `entries`; a column outside 0..n-1; a column that does
 /// not ascend (or repeats) in its row; a weight that is not finite.
 template <class W>
-std::string graph_fault(GraphView<W> graph, Offset entries);
+std::string graph_fault(GraphView<W> graph, Offset entries, const Context& context);
+
+/// The same on one thread, deaf to Ctrl-C.
+template <class W>
+std::string graph_fault(GraphView<W> graph, Offset entries) {
+  const Stop never;
+  return graph_fault(graph, entries, Context(1, never, level_named()));
+}
 
 }  // namespace smartx

@@ -32,4 +32,7 @@ struct Neighbours {
 /// Memory: O(n (k + d)); no n x n storage.
 Neighbours exact_neighbours(RowsView rows, Item k, const Context& context);
 
+/// The similarity of every row with itself, (n,).
+std::vector<std::int32_t> own_similarities(RowsView rows, const Context& context);
+
 }  // namespace smartx
