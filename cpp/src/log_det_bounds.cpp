@@ -25,7 +25,7 @@ Item padded(Item count) {
 
 }  // namespace
 
-LogDetBounds::LogDetBounds(RowsView rows, double diagonal, const Context& context)
+LogDetBounds::LogDetBounds(SomeRows rows, double diagonal, const Context& context)
     : rows_(rows),
       diagonal_(diagonal),
       context_(context),

@@ -24,8 +24,9 @@ double* scratch(Offset count) {
 
 }  // namespace
 
-RowsLogDet::RowsLogDet(RowsView rows, double ridge, const Context& context)
+RowsLogDet::RowsLogDet(SomeRows rows, Item additions, double ridge, const Context& context)
     : rows_(rows),
+      additions_(additions),
       ridge_(ridge),
       diagonal_(ridge * kScale * kScale),
       context_(context),
@@ -111,7 +112,7 @@ void RowsLogDet::add(Item v) {
   bounds_.add(directions_.data() + directions_.size() - static_cast<std::size_t>(width_));
   weighed_count_ = 0;
   ++chosen_;
-  if (pending() == epoch_length_ && chosen_ < rows_.n) begin_epoch();
+  if (pending() == epoch_length_ && chosen_ < additions_) begin_epoch();
 }
 
 /// In the first epoch W is the unit matrix over sqrt(diagonal).

@@ -135,7 +135,8 @@ Chosen choose(RowsView rows, const EqualRows& equal, objective::GraphCut cut,
 
 Chosen choose(RowsView rows, const EqualRows& equal, objective::LogDet log_det,
               const Request& request, const Context& context) {
-  return solve(RowsLogDet(rows, log_det.ridge, context), EqualRows(rows.n), request, context);
+  return solve(RowsLogDet(equal.distinct(rows), rows.n, log_det.ridge, context), equal, request,
+               context);
 }
 
 template <class W>

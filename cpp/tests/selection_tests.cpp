@@ -177,7 +177,7 @@ TEST(bounds_of_log_det_are_never_below_the_gain_and_close_to_it) {
       const Item n = 3 * d + 40;
       const auto values = rows_around(n, d, 9, 11 * d);
       const RowsView rows{values.data(), n, d};
-      RowsLogDet f(rows, ridge, plain());
+      RowsLogDet f(rows, n, ridge, plain());
       std::vector<double> bound(static_cast<std::size_t>(n));
       for (Item round = 0; round < n; ++round) {
         std::vector<Item> asked;  // some never, some now and then, so that notes differ in age

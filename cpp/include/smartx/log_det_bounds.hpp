@@ -17,7 +17,7 @@ namespace smartx {
 /// Everything is kept times sqrt(diagonal): then no |x| is above 1 but for rounding.
 class LogDetBounds {
  public:
-  LogDetBounds(RowsView rows, double diagonal, const Context& context);
+  LogDetBounds(SomeRows rows, double diagonal, const Context& context);
 
   /// W of a new epoch; row(i) gives i + 1 values.
   template <class RowOf>
@@ -77,7 +77,7 @@ class LogDetBounds {
     double added[kTogether], taken[kTogether];
   };
 
-  RowsView rows_;
+  SomeRows rows_;
   double diagonal_;
   Context context_;
   Offset width_;  // d, up to a multiple of 16: what is beyond d is zero

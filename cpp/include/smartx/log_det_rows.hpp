@@ -23,8 +23,9 @@ class RowsLogDet {
  public:
   using Gain = double;  // form
 
+  /// Over distinct rows, of which some may be added more than once: at most `additions` in all.
   /// bounds, weigh and add run on the threads of `context`.
-  RowsLogDet(RowsView rows, double ridge, const Context& context);
+  RowsLogDet(SomeRows rows, Item additions, double ridge, const Context& context);
 
   Item size() const { return rows_.n; }
   Gain gain(Item v) const noexcept;
@@ -77,7 +78,8 @@ class RowsLogDet {
   void add_to_gram();
   void begin_epoch();
 
-  RowsView rows_;
+  SomeRows rows_;
+  Item additions_;
   double ridge_, diagonal_;
   static constexpr Offset kParts = 4;  // into which long loops are cut, on any number of threads
 

@@ -1,0 +1,143 @@
+// Lazy greedy by log-determinant, where bounds on gains cost much less than gains.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "smartx/candidate.hpp"
+#include "smartx/context.hpp"
+#include "smartx/equal_rows.hpp"
+#include "smartx/types.hpp"
+
+namespace smartx {
+
+/// What greedy chooses (greedy.hpp), bit for bit. F is a set function over classes of equal rows
+/// and has, for one caller at a time,
+///   void bounds(const Item* items, Item count, double* out);  upper bounds on the gains of items
+///   double weigh(Item v);  gain(v) of an item that may well be added next
+/// A round takes old bounds off a heap and asks f for new ones while they can win, then asks for
+/// gains in the order of the new bounds until no bound can beat the best gain. The winner is the
+/// best of all rows, whatever the order of asking.
+template <class F>
+class LazyLogDet {
+ public:
+  LazyLogDet(F& f, const EqualRows& equal, const Context& context)
+      : f_(f), equal_(equal), context_(context) {}
+
+  Selection<double> run(Item budget) {
+    Selection<double> chosen;
+    chosen.items.reserve(budget);
+    chosen.gains.reserve(budget);
+    std::vector<double> gains(static_cast<std::size_t>(f_.size()));
+    parallel_for(
+        f_.size(), context_, [&](Offset c) noexcept { gains[c] = f_.gain(static_cast<Item>(c)); },
+        256);
+    for (Item c = 0; c < f_.size(); ++c) old_.put({gains[c], equal_.first(c)});
+    chosen.evaluations = f_.size();
+    while (static_cast<Item>(chosen.items.size()) < budget) {
+      risen_ = f_.risen();
+      const Candidate<double> best = settle();
+      f_.add(equal_.class_of(best.item));
+      const Item after = equal_.after(best.item);  // competes now, with no more to gain than this
+      if (after >= 0) old_.put({best.gain - risen_, after});
+      chosen.items.push_back(best.item);
+      chosen.gains.push_back(best.gain);
+      context_.check();
+    }
+    chosen.evaluations += evaluations_;
+    return chosen;
+  }
+
+ private:
+  struct Heap {
+    std::vector<Bound<double>> bounds;
+
+    bool empty() const { return bounds.empty(); }
+    const Bound<double>& top() const { return bounds.front(); }
+    void put(const Bound<double>& bound) {
+      bounds.push_back(bound);
+      std::push_heap(bounds.begin(), bounds.end(), LosesTo{});
+    }
+    Bound<double> take() {
+      std::pop_heap(bounds.begin(), bounds.end(), LosesTo{});
+      const Bound<double> top = bounds.back();
+      bounds.pop_back();
+      return top;
+    }
+  };
+
+  Candidate<double> settle() {
+    Candidate<double> best{};
+    weighed_.clear();
+    asked_ = 0;
+    do {
+      while (take(best)) bound();
+    } while (weigh(best));
+    for (const Bound<double>& bound : new_.bounds) old_.put({bound.key - risen_, bound.item});
+    for (const Bound<double>& gain : weighed_)
+      if (gain.item != best.item) old_.put({gain.key - risen_, gain.item});
+    new_.bounds.clear();
+    asked_before_ = asked_;
+    return best;
+  }
+
+  static bool can_beat(double gain, Item row, const Candidate<double>& best) {
+    return best.item < 0 || beats(gain, row, best.gain, best.item);
+  }
+
+  /// Moves rows that can beat `best` and every new bound to together_: most of what the round
+  /// before needed, then a quarter at a time, more in a round that needs many.
+  bool take(Candidate<double> best) {
+    if (!new_.empty()) best.challenge(new_.top().key, new_.top().item);
+    const Offset likely = asked_ == 0 ? asked_before_ * 3 / 4 : asked_before_ / 4;
+    const Offset wanted = std::max({kFewest, likely, asked_ / 8});
+    together_.clear();
+    while (!old_.empty() && static_cast<Offset>(together_.size()) < wanted &&
+           can_beat(allowed(old_.top().key, risen_), old_.top().item, best))
+      together_.push_back(old_.take().item);
+    asked_ += static_cast<Offset>(together_.size());
+    return !together_.empty();
+  }
+
+  void bound() {
+    classes_.clear();
+    for (const Item row : together_) classes_.push_back(equal_.class_of(row));
+    fresh_.resize(classes_.size());
+    f_.bounds(classes_.data(), static_cast<Item>(classes_.size()), fresh_.data());
+    evaluations_ += static_cast<Offset>(classes_.size());
+    for (std::size_t i = 0; i < together_.size(); ++i) new_.put({fresh_[i], together_[i]});
+    context_.check();
+  }
+
+  /// Asks for the gain of the row of the largest new bound, if it can beat the best.
+  bool weigh(Candidate<double>& best) {
+    if (new_.empty() || !can_beat(new_.top().key, new_.top().item, best)) return false;
+    const Item row = new_.take().item;
+    const double gain = f_.weigh(equal_.class_of(row));
+    best.challenge(gain, row);
+    weighed_.push_back({gain, row});
+    context_.check();
+    return true;
+  }
+
+  static constexpr Offset kFewest = 8;  // rows asked for at once
+
+  F& f_;
+  const EqualRows& equal_;
+  const Context context_;
+  double risen_ = 0.0;
+  Heap old_, new_;  // bounds of rounds before; of this round, gains not known
+  std::vector<Bound<double>> weighed_;
+  std::vector<Item> together_, classes_;
+  std::vector<double> fresh_;
+  Offset asked_ = 0, asked_before_ = 0, evaluations_ = 0;  // asked: in this round, the one before
+};
+
+/// f is as it is after the last addition; 0 <= budget <= rows.
+template <class F>
+Selection<double> greedy_log_det(F& f, const EqualRows& equal, Item budget,
+                                 const Context& context) {
+  return LazyLogDet<F>(f, equal, context).run(budget);
+}
+
+}  // namespace smartx
