@@ -2,9 +2,8 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#include "dot_levels.hpp"
+#include "level_tables.hpp"
 #include "smartx/level.hpp"
-#include "vector_op_levels.hpp"
 
 namespace smartx {
 

@@ -1,5 +1,5 @@
-// What one instruction set offers. Included by code that is compiled for more than the baseline
-// processor, so nothing here may emit code: no inline functions, no templates, no class members.
+// How one instruction set multiplies rows. Included by code that is compiled for more than the
+// baseline processor, so nothing here may emit code: no inline functions, no class members.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,6 @@ namespace smartx {
 /// product of two panels is a tile of panel x panel similarities, row-major, 64-byte aligned. All
 /// levels give the same bits, because every value is an exact integer.
 struct DotLevel {
-  const char* name;
   std::int32_t panel;  // rows in a panel; at most 64, so that a row of a tile fits a mask
 
   /// Size of a packed panel of rows of d values, a multiple of 64.

@@ -2,15 +2,19 @@
 // more than the baseline processor, so nothing here may emit code (see dot_level.hpp).
 #pragma once
 
+#include <cfloat>
 #include <cstdint>
+
+#ifdef __FAST_MATH__
+#error "with -ffast-math doubles would differ from one machine to the next"
+#endif
+static_assert(FLT_EVAL_METHOD == 0, "doubles must be rounded to doubles, and floats to floats");
 
 namespace smartx {
 
 /// All levels give the same bits: integers are exact, and doubles are added in the order of
 /// fixed_order_sum (real.hpp), products rounded before they are added.
 struct VectorOpLevel {
-  const char* name;
-
   /// out[i] = (row items[i]) . sum, exact, where component c of the sum is digits[c] + 2^16 *
   /// digits[d + c] + 2^32 * digits[2 d + c] ... `digit_count` of them. Rows are Q12.
   void (*digit_dots)(const std::int16_t* rows, const std::int32_t* items, std::int64_t count,

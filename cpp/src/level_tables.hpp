@@ -1,0 +1,17 @@
+// The tables of the levels that exist, one file each (level_*.cpp); dispatch.cpp chooses.
+// Declarations only (see dot_level.hpp).
+#pragma once
+
+#include "smartx/dot_level.hpp"
+#include "smartx/vector_op_level.hpp"
+
+namespace smartx {
+
+extern const DotLevel kDotGeneric;
+extern const VectorOpLevel kVectorGeneric;
+#ifdef SMARTX_X86
+extern const DotLevel kDotAvx2, kDotAvx512;
+extern const VectorOpLevel kVectorAvx2, kVectorAvx512;
+#endif
+
+}  // namespace smartx
