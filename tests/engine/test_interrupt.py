@@ -1,4 +1,4 @@
-"""Ctrl-C is answered at once, threads are what the system allows, and a fork does not hang."""
+"""Ctrl-C is answered at once, threads are what the system allows, an end or fork does not hang."""
 
 from __future__ import annotations
 
@@ -7,12 +7,23 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 
-from smartx.engine import FacilityLocation, default_threads, maximize
+import interrupts
+from ground_sets import clustered, same
+from smartx.engine import (
+    FacilityLocation,
+    GraphCut,
+    LogDet,
+    default_threads,
+    knn_graph,
+    maximize,
+    quantize,
+)
 from smartx.errors import InputError
 
 LONG_RUNS = {
@@ -57,6 +68,98 @@ except KeyboardInterrupt:
             process.kill()
     # Half a second is promised; the rest is for a machine that is busy with other tests.
     assert waited < 1.0
+
+
+# Worst shapes that are quick to make; `python tests/interrupts.py` watches all of them.
+QUICK = [
+    "k-NN of all",
+    "graph cut of equal rows",
+    "log-det of equal rows",
+    "log-det over a kernel",
+    "near duplicates of long rows",
+    "very many groups",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", QUICK)
+def test_no_moment_of_a_run_is_deaf_to_ctrl_c(case: str) -> None:
+    found = interrupts.watched(case, seconds=1.5)
+    assert max(found["silence"], found["stop"]) < 2 * interrupts.BAR, found
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("function", [FacilityLocation(), GraphCut(), LogDet(1e-3)])
+def test_what_was_interrupted_can_be_done_again(function: object, threads: int) -> None:
+    rows, few = quantize(clustered(9_000, 40)), quantize(clustered(300))
+
+    def again_and_again() -> None:
+        while True:
+            maximize(function, rows, 9_000, threads=threads)  # type: ignore[arg-type]
+
+    expected = maximize(function, few, 300, threads=threads)  # type: ignore[arg-type]
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for wait in (0.01, 0.05, 0.15):
+            signal.setitimer(signal.ITIMER_REAL, wait)
+            with pytest.raises(KeyboardInterrupt):
+                again_and_again()
+            again = maximize(function, few, 300, threads=threads)  # type: ignore[arg-type]
+            assert same(again, expected)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+IN_THE_CORE = {
+    "log-det": "maximize(LogDet(1e-3), quantize(X), 20_000, threads=2)",
+    "graph cut": "maximize(GraphCut(), quantize(X), 20_000, optimizer='naive', threads=2)",
+    "facility location": "maximize(FacilityLocation(), quantize(X), 20_000, threads=1)",
+    "neighbours": "knn_graph(quantize(X), 5_000, 'exact', threads=2)",
+    "quantize": "[quantize(X, threads=2) for _ in range(1000)]",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", IN_THE_CORE)
+def test_python_ends_while_a_thread_of_its_own_is_in_the_core(work: str) -> None:
+    """A daemon thread may not ask Python anything any more; the end is an end and no abort."""
+    program = f"""
+import sys, threading, time
+import numpy as np
+from smartx.engine import *
+X = np.random.default_rng(0).random((20_000, 64), dtype=np.float32) - 0.5
+threading.Thread(target=lambda: {IN_THE_CORE[work]}, daemon=True).start()
+time.sleep(float(sys.argv[1]))
+"""
+    for wait in (0.05, 0.3, 0.31):
+        child = subprocess.run(
+            [sys.executable, "-c", program, str(wait)], capture_output=True, text=True, timeout=60
+        )
+        assert (child.returncode, child.stderr) == (0, ""), wait
+
+
+@pytest.mark.parametrize("optimizer", ["lazy", "stochastic"])
+def test_work_in_another_thread_is_not_disturbed_by_a_signal(optimizer: str) -> None:
+    """Signals are answered by the main thread, which may be in the core itself."""
+    rows = quantize(clustered(1_500, 16))
+    expected = maximize(GraphCut(), rows, 1_500, optimizer=optimizer)  # type: ignore[arg-type]
+    found: list[object] = []
+    other = threading.Thread(
+        target=lambda: found.append(maximize(GraphCut(), rows, 1_500, optimizer=optimizer))  # type: ignore[arg-type]
+    )
+    answered: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: answered.append(number))
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        other.start()
+        knn_graph(rows, 100, "exact")
+        other.join()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(answered) > 0
+    assert same(found[0], expected)
 
 
 def _select(threads: int) -> list[int]:
