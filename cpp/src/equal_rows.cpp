@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <numeric>
 
 #include "smartx/rng.hpp"
@@ -11,7 +12,7 @@ namespace smartx {
 
 namespace {
 
-constexpr Item kGlance = 16;  // values of a row that tell nearly all rows apart
+constexpr Item kGlance = 8;  // values of a row that tell nearly all rows apart
 
 std::uint64_t hash_of(const std::int16_t* values, Item count) noexcept {
   std::uint64_t hash = 0;
@@ -21,52 +22,54 @@ std::uint64_t hash_of(const std::int16_t* values, Item count) noexcept {
     hash = (hash ^ some) * 0x9E3779B97F4A7C15ULL;
     hash ^= hash >> 29;
   }
-  return mixed(hash);
+  return hash;
 }
 
-/// The lowest equal row of every row, by one table of hashes over their first values.
-class Table {
+/// Finds the lowest equal row of every row, by a table of hashes.
+class Search {
  public:
-  Table(RowsView rows, const double* costs, const Context& context)
-      : rows_(rows), costs_(costs), context_(context) {
-    while (size_ < 2 * static_cast<std::size_t>(rows.n)) size_ *= 2;
-    lowest_.resize(static_cast<std::size_t>(rows.n));
-  }
+  Search(RowsView rows, const double* costs, const Context& context)
+      : rows_(rows), costs_(costs), context_(context), lowest_(static_cast<std::size_t>(rows.n)) {}
 
   std::vector<Item> lowest() {
-    if (!fill(std::min(kGlance, rows_.d))) fill(rows_.d);
+    const auto glance = [](const std::int16_t* row) { return hash_of(row, kGlance); };
+    const auto whole = [this](const std::int16_t* row) { return hash_of(row, rows_.d); };
+    if (rows_.d < kGlance || !fill(glance, rows_.n / 4 + 16))
+      fill(whole, Offset{rows_.n} * rows_.n);
     return std::move(lowest_);
   }
 
  private:
-  /// False where many rows share their first `values` values and are not equal.
-  bool fill(Item values) {
-    std::vector<Item> table(size_, -1);
-    std::vector<std::uint64_t> hashes(lowest_.size());
-    parallel_for(rows_.n, context_, [&](Offset i) noexcept { hashes[i] = hash(i, values); }, 4096);
+  struct Slot {
+    std::uint32_t hash = 0;
+    Item row = -1;
+  };
+
+  /// False where more pairs than that have one hash and are not equal.
+  template <class Hash>
+  bool fill(const Hash& hash_of_row, Offset patience) {
+    constexpr Item kAhead = 8;  // rows lie apart
+    int bits = 4;
+    while (Offset{1} << bits < Offset{2} * rows_.n) ++bits;
+    std::vector<Slot> table(std::size_t{1} << bits);
+    const std::size_t mask = table.size() - 1;
     Offset unequal = 0;
     for (Item row = 0; row < rows_.n; ++row) {
-      std::size_t place = hashes[row] & (size_ - 1);
-      for (; table[place] >= 0; place = (place + 1) & (size_ - 1)) {
-        const Item other = table[place];
-        if (hashes[other] != hashes[row]) continue;
-        if (equal(other, row)) break;
-        if (++unequal > rows_.n / 4 && values < rows_.d) return false;
+      if (row % 4096 == 4095) context_.check();
+      __builtin_prefetch(rows_.row(std::min(row + kAhead, rows_.n - 1)));
+      std::uint64_t hash = hash_of_row(rows_.row(row));
+      if (costs_ != nullptr) hash = mixed(hash + std::hash<double>{}(costs_[row]));
+      const auto high = static_cast<std::uint32_t>(hash >> 32);
+      std::size_t place = hash & mask;
+      for (; table[place].row >= 0; place = (place + 1) & mask) {
+        if (table[place].hash != high) continue;
+        if (equal(table[place].row, row)) break;
+        if (++unequal > patience) return false;
       }
-      if (table[place] < 0) table[place] = row;
-      lowest_[row] = table[place];
-      if (row % 4096 == 0) context_.check();
+      if (table[place].row < 0) table[place] = {high, row};
+      lowest_[row] = table[place].row;
     }
     return true;
-  }
-
-  std::uint64_t hash(Offset i, Item values) const noexcept {
-    constexpr Item kAhead = 8;  // rows lie apart
-    const auto row = static_cast<Item>(i);
-    if (row + kAhead < rows_.n) __builtin_prefetch(rows_.row(row + kAhead));
-    std::uint64_t of_cost = 0;
-    if (costs_ != nullptr) std::memcpy(&of_cost, costs_ + i, sizeof of_cost);
-    return hash_of(rows_.row(row), values) + mixed(of_cost);
   }
 
   bool equal(Item a, Item b) const noexcept {
@@ -76,8 +79,7 @@ class Table {
 
   RowsView rows_;
   const double* costs_;
-  Context context_;
-  std::size_t size_ = 16;
+  const Context& context_;
   std::vector<Item> lowest_;
 };
 
@@ -85,7 +87,7 @@ class Table {
 
 EqualRows::EqualRows(RowsView rows, const Context& context, const double* costs)
     : rows_(rows.n), classes_(rows.n) {
-  const std::vector<Item> lowest = Table(rows, costs, context).lowest();
+  const std::vector<Item> lowest = Search(rows, costs, context).lowest();
   Item classes = 0;
   for (Item row = 0; row < rows.n; ++row) classes += lowest[row] == row;
   if (classes == rows.n) return;
