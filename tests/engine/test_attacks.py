@@ -20,7 +20,7 @@ import pytest
 
 import integer_greedy as by_definition
 import q12_reference
-from ground_sets import UNIT, same
+from ground_sets import UNIT, as_graph, same
 from odd_rows import DIMENSIONS, KINDS, GroundSet, ground_set
 from smartx import _core
 from smartx.engine import (
@@ -261,15 +261,13 @@ def test_with_costs_it_is_the_better_of_two_greedy_runs():
 
 
 def test_no_set_of_a_few_rows_is_better_than_its_bound():
-    for attack in attacks(most=8):
+    for attack in attacks(most=8, rounds=3):
         n, budget = attack.n, int(attack.rng.integers(1, attack.n + 1))
         kernel, penalty = attack.similarities * COSINE, attack.penalty
         ridge = float(attack.rng.choice(OPTIMA))
         values = {
-            FacilityLocation(): lambda s, k=kernel: np.maximum(k[s].max(axis=0), 0).sum(),
-            GraphCut(penalty): lambda s, k=kernel, p=penalty: (
-                k[s].sum() - p * k[np.ix_(s, s)].sum()
-            ),
+            FacilityLocation(): covering(kernel),
+            GraphCut(penalty): cutting(kernel, penalty),
             LogDet(ridge): lambda s, k=kernel, r=ridge: np.linalg.slogdet(
                 k[np.ix_(s, s)] + r * np.eye(len(s))
             )[1],
@@ -277,10 +275,35 @@ def test_no_set_of_a_few_rows_is_better_than_its_bound():
         for function, value in values.items():
             best = max(value(list(s)) for s in itertools.combinations(range(n), budget))
             for ground in (attack.q12, DenseKernel(kernel)):
-                bound = maximize(function, ground, budget, certificate=True).bound
+                bound = maximize(function, ground, budget, threads=1, certificate=True).bound
                 # The 16-bit kernel of rows rounds a similarity by up to half of its unit.
                 rounding = n * COVER if isinstance(function, FacilityLocation) else 0.0
                 assert bound >= best - rounding - 1e-9 * max(1.0, abs(best)), (attack, function)
+
+
+def test_no_set_is_better_than_its_bound_over_similarities_of_any_sign():
+    for seed in range(START, START + round(60 * ROUNDS)):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(2, 8))
+        kernel = np.tril(rng.normal(size=(n, n)))
+        kernel += np.tril(kernel, -1).T
+        budget = int(rng.integers(1, n + 1))
+        for penalty in (0.25, 0.5, 1.0, 2.0):
+            value = cutting(kernel, penalty)
+            best = max(value(list(s)) for s in itertools.combinations(range(n), budget))
+            for ground in (DenseKernel(kernel), as_graph(kernel)):
+                bound = maximize(
+                    GraphCut(penalty), ground, budget, threads=1, certificate=True
+                ).bound
+                assert bound >= best - 1e-9, (seed, penalty)
+
+
+def covering(kernel):
+    return lambda s: np.maximum(kernel[s].max(axis=0), 0).sum()
+
+
+def cutting(kernel, penalty: float):
+    return lambda s: kernel[s].sum() - penalty * kernel[np.ix_(s, s)].sum()
 
 
 # ---- groups, near duplicates, the dense head ----
