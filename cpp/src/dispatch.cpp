@@ -2,6 +2,13 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#ifdef SMARTX_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstring>
+#endif
+
 #include "level_tables.hpp"
 #include "smartx/level.hpp"
 
@@ -26,6 +33,34 @@ const Level& default_level() {
   }
 }
 
+#ifdef SMARTX_AMX
+/// Whether both multiply rows alike. They have panels of the same size.
+bool agree(const DotLevel& one, const DotLevel& other) {
+  for (const auto& [d, size] : {std::pair{1, 4096}, {63, 500}, {400, 200}}) {
+    std::vector<std::int16_t> rows;
+    for (int i = 0; i < one.panel * d; ++i)
+      rows.push_back(static_cast<std::int16_t>(i * 31 % (2 * size + 1) - size));
+    alignas(64) std::int32_t tile[2][64 * 64];
+    int which = 0;
+    for (const DotLevel* level : {&one, &other}) {
+      std::vector<unsigned char> panel(static_cast<std::size_t>(level->panel_bytes(d)));
+      level->pack(rows.data(), level->panel, d, panel.data());
+      level->multiply(panel.data(), panel.data(), d, tile[which++]);
+    }
+    const auto count = static_cast<std::size_t>(one.panel) * static_cast<std::size_t>(one.panel);
+    if (std::memcmp(tile[0], tile[1], count * sizeof(std::int32_t)) != 0) return false;
+  }
+  return true;
+}
+
+/// Linux lends the tile registers to a process that asks for them.
+bool may_use_tiles() {
+  constexpr long kAskForState = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+         syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
+}
+#endif
+
 }  // namespace
 
 const std::vector<Level>& levels() {
@@ -36,8 +71,17 @@ const std::vector<Level>& levels() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2")) found.push_back({"avx2", &kDotAvx2, &kVectorAvx2});
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")) {
       found.push_back({"avx512", &kDotAvx512, &kVectorAvx512});
+#ifdef SMARTX_AMX
+      // Only where it is asked for: nobody has seen it faster yet.
+      static const DotLevel amx = with_amx(kDotAvx512);
+      const char* forced = std::getenv("SMARTX_SIMD");
+      if (forced != nullptr && std::strcmp(forced, "amx") == 0 && may_use_tiles() &&
+          agree(amx, kDotAvx512))
+        found.push_back({"amx", &amx, &kVectorAvx512});
+#endif
+    }
 #endif
     return found;
   }();

@@ -13,5 +13,9 @@ extern const VectorOpLevel kVectorGeneric;
 extern const DotLevel kDotAvx2, kDotAvx512;
 extern const VectorOpLevel kVectorAvx2, kVectorAvx512;
 #endif
+#ifdef SMARTX_AMX
+/// The table of AVX-512 with the tiles of AMX.
+DotLevel with_amx(DotLevel avx512);
+#endif
 
 }  // namespace smartx

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "plane_loops.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/level.hpp"
 #include "smartx/real.hpp"
@@ -85,37 +86,69 @@ Tile drawn_tile(Offset seed) {
   return tile;
 }
 
+void check_products(const DotLevel& dot) {
+  for (const Item d : kWidths) {
+    const Offset bytes = dot.panel_bytes(d);
+    CHECK(bytes % 64 == 0);
+    for (const Item count : {dot.panel, dot.panel - 1, 1}) {
+      const auto rows = long_rows(dot.panel, d);
+      const std::vector<std::int16_t> some(rows.begin(), rows.begin() + Offset{count} * d);
+      std::vector<Tile> down(static_cast<std::size_t>(bytes) / sizeof(Tile) + 2),
+          across(down.size());
+      std::memset(down.data(), 0x5A, down.size() * sizeof(Tile));
+      dot.pack(some.data(), count, d, down.data());
+      dot.pack(rows.data(), dot.panel, d, across.data());
+      const auto* beyond = reinterpret_cast<const unsigned char*>(down.data()) + bytes;
+      CHECK(std::all_of(beyond, beyond + 64, [](unsigned char b) { return b == 0x5A; }));
+      Tile tile;
+      dot.multiply(down.data(), across.data(), d, tile.values);
+      bool exact = true;
+      for (Item r = 0; r < dot.panel; ++r)
+        for (Item c = 0; c < dot.panel; ++c)
+          exact &= tile.values[r * dot.panel + c] ==
+                   (r < count ? product(&rows[static_cast<std::size_t>(r) * d],
+                                        &rows[static_cast<std::size_t>(c) * d], d)
+                              : 0);
+      CHECK(exact);
+    }
+  }
+}
+
+/// What the tile registers of AMX do (level_amx.cpp), as the manual says it: sums[r][c] += the
+/// products of the 4 values k of row r of the left with those of column c of the right, for all k.
+struct PlainTiles {
+  static inline std::int32_t sums[48 * 16];
+  static inline bool ready = false;
+
+  static void begin() { ready = true; }
+  static void end() { ready = false; }
+  static void zero() {
+    CHECK(ready);
+    std::fill(std::begin(sums), std::end(sums), 0);
+  }
+  static void add_product(const std::int8_t* left, const std::int8_t* right) {
+    for (int r = 0; r < 48; ++r)
+      for (int k = 0; k < 16; ++k)
+        for (int c = 0; c < 16; ++c)
+          for (int i = 0; i < 4; ++i)
+            sums[r * 16 + c] += left[r * 64 + 4 * k + i] * right[k * 64 + 4 * c + i];
+  }
+  static void store(std::int32_t* out) { std::copy(std::begin(sums), std::end(sums), out); }
+};
+
 }  // namespace
 
 TEST(every_level_multiplies_the_longest_rows_exactly) {
-  for (const Level& level : levels()) {
-    const DotLevel& dot = *level.dot;
-    for (const Item d : kWidths) {
-      const Offset bytes = dot.panel_bytes(d);
-      CHECK(bytes % 64 == 0);
-      for (const Item count : {dot.panel, dot.panel - 1, 1}) {
-        const auto rows = long_rows(dot.panel, d);
-        const std::vector<std::int16_t> some(rows.begin(), rows.begin() + Offset{count} * d);
-        std::vector<Tile> down(static_cast<std::size_t>(bytes) / sizeof(Tile) + 2),
-            across(down.size());
-        std::memset(down.data(), 0x5A, down.size() * sizeof(Tile));
-        dot.pack(some.data(), count, d, down.data());
-        dot.pack(rows.data(), dot.panel, d, across.data());
-        const auto* beyond = reinterpret_cast<const unsigned char*>(down.data()) + bytes;
-        CHECK(std::all_of(beyond, beyond + 64, [](unsigned char b) { return b == 0x5A; }));
-        Tile tile;
-        dot.multiply(down.data(), across.data(), d, tile.values);
-        bool exact = true;
-        for (Item r = 0; r < dot.panel; ++r)
-          for (Item c = 0; c < dot.panel; ++c)
-            exact &= tile.values[r * dot.panel + c] ==
-                     (r < count ? product(&rows[static_cast<std::size_t>(r) * d],
-                                          &rows[static_cast<std::size_t>(c) * d], d)
-                                : 0);
-        CHECK(exact);
-      }
-    }
-  }
+  for (const Level& level : levels()) check_products(*level.dot);
+}
+
+TEST(planes_of_8_bits_give_the_products_of_16) {
+  DotLevel dot = *generic().dot;
+  dot.panel = PlaneDots<PlainTiles>::kPanel;
+  dot.panel_bytes = PlaneDots<PlainTiles>::panel_bytes;
+  dot.pack = PlaneDots<PlainTiles>::pack;
+  dot.multiply = PlaneDots<PlainTiles>::multiply;
+  check_products(dot);
 }
 
 TEST(every_level_reads_a_tile_as_its_formula_does) {
