@@ -5,7 +5,6 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -162,23 +161,13 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
-/// Calls body(i) for i in 0..n-1: a loop over an array of the caller that Ctrl-C ends.
-template <class Body>
-void each(Offset n, const Context& context, const Body& body) {
-  constexpr Offset kBetweenPolls = 1 << 16;
-  for (Offset start = 0; start < n; start += kBetweenPolls) {
-    const Offset end = std::min(n, start + kBetweenPolls);
-    for (Offset i = start; i < end; ++i) body(i);
-    context.check();
-  }
-}
-
 /// Runs work(context) without the GIL, on that many threads and by the level of that name. Ctrl-C
 /// makes the core throw Cancelled, which leaves here as the Python exception that the signal raised
 /// (KeyboardInterrupt). `work` must not touch Python objects.
 template <class Work>
 auto without_gil(int threads, const std::string& level, const Work& work) {
-  if (threads < 1) throw std::invalid_argument("threads must be at least 1");
+  if (threads < 1 || threads > 1024)
+    throw std::invalid_argument("threads: their number is not from 1 to 1024");
   SignalPoll signals;
   const Stop stop(&SignalPoll::ask, &signals);
   const Context context(threads, stop, level_named(level));

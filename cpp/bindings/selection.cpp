@@ -2,14 +2,17 @@
 // without end or sense, is refused here; smartx.engine refuses it earlier, in more words.
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "arrays.hpp"
+#include "graphs.hpp"
 #include "module.hpp"
 #include "smartx/dense_head.hpp"
+#include "smartx/first_where.hpp"
 #include "smartx/select.hpp"
 
 namespace smartx {
@@ -18,6 +21,17 @@ namespace {
 
 void require(bool holds, const char* fault) {
   if (!holds) throw std::invalid_argument(fault);
+}
+
+/// Calls body(i) for i in 0..n-1: a loop over an array of the caller that Ctrl-C ends.
+template <class Body>
+void each(Offset n, const Context& context, const Body& body) {
+  constexpr Offset kBetweenPolls = 1 << 16;
+  for (Offset start = 0; start < n; start += kBetweenPolls) {
+    const Offset end = std::min(n, start + kBetweenPolls);
+    for (Offset i = start; i < end; ++i) body(i);
+    context.check();
+  }
 }
 
 objective::GraphCut graph_cut(double penalty) {
@@ -88,45 +102,17 @@ RowsView rows_view(const py::array& array) {
   return {rows.data, checked_size(rows.rows, "rows"), checked_size(rows.columns, "columns")};
 }
 
-template <class W>
-GraphView<W> graph_view(const py::array& indptr, const py::array& indices,
-                        const py::array& weights) {
-  const auto starts = vector_view<Offset>(indptr, "indptr");
-  const auto columns = vector_view<Item>(indices, "indices");
-  const auto values = vector_view<W>(weights, "weights");
-  require(starts.size > 0, "indptr: it is empty");
-  require(columns.size == values.size && starts[starts.size - 1] == columns.size,
-          "graph: indptr, indices and weights do not fit each other");
-  return {checked_size(starts.size - 1, "indptr"), starts.data, columns.data, values.data};
-}
-
-template <class Work>
-auto with_graph(const py::array& indptr, const py::array& indices, const py::array& weights,
-                const Work& work) {
-  if (py::isinstance<py::array_t<std::int32_t>>(weights))
-    return work(graph_view<std::int32_t>(indptr, indices, weights));
-  if (py::isinstance<py::array_t<float>>(weights))
-    return work(graph_view<float>(indptr, indices, weights));
-  return work(graph_view<double>(indptr, indices, weights));
-}
-
-template <class W>
-void check_graph(GraphView<W> graph, const Context&) {
-  const std::string fault = graph_fault(graph, graph.entries());
-  if (!fault.empty()) throw std::invalid_argument(fault);
-}
-
 constexpr double kLargestSimilarity = 1e100;
 
 /// Throws where sums or squares of similarities could overflow, or one is no number.
 template <class T>
 void check_similarities(const T* values, Offset count, const Context& context) {
-  if constexpr (!std::is_integral_v<T>) {
-    each(count, context, [&](Offset i) {
-      require(std::abs(static_cast<double>(values[i])) <= kLargestSimilarity,
-              "a similarity is not a number from -1e100 to 1e100");
-    });
-  }
+  if constexpr (std::is_integral_v<T>) return;
+  const auto wrong = [&](Offset i) {
+    return !(std::abs(static_cast<double>(values[i])) <= kLargestSimilarity);
+  };
+  require(first_where(count, context, wrong) == count,
+          "a similarity is not a number from -1e100 to 1e100");
 }
 
 py::tuple maximize_rows(const py::array& rows, const HeldRequest& held, int threads) {
@@ -140,11 +126,11 @@ py::tuple maximize_rows(const py::array& rows, const HeldRequest& held, int thre
 
 py::tuple maximize_graph(const py::array& indptr, const py::array& indices,
                          const py::array& weights, const HeldRequest& held, int threads) {
-  return with_graph(indptr, indices, weights, [&](auto graph) {
+  return by_weight(indptr, indices, weights, [&](auto graph) {
     const Request request = held.over(graph.n);
     return to_python(without_gil(threads, "",
                                  [&](const Context& context) {
-                                   check_graph(graph, context);
+                                   check_graph(graph, indices.size(), context);
                                    check_similarities(graph.weights, graph.entries(), context);
                                    return maximize(graph, request, context);
                                  }),
@@ -185,7 +171,7 @@ py::tuple maximize_head(const py::array& rows, const py::array& indptr, const py
           "request: only facility location has a head, without costs and certificate");
   return to_python(without_gil(threads, "",
                                [&](const Context& context) {
-                                 check_graph(graph, context);
+                                 check_graph(graph, indices.size(), context);
                                  return maximize_with_head(
                                      view, graph, static_cast<Item>(candidates),
                                      static_cast<Item>(head), request, context);

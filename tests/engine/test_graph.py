@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 import q12_reference as reference
 from smartx.engine import SimilarityGraph, knn_graph, quantize
 from smartx.engine import graph as graph_module
-from smartx.engine.cost import exact_search_is_cheaper
 from smartx.errors import InputError, MissingPackageError
 
 needs_hnsw = pytest.mark.skipif(find_spec("hnswlib") is None, reason="hnswlib is not installed")
@@ -195,8 +194,8 @@ def test_k_must_be_a_whole_number_of_at_least_one(k: object) -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(InputError, match='use "auto", "exact" or "hnsw"'):
-        knn_graph(np.ones((3, 2)), 1, "annoy")
+    with pytest.raises(InputError, match='use "exact" or "hnsw"'):
+        knn_graph(np.ones((3, 2)), 1, "annoy")  # type: ignore[arg-type]
 
 
 def test_hnsw_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,21 +204,10 @@ def test_hnsw_without_its_package_says_what_to_install(monkeypatch: pytest.Monke
         knn_graph(np.ones((3, 2)), 1, "hnsw")
 
 
-@needs_hnsw
-def test_auto_is_exact_while_cheaper_and_hnsw_above(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_is_exact_unless_it_is_told_otherwise() -> None:
     rows = reference.random_rows(300, 16, seed=8)
     assert knn_graph(rows, 5).recall is None
-    monkeypatch.setattr(graph_module, "exact_search_is_cheaper", lambda n, d: n * d < 300 * 16)
-    assert knn_graph(rows, 5).recall is not None
-    monkeypatch.setitem(sys.modules, "hnswlib", None)
-    with pytest.raises(MissingPackageError):  # never another graph because a package is missing
-        knn_graph(rows, 5)
-
-
-def test_auto_takes_what_the_cost_model_finds_cheaper() -> None:
-    for dimensions in (64, 384, 1024, 4096):
-        cheaper = [exact_search_is_cheaper(n, dimensions) for n in (2, 200_000, 10_000_000)]
-        assert cheaper == [True, True, False]
+    assert arrays(knn_graph(rows, 5)) == arrays(knn_graph(rows, 5, "exact"))
 
 
 @needs_hnsw

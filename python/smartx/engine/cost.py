@@ -20,7 +20,6 @@ _CUT_NS = 0.040  # graph cut over rows, per rows^1.4 and values of a row^1.4
 _LOG_DET_NS = 0.18  # log-det over rows, per rows^1.5 and values of a row^1.45
 _EDGE_NS = 120.0  # greedy over a neighbour graph, its head included, per edge
 _FILTER_NS = 0.2  # exact search, per pair of rows, beside the products
-_HNSW_NS = 5.5  # HNSW, built and asked, per rows^1.42 and (values of a row + 290)
 _EDGE_BYTES = 40  # of the lists, the graph, its transpose and what joins them, at their peak
 _FRESH_ROWS = 4_096  # rows that are compared with each other at a time (near_duplicates.cpp),
 _FRESH_BYTES = 2 << 20  # and who is near whom among them
@@ -71,22 +70,6 @@ def ranking_bytes(
         head = kernel_bytes(rows) // rows * dense_head(rows, dense_bytes)[0]
         return packed + head + 2 * GRAPH_NEIGHBOURS * _EDGE_BYTES * rows
     return packed + 16 * dimensions * dimensions + 64 * rows
-
-
-def exact_search_is_cheaper(rows: int, dimensions: int) -> bool:
-    """Whether the exact 64 nearest neighbours of all rows cost no more than HNSW finds.
-
-    On one nominal thread, so that every machine gives the same graph: about 1.2 million rows at 384
-    dimensions, 900,000 at 1,024.
-    """
-    pairs = float(rows) ** 2
-    exact = pairs * dimensions / 2 / NOMINAL.products + pairs * _FILTER_NS * 1e-9
-    return exact <= hnsw_seconds(rows, dimensions)
-
-
-def hnsw_seconds(rows: float, dimensions: int) -> float:
-    """Nominal seconds of HNSW with M = 16, ef_construction = 100, ef = 128, on one thread."""
-    return float(_HNSW_NS * 1e-9 * rows**1.42 * (dimensions + 290))
 
 
 def near_duplicate_seconds(

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from smartx.errors import InputError
 
+LARGEST = 1e100
+"""Sums and squares of similarities up to this size, times any penalty, do not overflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class DenseKernel:
     """Similarities of all pairs of n rows.
 
-    values: (n, n) float32 or float64, finite; any memory order. values[u, v] says how well v covers
-    u; graph cut and log-det need it symmetric.
+    values: (n, n) float32 or float64 within -LARGEST .. LARGEST; any memory order. values[u, v]
+    says how well v covers u; graph cut and log-det need it symmetric.
     Raises InputError where it is not so, with the first entry that is at fault.
     """
 
@@ -38,14 +41,14 @@ class DenseKernel:
         if values.shape[0] == 0:
             raise InputError("there are no rows", place="DenseKernel.values")
         values = np.ascontiguousarray(values)
-        finite = np.isfinite(values)
-        if not finite.all():
-            row, column = (int(place[0]) for place in np.nonzero(~finite))
+        if not max(float(values.max()), -float(values.min())) <= LARGEST:  # NaN is not
+            wrong = np.argwhere(~(np.abs(values.astype(np.float64)) <= LARGEST))
+            row, column = wrong[0].tolist()
             raise InputError(
-                f"entry ({row}, {column}) is {values[row, column]}; {int((~finite).sum())} entries"
-                " are not finite",
+                f"entry ({row}, {column}) is {values[row, column]}; {len(wrong)} entries are not"
+                f" finite or beyond {LARGEST:g}",
                 place="DenseKernel.values",
-                fix="remove those rows and columns, or repair the similarities",
+                fix="remove those rows and columns, or repair or scale down the similarities",
             )
         object.__setattr__(self, "values", values)
 

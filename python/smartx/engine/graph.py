@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smartx import _core
 from smartx.draws import RECALL_SAMPLE, draws
-from smartx.engine.cost import exact_search_is_cheaper
+from smartx.engine.dense import LARGEST
 from smartx.engine.fixed_point import SCALE, as_rows
 from smartx.engine.threads import resolve_threads, whole_number
 from smartx.errors import InputError, MissingPackageError, SmartxError
@@ -53,6 +53,13 @@ class SimilarityGraph:
         fault = _core.graph_fault(self.indptr, self.indices, self.weights)
         if fault:
             raise InputError(fault, place="graph")
+        if self.nnz and max(float(self.weights.max()), -float(self.weights.min())) > LARGEST:
+            entry = int(np.argmax(np.abs(self.weights)))
+            raise InputError(
+                f"weights[{entry}] is {self.weights[entry]}, beyond {LARGEST:g}",
+                place="graph",
+                fix="scale the similarities down",
+            )
 
     @property
     def n(self) -> int:
@@ -132,7 +139,7 @@ def _frozen(value: Any, name: str, kinds: tuple[type, ...]) -> NDArray[Any]:
 def knn_graph(
     X: ArrayLike,
     k: int = 64,
-    method: str = "auto",
+    method: Literal["exact", "hnsw"] = "exact",
     *,
     threads: int | None = None,
     symmetric: bool = True,
@@ -144,8 +151,8 @@ def knn_graph(
     """The graph that joins every row with its k most similar rows; ties go to the lower row.
 
     X: (n, d) float or Q12 rows.  k: neighbours of a row, itself not counted; n - 1 where k >= n.
-    method: "exact"; "hnsw" (package hnswlib, approximate: `recall` says how good); "auto" takes
-    what costs less, by engine/cost.py: exact up to about a million rows.
+    method: "exact", or "hnsw" (package hnswlib), which is approximate: `recall` says how good. It
+    takes less time on one thread above about a million rows, and misses more the more there are.
     symmetric: an edge stands where either end lists the other, else row i lists only its own k.
     include_self: row i lists itself too, with its own similarity, as facility location needs.
     seed, M, ef_construction: of HNSW; the index is built by one thread, so it is reproducible.
@@ -154,32 +161,26 @@ def knn_graph(
     absent.
     """
     k = whole_number(k, "k", 1, 2**31 - 1)
-    if method not in ("auto", "exact", "hnsw"):
-        raise InputError(
-            f"{method!r} is not a method", place="method", fix='use "auto", "exact" or "hnsw"'
-        )
+    if method not in ("exact", "hnsw"):
+        raise InputError(f"{method!r} is not a method", place="method", fix='use "exact" or "hnsw"')
     workers = resolve_threads(threads)
     rows = as_rows(X, threads=workers)
     k = min(k, len(rows) - 1)
     recall = None
-    if k > 0 and _uses_hnsw(method, rows):
+    if k > 0 and method == "hnsw":
         items, weights = _hnsw_neighbours(rows, k, workers, seed, M, ef_construction)
         recall = _measured_recall(rows, weights, seed, workers)
     else:
         items, weights = _core.neighbours(rows, k, threads=workers)
-    arrays = _core.graph_of_neighbours(rows, items, weights, symmetric, include_self)
+    arrays = _core.graph_of_neighbours(rows, items, weights, symmetric, include_self, workers)
     return SimilarityGraph(*arrays, recall=recall)
-
-
-def _uses_hnsw(method: str, rows: NDArray[np.int16]) -> bool:
-    return method == "hnsw" or (method == "auto" and not exact_search_is_cheaper(*rows.shape))
 
 
 def _hnswlib() -> Any:
     try:
         import hnswlib
     except ImportError:
-        needed_for = 'knn_graph with method="hnsw" ("auto" for about a million rows and more)'
+        needed_for = 'knn_graph with method="hnsw"'
         raise MissingPackageError("hnswlib", needed_for=needed_for, extra="hnsw") from None
     return hnswlib
 

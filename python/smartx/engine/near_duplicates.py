@@ -52,11 +52,7 @@ def near_duplicates(
     rows = as_rows(rows, name="rows", threads=count)
     groups = np.ascontiguousarray(sizes, dtype=np.int64)
     places = np.ascontiguousarray(order, dtype=np.int32)
-    try:
-        found = _core.near_duplicates(rows, groups, places, millionths, "", count)
-    except (ValueError, IndexError) as problem:
-        raise InputError(str(problem), place="near_duplicates") from None
-    return NearDuplicates(*found)
+    return NearDuplicates(*_core.near_duplicates(rows, groups, places, millionths, threads=count))
 
 
 def checked_threshold(threshold: float) -> float:

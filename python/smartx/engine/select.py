@@ -122,7 +122,8 @@ def maximize(
     optimizer: "lazy" gives what "naive" gives, faster. "stochastic" looks at ceil(n / budget *
     log(1 / epsilon)) random rows a round; "lazier-than-lazy" gives the same as it, faster.
     seed: of those samples; its low 64 bits count.  epsilon: above 0, below 1.
-    threads: None for default_threads(). The result does not depend on it.
+    threads: None for default_threads(); at most twice the processors are used (8 on small
+    machines). The result does not depend on it.
     memory_bytes: facility location over rows uses a dense kernel of 2 n^2 bytes up to this size.
     Above it, an exact 64-nearest-neighbour graph proposes candidates, dense greedy among them
     chooses the first rows, and the objective of the graph is maximised from there on.
@@ -204,7 +205,7 @@ def _with_head(
 
 def _over_graph(task: _Task, graph: SimilarityGraph) -> Selection:
     arrays = (graph.indptr, graph.indices, graph.weights)
-    covers = _core.transposed_graph(*arrays)  # row v: what v covers
+    covers = _core.transposed_graph(*arrays, task.threads)  # row v: what v covers
     symmetric = all(np.array_equal(a, b) for a, b in zip(arrays, covers, strict=True))
     if not symmetric and not isinstance(task.function, FacilityLocation):
         _refuse_asymmetric("the graph", "symmetrise it: knn_graph(..., symmetric=True)")
