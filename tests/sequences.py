@@ -50,7 +50,7 @@ FLAGS: dict[str, list[Any]] = {
 MISTAKES: list[dict[str, Any]] = [
     {"prompt_column": "promt"},
     {"encoder": "./not/there"},
-    {"num_tasks": 99, "weights": "taylor-softmax"},
+    {"weights": "taylor-softmax:num_tasks=99"},
     {"rows": 10_000},
     {"sources": ["data/lost.jsonl"]},
     {"vectors": "lost.npy"},

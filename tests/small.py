@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from smartx import strategies
 from smartx.budget import allot
-from smartx.config import RunConfig
 from smartx.corpus import Columns, Corpus, ingest
 from smartx.engine import quantize
 from smartx.mixture import Mixture, assemble, mixture_facts, write_mixture
 from smartx.rankers import RandomRanker, rank_corpus
 from smartx.weights import Proportional
 
-RANKERS = {name: recipe.made(RunConfig()) for name, recipe in strategies.RANKERS.items()}
+RANKERS = {name: strategies.RANKERS.made(name) for name in strategies.RANKERS.ours}
 NAMES = ["zs_opt", "zs_noopt", "fs_opt", "fs_noopt"]
 
 

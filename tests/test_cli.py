@@ -144,7 +144,7 @@ RUN = ["run", "{file}", "--out", "{out}"]
         ([*RUN, "--rows", "many"], ["--rows", "many"]),
         ([*RUN, "--rows", "5", "--preset", "smrt"], ["--preset", "smart-acl2024"]),
         ([*RUN, "--rows", "9999", "--preset", "equal"], ["398", "9,999", "fix:"]),
-        ([*RUN, "--rows", "5", "--preset", "equal", "--num-tasks", "2"], ["--num-tasks", "fix:"]),
+        ([*RUN, "--rows", "5", "--weights", "equal:num_tasks=2"], ["--weights: num_tasks", "fix:"]),
         ([*RUN, "--rows", "5", "--vectors", "{file}"], ["rows.jsonl", "npy"]),
         (["rank", "--run-dir", "{out}"], ["smartx ingest", "fix:"]),
         (["run", "--config", "{file}"], ["rows.jsonl"]),

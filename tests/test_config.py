@@ -54,8 +54,8 @@ def test_relative_paths_of_flags_stay_as_they_are(tmp_path):
 
 @pytest.mark.parametrize(
     "field",
-    ["rows", "seed", "num_tasks", "penalty", "ridge", "near_duplicates", "threads", "memory",
-     "dense_limit", "batch_size", "max_length", "out", "task"],
+    ["rows", "seed", "weights", "ranker", "near_duplicates", "threads", "memory",
+     "batch_size", "max_length", "out", "task"],
 )  # fmt: skip
 @pytest.mark.parametrize("word", ["yes", "on", "no", "true"])
 def test_yes_and_no_are_neither_numbers_nor_words(field, word, tmp_path):
@@ -96,7 +96,7 @@ def test_a_wrong_flag_is_not_blamed_on_the_file(tmp_path):
     ("fields", "fault", "fix"),
     [
         ({"row": 5}, "no such field", 'did you mean "rows"?'),
-        ({"num-tasks": 5}, "no such field", 'did you mean "num_tasks"?'),
+        ({"near-duplicates": 5}, "no such field", 'did you mean "near_duplicates"?'),
         ({"zzz": 5}, "no such field", "the fields are: "),
         ({"preset": "smart"}, "one of smart-acl2024, proportional", "did you mean smart-acl2024?"),
         ({"ranker": "facility"}, "one of ", "did you mean facility-location?"),
@@ -108,13 +108,12 @@ def test_a_wrong_flag_is_not_blamed_on_the_file(tmp_path):
         ({"seed": 10**30}, "at most", ""),
         ({"near_duplicates": 2}, "at most 1", ""),
         ({"near_duplicates": "nan"}, "at ", ""),
-        ({"penalty": "x"}, "a number is needed", ""),
+        ({"near_duplicates": "x"}, "a number is needed", ""),
         ({"overwrite": "perhaps"}, "yes or no is needed", ""),
         ({"task": 5}, "a text is needed", "quotes"),
         ({"memory": "lots"}, "a size such as 8G", ""),
         ({"memory": "9" * 400}, "a size such as 8G", ""),
         ({"memory": "9" * 30 + "T"}, "at most", ""),
-        ({"dense_limit": 10**400}, "a size such as 8G", ""),
         ({"out": ""}, "it is empty", ""),
         ({"out": "a\0b"}, "null character", ""),
     ],
@@ -149,17 +148,17 @@ def test_sizes_have_units(text, size):
     ("fields", "changes"),
     [
         ({}, False),
-        ({"num_tasks": 5, "seed": 7, "rows": 3}, False),
+        ({"weights": "taylor-softmax:num_tasks=5", "seed": 7, "rows": 3}, False),
         ({"weights": "taylor-softmax", "ranker": "facility-location"}, False),
-        ({"penalty": 0.4, "task_function": "graph-cut"}, False),
-        ({"ridge": 3.0}, False),  # nothing of this preset looks at it
+        ({"weights": "taylor-softmax:function.penalty=0.4"}, False),
         ({"weights": "equal"}, True),
         ({"ranker": "log-det"}, True),
-        ({"task_function": "log-det"}, True),
-        ({"penalty": 0.3}, True),
+        ({"weights": "taylor-softmax:function=log-det"}, True),
+        ({"weights": "taylor-softmax:function.penalty=0.3"}, True),
         ({"near_duplicates": 0.9}, True),
-        ({"dense_limit": 1}, True),
-        ({"preset": "random", "penalty": 0.3}, False),
+        ({"ranker": "facility-location:dense_limit=1"}, True),
+        ({"preset": "random", "seed": 3, "ranker": "random"}, False),
+        ({"preset": "random", "ranker": "random:seed=3"}, True),
         ({"preset": "equal", "ranker": "facility-location"}, True),
     ],
 )

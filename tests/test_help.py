@@ -12,7 +12,7 @@ from smartx.cli import app
 from smartx.config import DEFAULT_ENCODER, PRESETS, SIZES, RunConfig
 from smartx.embed import default_encoder
 from smartx.progress import size
-from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS
+from smartx.strategies import LAWS, RANKERS
 
 COMMANDS = ["run", "ingest", "embed", "rank", "mix", "plan", "verify", "doctor", "demo"]
 
@@ -49,7 +49,7 @@ def test_what_is_chosen_where_nothing_is_said_is_said():
     assert default_encoder() == DEFAULT_ENCODER
     assert f"(default: {DEFAULT_ENCODER})" in told("--encoder")
     for flag, words in (
-        ("--num-tasks", "all"), ("--run-dir", "OUT.run"), ("--memory", "3/4"),
+        ("--run-dir", "OUT.run"), ("--memory", "3/4"),
         ("--threads", "all"), ("--batch-size", "as many as"), ("--max-length", "the encoder's"),
         ("--seed", "0"), ("--near-duplicates", "keep them"),
     ):  # fmt: skip
@@ -58,8 +58,7 @@ def test_what_is_chosen_where_nothing_is_said_is_said():
 
 def test_the_names_that_can_be_given_are_listed():
     for flag, names in (
-        ("--preset", PRESETS), ("--weights", LAWS), ("--ranker", RANKERS),
-        ("--task-function", TASK_FUNCTIONS),
+        ("--preset", PRESETS), ("--weights", LAWS.ours), ("--ranker", RANKERS.ours),
     ):  # fmt: skip
         assert f"(one of: {', '.join(names)})" in told(flag)
 

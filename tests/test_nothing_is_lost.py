@@ -106,7 +106,7 @@ FAILING = {
     "a wrong column": {"prompt_column": "promt"},
     "vectors of another corpus": {"vectors": "short"},
     "too many rows": {"rows": 31},
-    "too many tasks": {"num_tasks": 100},
+    "too many tasks": {"weights": "taylor-softmax:num_tasks=100"},
     "a source that is not there": {"sources": ["lost.jsonl"]},
 }
 

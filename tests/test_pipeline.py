@@ -15,6 +15,10 @@ from conftest import tree_digest
 from smartx.config import PRESETS
 from smartx.errors import BudgetError, ConfigError, InputError, StoreError
 from smartx.progress import Silent
+from smartx.weights import TaylorSoftmax
+
+TWO_TASKS = "taylor-softmax:num_tasks=2"
+LOG_DET = "taylor-softmax:function=log-det,function.ridge=3"
 
 
 class Notes(Silent):
@@ -115,7 +119,8 @@ def test_a_second_budget_reuses_corpus_embeddings_and_ranking(small_corpus, tmp_
     smartx.run(config(small_corpus, tmp_path))
     notes = Notes()
     smartx.run(
-        config(small_corpus, tmp_path, rows=30, num_tasks=2, out=tmp_path / "mix2"), progress=notes
+        config(small_corpus, tmp_path, rows=30, weights=TWO_TASKS, out=tmp_path / "mix2"),
+        progress=notes,
     )
     assert not any(notes.worked_on(word) for word in ("ingest", "embed", "rank"))
     assert notes.worked_on("write")
@@ -125,16 +130,17 @@ def test_a_second_budget_reuses_corpus_embeddings_and_ranking(small_corpus, tmp_
     ("change", "redone"),
     [
         ({"ranker": "graph-cut"}, {"rank"}),
-        ({"dense_limit": "1K"}, {"rank"}),
+        ({"ranker": "facility-location:dense_limit=1K"}, {"rank"}),
+        ({"ranker": "facility-location:dense_limit=4G"}, set()),
         ({"memory": "1G"}, set()),
         ({"threads": 2}, set()),
-        ({"penalty": 0.2}, set()),
-        ({"ridge": 0.5, "ranker": "log-det"}, {"rank"}),
-        ({"num_tasks": 3}, set()),
+        ({"weights": "taylor-softmax:function.penalty=0.2"}, set()),
+        ({"ranker": {"name": "log-det", "ridge": 0.5}}, {"rank"}),
+        ({"weights": TaylorSoftmax(num_tasks=3)}, set()),
         ({"weights": "equal"}, set()),
         ({"preset": "random"}, {"rank"}),
         ({"task": "one"}, {"ingest", "embed", "rank"}),
-        ({"task_function": "facility-location"}, set()),
+        ({"weights": "taylor-softmax:function=facility-location"}, set()),
         ({"seed": 7}, set()),
         ({"keep_empty_responses": True}, {"ingest", "embed", "rank"}),
     ],
@@ -166,7 +172,7 @@ def test_the_seed_decides_random_rows_and_nothing_else(small_corpus, tmp_path):
 
 
 def test_a_preset_is_named_only_where_all_its_choices_ran(small_corpus, tmp_path):
-    for name, changed in (("smart-acl2024", {}), ("", {"task_function": "log-det", "ridge": 3})):
+    for name, changed in (("smart-acl2024", {}), ("", {"weights": LOG_DET})):
         mixture = smartx.run(config(small_corpus, tmp_path, overwrite=True, **changed))
         assert mixture.manifest["preset"] == name
         card = (mixture.folder / "README.md").read_text()
@@ -174,7 +180,9 @@ def test_a_preset_is_named_only_where_all_its_choices_ran(small_corpus, tmp_path
 
 
 def test_num_tasks_is_how_many_tasks_get_rows(small_corpus, tmp_path):
-    mixture = smartx.run(config(small_corpus, tmp_path, rows=20, num_tasks=3))
+    mixture = smartx.run(
+        config(small_corpus, tmp_path, rows=20, weights="taylor-softmax:num_tasks=3")
+    )
     assert sum(1 for task in mixture.manifest["tasks"] if task["rows"]) == 3
 
 

@@ -18,7 +18,7 @@ import smartx
 from small import RANKERS, corpus_of, flan_like, row
 from smartx import pipeline, planning
 from smartx.cli import app
-from smartx.config import RunConfig, config_from, size_in_bytes
+from smartx.config import config_from, size_in_bytes
 from smartx.costs import BASE_BYTES
 from smartx.embed import EncoderSpec, rate
 from smartx.embed.cost import TORCH_BYTES, embed_cost
@@ -37,7 +37,7 @@ from smartx.errors import ConfigError, StoreError
 from smartx.mixture import cost as mixture_cost
 from smartx.planning import Limits, Vectors, plan_of
 from smartx.progress import Silent, size
-from smartx.rankers import SubmodularRanker
+from smartx.rankers import FacilityLocationRanker
 from smartx.rankers.cost import measured_speed
 
 FUNCTIONS = [FacilityLocation(), GraphCut(), LogDet()]
@@ -91,7 +91,7 @@ def test_the_engine_of_a_plan_is_the_engine_that_runs(function):
 
 
 def test_a_size_class_ends_where_the_engine_changes(corpus):
-    plan = planned(corpus, SubmodularRanker(FacilityLocation(), dense_limit=kernel_bytes(9)))
+    plan = planned(corpus, FacilityLocationRanker(dense_limit=kernel_bytes(9)))
     assert {c.engine for c in plan.classes} == {"dense-u16", "graph"}  # too small for a head
     for c in plan.classes:
         assert (c.largest <= 9) == (c.engine == "dense-u16")
@@ -249,7 +249,7 @@ def test_a_kernel_beyond_the_memory_is_refused_and_not_swapped_for_a_graph(corpu
     assert {c.engine for c in plan.classes} == {"dense-u16"}
     with pytest.raises(ConfigError, match="rank needs") as caught:
         plan.check()
-    assert "`dense_limit`" in caught.value.fix
+    assert "facility-location:dense_limit" in caught.value.fix
 
 
 def test_too_little_disk_is_refused_with_both_numbers(corpus, monkeypatch):
@@ -348,16 +348,19 @@ def test_the_plan_of_a_run_folder_is_for_the_vectors_that_are_in_it(small_corpus
     assert plan.stages[0].how == small_corpus.vectors.name  # and no encoder
 
 
+LIMITED = "facility-location:dense_limit=1K"
+
+
 def test_memory_does_not_change_the_ranking_and_the_dense_limit_does(small_corpus, tmp_path):
     keys = {}
-    for name, more in {"a": {}, "b": {"memory": "512M"}, "c": {"dense_limit": "1K"}}.items():
+    for name, more in {"a": {}, "b": {"memory": "512M"}, "c": {"ranker": LIMITED}}.items():
         smartx.run({**fields(small_corpus, tmp_path / name), **more})
         (ranking,) = smartx.open_run(tmp_path / name / "work").rankings()
         keys[name] = ranking.folder.name, ranking.digest, ranking.manifest["parameters"]
     assert keys["a"] == keys["b"]
     assert keys["a"][0] != keys["c"][0]
     assert keys["c"][2]["dense_bytes"] == 1024
-    assert keys["a"][2]["dense_bytes"] == DENSE_BYTES == RunConfig().dense_limit
+    assert keys["a"][2]["dense_bytes"] == DENSE_BYTES
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,6 @@ def test_what_works_passes_and_leaves_nothing_behind(fields, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "place", "words"),
     [
-        ({"weights": "equal", "num_tasks": 5}, "num_tasks", "without an order"),
-        ({"preset": "random", "task_function": "log-det"}, "task_function", "without an order"),
         ({"vectors": None, "vectors_column": "v"}, "vectors_column", "no file"),
         ({"vectors_column": "v"}, "vectors_column", "has none"),
         ({"encoder": "all-MiniLM-L6-v2"}, "vectors", "`encoder`"),
@@ -75,12 +73,6 @@ def test_what_works_passes_and_leaves_nothing_behind(fields, tmp_path):
         ({"rows": None}, "rows", "needed"),
         ({"sources": []}, "sources", "needed"),
         ({"out": None, "run_dir": Path("work")}, "out", "needed"),
-        ({"penalty": -1.0}, "penalty", "-1"),
-        ({"penalty": float("nan")}, "penalty", "nan"),
-        ({"penalty": 1e300}, "penalty", "1e+300"),
-        ({"ranker": "log-det", "ridge": 0.0}, "ridge", "0"),
-        ({"ranker": "log-det", "ridge": 1e-320}, "ridge", "1e-320"),
-        ({"ranker": "log-det", "ridge": 1e-100}, "ridge", "1e-100"),
         ({"vectors": None, "encoder": "/no/such/encoder"}, "encoder", "no folder"),
         ({"vectors": None, "encoder": "./minilm"}, "encoder", "no folder"),
         ({"tokenizer": "/no/such/tokenizer.json"}, "tokenizer", "No such file"),
@@ -221,10 +213,10 @@ def test_out_and_run_folder_may_lie_in_a_folder_of_sources(fields, tmp_path, sma
 def test_more_tasks_than_there_are_is_known_when_the_rows_are(fields, tmp_path):
     smartx.plan({**fields, "run_dir": tmp_path / "work"})
     corpus = open_corpus(next((tmp_path / "work" / "corpus").iterdir()))
-    check_tasks(RunConfig(num_tasks=7), corpus)
+    check_tasks(RunConfig(weights="taylor-softmax:num_tasks=7"), corpus)
     with pytest.raises(ConfigError, match="8 tasks are asked for and the corpus has 7") as caught:
-        check_tasks(RunConfig(num_tasks=8), corpus)
-    assert caught.value.place == "num_tasks"
+        check_tasks(RunConfig(weights="taylor-softmax:num_tasks=8"), corpus)
+    assert caught.value.place == "weights"
 
 
 def test_an_encoder_that_is_not_here_is_told_with_one_that_can_be_had(fields, monkeypatch):

@@ -1,4 +1,6 @@
-"""The recipes of docs/architecture.md, followed to the letter in a copy of the package."""
+"""The recipes of docs/architecture.md, followed to the letter: strategies of the user's own, from a
+file, from a package, and in a copy of ours.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,95 +18,114 @@ import smartx
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path(smartx.__file__).parent
-MAP = REPOSITORY / "docs" / "architecture.md"
-CODE = r"[^\n]*:\n\n```python\n(.*?)```"
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+RECIPES = (REPOSITORY / "docs" / "architecture.md").read_text().partition("### A weight law")[2]
+CODE = dict(re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", RECIPES, re.DOTALL))
+YAML = re.search(r"```yaml\n(.*?)```", RECIPES, re.DOTALL)[1]
+LINES = dict(
+    re.findall(r"`strategies\.(\w+)`[^\n]*\n?[^\n]*:\n\n```python\n(.*?)```", RECIPES, re.S)
+)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs Python with a package that somebody has extended."""
-    folder = tmp_path_factory.mktemp("recipes")
-    copy = folder / "smartx"
-    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    recipes = MAP.read_text().partition("### A weight law")[2]
-    for path, code in re.findall(r"`(\w+/\w+\.py)`:\n\n```python\n(.*?)```", recipes, re.DOTALL):
-        if path.startswith(("weights/", "rankers/")):
-            (copy / path).write_text(code)
-    for table in ("LAWS", "RANKERS"):
-        (line,) = re.findall(rf"`strategies\.{table}`{CODE}", recipes, re.DOTALL)
-        put(copy / "strategies.py", f"{table} = {{\n", line)
-    (field,) = re.findall(rf"`config\.RunConfig`{CODE}", recipes, re.DOTALL)
-    put(copy / "config.py", "    # Which strategy\n", field)
-    (place,) = re.findall(rf"`flags\.PANELS`{CODE}", recipes, re.DOTALL)
-    put(copy / "flags.py", '"Which strategy": (\n', place)
-
-    def python(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200", "NO_COLOR": "1"},
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    assert python("-c", "import smartx; print(smartx.__file__)").stdout.startswith(str(folder))
-    return python
+def python(path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run Python where modules of a folder are found first."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(path), "COLUMNS": "200", "NO_COLOR": "1"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
-def put(path: Path, after: str, line: str) -> None:
-    text = path.read_text()
-    assert text.count(after) == 1, after
-    path.write_text(text.replace(after, after + line))
+def smartx_command(path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return python(path, "-c", "from smartx.cli import main; main()", *arguments)
 
 
-def smartx_command(run: Run, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return run("-c", "from smartx.cli import main; main()", *arguments)
+@pytest.fixture
+def files(small_corpus, tmp_path):
+    """A folder with the recipes' files and a configuration that names them."""
+    for name, code in CODE.items():
+        (tmp_path / name).write_text(code)
+    (tmp_path / "mix.yaml").write_text(
+        f"sources: {small_corpus.file}\nvectors: {small_corpus.vectors}\nrows: 150\nout: mix\n"
+        f"threads: 1\nranker: central:code=central.py\n{YAML}"
+    )
+    return tmp_path
 
 
-def test_a_new_law_and_a_new_ranker_make_a_mixture(run, small_corpus, tmp_path):
+def test_strategies_in_the_users_own_files_make_a_mixture(files):
+    done = smartx_command(files / "elsewhere", "run", "--config", files / "mix.yaml")
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((files / "mix" / "manifest.json").read_bytes())
+    assert manifest["rows"] == 150
+    assert manifest["weights"].items() >= {"name": "logarithm", "scale": 100.0}.items()
+    assert manifest["ranker"]["name"] == "central"
+    for part in ("weights", "ranker"):
+        assert re.fullmatch("[0-9a-f]{16}", manifest[part]["code"])
+
+
+def test_an_edited_ranker_is_not_taken_for_the_old_one(files):
+    smartx.run(files / "mix.yaml")
+    (files / "central.py").write_text(CODE["central.py"].replace("-near, kind", "near, kind"))
+    with pytest.raises(smartx.SmartxError, match="differs in: ranker"):
+        smartx.run(files / "mix.yaml")
+    (files / "mix.yaml").write_text((files / "mix.yaml").read_text() + "overwrite: true\n")
+    smartx.run(files / "mix.yaml")
+    assert len(smartx.open_run(files / "mix.run").rankings()) == 2
+
+
+def test_a_package_makes_strategies_known_by_name(files, small_corpus):
+    installed = files / "mine-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    laws, rankers = "logarithm = mine:Logarithm", "central = central:CentralRanker"
+    points = f"[smartx.laws]\n{laws}\n[smartx.rankers]\n{rankers}\n"
+    (installed / "entry_points.txt").write_text(points)
     done = smartx_command(
-        run, "run", small_corpus.file, "--vectors", small_corpus.vectors, "--rows", 150,
-        "--weights", "power", "--exponent", 0.25, "--ranker", "central",
-        "--out", tmp_path / "mix", "--threads", 1,
+        files, "run", small_corpus.file, "--vectors", small_corpus.vectors, "--rows", 9,
+        "--weights", "logarithm:scale=3", "--ranker", "central", "--out", files / "other",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    manifest = json.loads((tmp_path / "mix" / "manifest.json").read_bytes())
-    assert manifest["weights"] == {"name": "power", "exponent": 0.25}
-    assert manifest["ranker"] == {"name": "central"}
-    assert manifest["rows"] == 150
-    assert "rank" in done.stderr + done.stdout
-
-
-def test_they_stand_in_the_help_the_plan_and_the_errors(run, small_corpus, tmp_path):
-    shown = smartx_command(run, "run", "--help").stdout
-    assert "--exponent" in shown
-    assert re.search(r"taylor-softmax.*power|power.*taylor-softmax", " ".join(shown.split()))
-    plan = smartx_command(
-        run, "plan", small_corpus.file, "--vectors", small_corpus.vectors, "--rows", 10,
-        "--ranker", "central", "--out", tmp_path / "mix",
-    )  # fmt: skip
-    assert plan.returncode == 0, plan.stderr
-    assert "mean" in plan.stdout
-    wrong = smartx_command(run, "rank", "--run-dir", tmp_path / "mix.run", "--ranker", "centrall")
+    wrong = smartx_command(files, "rank", "--run-dir", files / "other.run", "--ranker", "centrall")
     assert wrong.returncode == 2
-    assert "central" in wrong.stderr
+    assert "did you mean central?" in wrong.stderr
 
 
-def test_a_ranker_is_no_order_of_tasks(run, small_corpus, tmp_path):
-    done = smartx_command(
-        run, "run", small_corpus.file, "--vectors", small_corpus.vectors, "--rows", 10,
-        "--task-function", "central", "--out", tmp_path / "mix",
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "task" in done.stderr
-    assert not (tmp_path / "mix").exists()
+def test_what_is_wrong_with_a_file_is_told(files):
+    (files / "broken.py").write_text("1 / 0")
+    for ranker, words in {
+        "central:code=absent.py": "absent.py cannot be read (No such file",
+        "central:code=mine.py": 'mine.py has no ranker "central"',
+        "central:code=broken.py": "cannot be loaded (ZeroDivisionError",
+        "central:code=mix.yaml": "is not a .py file",
+        "central:code=central.py,x=3": "x: central has no such parameter",
+    }.items():
+        text = (files / "mix.yaml").read_text().replace("central:code=central.py", ranker)
+        (files / "wrong.yaml").write_text(text)
+        with pytest.raises(smartx.SmartxError, match="ranker") as caught:
+            smartx.run(files / "wrong.yaml")
+        assert words in str(caught.value)
+    assert not (files / "mix").exists()
 
 
 @pytest.mark.slow
-def test_the_contract_tests_run_over_them(run):
-    chosen = ["tests/weights", "tests/rankers", "tests/test_plan.py", "-k", "power or central"]
-    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen)
+def test_the_contract_tests_run_over_those_that_became_ours(tmp_path):
+    copy = tmp_path / "smartx"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "weights" / "logarithm.py").write_text(
+        CODE["mine.py"].replace("smartx.weights import", "smartx.weights.law import")
+    )
+    (copy / "rankers" / "central.py").write_text(
+        CODE["central.py"].replace("smartx.rankers import", "smartx.rankers.ranker import")
+    )
+    text = (copy / "strategies.py").read_text()
+    for member, line in (("shares", LINES["LAWS"]), ("rank", LINES["RANKERS"])):
+        begin = f'    "{member}",\n    {{\n'
+        assert text.count(begin) == 1
+        text = text.replace(begin, begin + line)
+    (copy / "strategies.py").write_text(text)
+    chosen = ["tests/weights", "tests/rankers", "tests/test_plan.py", "-k", "logarithm or central"]
+    done = python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen)
     assert done.returncode == 0, done.stdout
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 10

@@ -69,7 +69,7 @@ def allot(
     shares = law.shares(task_ground(groups, means=means, seed=seed), total)
     capacities = tasks.rows[shares.order]
     some = len(shares.order) < len(tasks.rows)
-    fix = "raise `num_tasks` or lower `rows`" if some else "lower `rows`"
+    fix = "let `weights` choose more tasks, or lower `rows`" if some else "lower `rows`"
     _check_room(capacities, total, "chosen tasks", fix)
     asked, given = _round(shares, capacities, total)
     by_task = _scatter(shares.order, given, len(tasks.rows))

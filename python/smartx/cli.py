@@ -87,7 +87,7 @@ def run(config: RunConfig, progress: Progress) -> Outcome:
 
       smartx run data/*.jsonl --rows 25000 --out mix
 
-      smartx run flan/ --rows 50000 --num-tasks 256 --out mix --run-dir work
+      smartx run flan/ --rows 50000 --weights taylor-softmax:num_tasks=256 --out mix --run-dir work
 
       smartx run t0.parquet --vectors t0.npy --rows 5000 --out mix
 
@@ -146,7 +146,7 @@ def rank(config: RunConfig, progress: Progress) -> Outcome:
 def mix(config: RunConfig, progress: Progress) -> Outcome:
     """Write a mixture of exactly ROWS rows from the rankings of a run.
 
-    Example:  smartx mix --run-dir work --rows 10000 --num-tasks 64 --out mix-10k
+    Example:  smartx mix --run-dir work --rows 10000 --weights equal --out mix-10k
     """
     from smartx import pipeline
 
@@ -207,7 +207,7 @@ def doctor() -> None:
         out.print(line(f"{name + ':':<28}{value}"))
 
 
-@command(["rows", "out", "run_dir", "threads", "preset", "num_tasks", "seed"])
+@command(["rows", "out", "run_dir", "threads", "preset", "weights", "seed"])
 def demo(config: RunConfig, progress: Progress) -> Outcome:
     r"""Make a real mixture on this machine: hundreds of real tasks, a real encoder, no model hub.
 

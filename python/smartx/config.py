@@ -8,9 +8,8 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -22,46 +21,33 @@ from pydantic import (
 )
 
 from smartx.config_file import read_fields
-from smartx.errors import ConfigError
-from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS
+from smartx.errors import ConfigError, SmartxError
+from smartx.options import MOST, size_in_bytes
+from smartx.strategies import LAWS, RANKERS, Table, facts_of
 
 DEFAULT_ENCODER = "thenlper/gte-large"  # SMART as published
 
 Preset = Literal["smart-acl2024", "proportional", "equal", "random"]
-if TYPE_CHECKING:
-    Function: TypeAlias = str
-    TaskFunction: TypeAlias = str
-    Law: TypeAlias = str
-else:
-    Function, TaskFunction = Literal[tuple(RANKERS)], Literal[tuple(TASK_FUNCTIONS)]
-    Law = Literal[tuple(LAWS)]
 
-# mixture = weight law x ranker x budget. A preset names the first two; the user's own choice
+# mixture = weight law x ranker x budget. A preset names the first two, whole; the user's own choice
 # goes before it.
-PRESETS: dict[str, tuple[Law, Function]] = {
-    "smart-acl2024": ("taylor-softmax", "facility-location"),
+PRESETS: dict[str, tuple[str, str]] = {
+    "smart-acl2024": (
+        "taylor-softmax:function=graph-cut,function.penalty=0.4,temperature=1",
+        "facility-location",
+    ),
     "proportional": ("proportional", "random"),
     "equal": ("equal", "random"),
     "random": ("random-rows", "random"),
 }
 
 
-def size_in_bytes(value: Any) -> Any:
-    """8G, 512M, 1.5GiB or a number of bytes, as a whole number. Raises ValueError otherwise."""
-    found = re.fullmatch(
-        r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([kKmMgGtT]?)(?:[iI]?[bB])?\s*", str(value)
-    )
-    if not found:
-        raise ValueError("a size such as 8G or 512M is needed")
-    return int(Fraction(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
-
-
-MOST = 1 << 53  # of any number: beyond it float64 skips whole numbers
-SIZES = ("memory", "dense_limit")  # fields in bytes
+SIZES = ("memory",)  # fields in bytes
+STRATEGIES: dict[str, Table] = {"weights": LAWS, "ranker": RANKERS}  # fields that hold one
 
 
 class RunConfig(BaseModel):
-    """What to mix, how, and where to. The flag `--num-tasks` is the field `num_tasks`."""
+    """What to mix, how, and where to. The flag `--run-dir` is the field `run_dir`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -119,22 +105,16 @@ class RunConfig(BaseModel):
 
     # Which strategy
     preset: Preset = Field("smart-acl2024", description="a named choice of weight law and ranker")
-    weights: Law | None = Field(None, description="weight law, instead of the preset's")
-    ranker: Function | None = Field(None, description="ranker of rows, instead of the preset's")
-    num_tasks: int | None = Field(
-        None, ge=1, le=MOST, description="how many tasks get rows, best first (default: all)"
+    seed: int = Field(0, ge=-MOST, le=MOST, description="seed of every random choice")
+    weights: Any = Field(
+        None,
+        description="weight law, instead of the preset's, with its parameters: "
+        "taylor-softmax:num_tasks=256,function=log-det,function.ridge=3",
     )
-    task_function: TaskFunction = Field(
-        "graph-cut", description="set function that orders the tasks"
-    )
-    penalty: float = Field(0.4, description="of graph cut: how much redundancy costs")
-    ridge: float = Field(1.0, description="of log-det: smaller rewards variety more")
-    dense_limit: int = Field(
-        4 << 30,
-        ge=0,
-        le=MOST,
-        description="largest kernel of facility location; a group above it is ranked over the "
-        "neighbours of its rows",
+    ranker: Any = Field(
+        None,
+        description="ranker of rows, instead of the preset's, with its parameters: "
+        "graph-cut:penalty=0.6",
     )
     near_duplicates: float | None = Field(
         None,
@@ -143,7 +123,6 @@ class RunConfig(BaseModel):
         description="leave out rows whose prompt's vector has at least this cosine with that of a "
         "better-ranked row of the same task and template, such as 0.95 (default: keep them)",
     )
-    seed: int = Field(0, ge=-MOST, le=MOST, description="seed of every random choice")
 
     # How much, and where to
     rows: int | None = Field(None, ge=1, le=MOST, description="rows of the mixture")
@@ -179,6 +158,12 @@ class RunConfig(BaseModel):
     def _sizes_have_units(cls, value: Any) -> Any:
         return value if value is None else size_in_bytes(value)
 
+    @field_validator(*STRATEGIES, mode="before")
+    @classmethod
+    def _strategies_are_made(cls, value: Any, field: ValidationInfo) -> Any:
+        table, seed = STRATEGIES[str(field.field_name)], field.data.get("seed", 0)
+        return value if value is None else table.made(value, seed=seed)
+
     @field_validator("*", mode="before")
     @classmethod  # the last one: it is asked first
     def _yes_and_no_are_neither_numbers_nor_words(cls, value: Any, field: ValidationInfo) -> Any:
@@ -188,14 +173,18 @@ class RunConfig(BaseModel):
         return value
 
     @property
-    def law(self) -> Law:
+    def law(self) -> Any:
         """The weight law in force."""
-        return self.weights or PRESETS[self.preset][0]
+        if self.weights is not None:
+            return self.weights
+        return LAWS.made(PRESETS[self.preset][0], seed=self.seed)
 
     @property
-    def row_function(self) -> Function:
+    def row_ranker(self) -> Any:
         """The ranker in force."""
-        return self.ranker or PRESETS[self.preset][1]
+        if self.ranker is not None:
+            return self.ranker
+        return RANKERS.made(PRESETS[self.preset][1], seed=self.seed)
 
     @property
     def changes_preset(self) -> bool:
@@ -204,7 +193,7 @@ class RunConfig(BaseModel):
         The number of tasks and the seed are inputs of a preset, as the rows are; all else that
         decides which rows are taken is the preset's own.
         """
-        inputs = {"preset": self.preset, "num_tasks": self.num_tasks, "seed": self.seed}
+        inputs = {"preset": self.preset, "seed": self.seed}
         return _strategy(self) != _strategy(RunConfig.model_validate(inputs))
 
     @property
@@ -220,8 +209,8 @@ class RunConfig(BaseModel):
 
 
 def _strategy(config: RunConfig) -> tuple[object, ...]:
-    law, ranker = LAWS[config.law].made(config), RANKERS[config.row_function].made(config)
-    return law, ranker, config.near_duplicates
+    law = {**facts_of(config.law), "num_tasks": None}
+    return law, facts_of(config.row_ranker), config.near_duplicates
 
 
 def _path(value: Any) -> Any:
@@ -263,14 +252,19 @@ def _config_error(problem: ValidationError, of_file: str, values: Mapping[str, A
     fault, fix = _words(first)
     given = repr(first["input"])
     given = given if len(given) <= 60 else given[:59] + "…"
-    return ConfigError(f"{fault} (given: {given})", place=place, fix=fix)
+    return ConfigError(
+        fault if "(given: " in fault else f"{fault} (given: {given})", place=place, fix=fix
+    )
 
 
 def _words(error: Any) -> tuple[str, str]:
     """Fault and fix of one error of pydantic, for people."""
     kind, limits = error["type"], error.get("ctx", {})
     if kind == "value_error":
-        return str(limits["error"]), ""
+        fault = limits["error"]
+        if isinstance(fault, SmartxError):
+            return (f"{fault.place}: " if fault.place else "") + fault.fault, fault.fix
+        return str(fault), ""
     if kind == "greater_than_equal":
         return f"it must be at least {limits['ge']:,}", ""
     if kind == "less_than_equal":

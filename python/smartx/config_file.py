@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 
 from smartx.errors import ConfigError
+from smartx.options import spelled
 
 _MOST = 1 << 20  # bytes of a file
+_STRATEGIES = ("weights", "ranker")
 _FOLDERS = ("out", "run_dir", "vectors")  # always paths
 _MAYBE_PATHS = ("encoder", "tokenizer")  # paths, or names of the Hub
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -69,6 +71,11 @@ def _seen_from(folder: Path, name: str, value: Any) -> Any:
     if name == "sources":
         given = value if isinstance(value, list) else [value]
         return [_source(folder, source) if isinstance(source, str) else source for source in given]
+    if name in _STRATEGIES and value is not None:
+        options = spelled(value) if isinstance(value, str) else value
+        if isinstance(options, dict) and isinstance(options.get("code"), str):
+            value = {**options, "code": str(folder / os.path.expanduser(options["code"]))}
+        return value
     if not isinstance(value, str) or not value or value.startswith("~"):
         return value
     joined = folder / value

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from smartx.config import SIZES, RunConfig
+from smartx.config import SIZES, STRATEGIES, RunConfig
 from smartx.display import flag, in_flags
 from smartx.progress import size
 
@@ -21,8 +21,7 @@ from smartx.progress import size
 PANELS: dict[str, tuple[str, ...]] = {
     "How much, and where to": ("rows", "out", "overwrite", "run_dir", "threads", "memory"),
     "Which strategy": (
-        "preset", "num_tasks", "task_function", "weights", "ranker", "penalty", "ridge",
-        "near_duplicates", "dense_limit", "seed",
+        "preset", "weights", "ranker", "near_duplicates", "seed",
     ),
     "How rows are embedded": (
         "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
@@ -35,7 +34,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
-RANKING = ("preset", "ranker", "penalty", "ridge", "near_duplicates", "dense_limit", "seed")
+RANKING = ("preset", "ranker", "near_duplicates", "seed")
 METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
 
 
@@ -48,9 +47,7 @@ def parameters(fields: Sequence[str], *, sources: bool) -> list[inspect.Paramete
 def _option(name: str) -> inspect.Parameter:
     field = RunConfig.model_fields[name]
     panel = next(panel for panel, fields in PANELS.items() if name in fields)
-    metavar = "" if field.annotation is bool else _metavar(field.annotation)
-    if name in SIZES:
-        metavar = "SIZE"
+    metavar = "" if field.annotation is bool else _metavar(name, field.annotation)
     option = typer.Option(
         flag(name),
         help=_help(name, field),
@@ -64,6 +61,8 @@ def _option(name: str) -> inspect.Parameter:
 
 def _help(name: str, field: FieldInfo) -> str:
     words, choices = [in_flags(str(field.description))], _choices(field.annotation)
+    if name in STRATEGIES:
+        choices = [*STRATEGIES[name].ours]
     if choices:
         words.append(f"[dim](one of: {', '.join(choices)})[/]")
     if field.default not in (None, "") and field.annotation is not bool:
@@ -72,9 +71,11 @@ def _help(name: str, field: FieldInfo) -> str:
     return " ".join(words)
 
 
-def _metavar(annotation: Any) -> str:
+def _metavar(name: str, annotation: Any) -> str:
     """What stands behind the flag in --help."""
-    if _choices(annotation):
+    if name in SIZES:
+        return "SIZE"
+    if name in STRATEGIES or _choices(annotation):
         return "NAME"
     kinds = _members(annotation)
     return next(word for kind, word in METAVARS.items() if kind in kinds)

@@ -44,13 +44,13 @@ from smartx.mixture import Mixture, assemble, check_replaceable, mixture_facts, 
 from smartx.planning import Limits, Plan, Vectors, plan_of
 from smartx.preflight import check, check_tasks
 from smartx.progress import Progress, Silent, counted, warn
-from smartx.rankers import Rankings, is_ranked, near_duplicates_line, rank_corpus, ranker_from
+from smartx.rankers import Rankings, is_ranked, near_duplicates_line, rank_corpus
 from smartx.report import render
 from smartx.run_folder import CORPUS, EMBEDDINGS, MEANS, RANKINGS, mean, record
 from smartx.runs import Run
 from smartx.runs import open_run as open_run
 from smartx.store import folder_of
-from smartx.weights import law_from
+from smartx.strategies import facts_of
 
 LONG = 10.0  # nominal seconds of ranking from which a run measures this machine
 
@@ -132,7 +132,7 @@ class Session:
         check(config, command=command)
         self.config, self.progress = config, progress or Silent()
         self.run = Run(config.work_folder)
-        self.law, self.ranker = law_from(config), ranker_from(config)
+        self.law, self.ranker = config.law, config.row_ranker
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -175,9 +175,9 @@ class Session:
             "rows": config.rows,
             "seed": config.seed,
             "preset": self.preset,
+            "weights": facts_of(self.law),
+            "ranker": facts_of(self.ranker),
         }
-        for name, part in (("weights", self.law), ("ranker", self.ranker)):
-            settings[name] = {"name": part.name, **part.parameters()}
         out = _required(config, "out")
         check_replaceable(out, settings, overwrite=config.overwrite)
 

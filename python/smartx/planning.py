@@ -91,8 +91,8 @@ class Plan:
         fix = f"pass `memory` {-(-stage.memory >> 20)}M if the machine has it"
         if stage.name == "rank" and any(c.engine == "dense-u16" for c in self.classes):
             fix += (
-                ", or lower `dense_limit`: the largest groups are then ranked over the neighbours "
-                "of their rows, which is another ranking"
+                ", or lower the ranker's limit, such as `ranker` facility-location:dense_limit=1G: "
+                "larger groups are ranked over neighbours of their rows, which is another ranking"
             )
         return fix
 

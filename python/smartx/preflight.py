@@ -30,7 +30,6 @@ from smartx.embed.vector_files import VectorsSpec, check_head
 from smartx.engine import resolve_threads
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
 from smartx.run_folder import NAMES
-from smartx.strategies import LAWS, RANKERS
 
 NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
 READS_SOURCES = ("run", "plan", "ingest")
@@ -50,7 +49,6 @@ def check(config: RunConfig, *, command: str) -> None:
     for field in NEEDED.get(command, ()):
         if getattr(config, field) in (None, []):
             _fault(field, "it is needed here and not given", f"give `{field}`")
-    _strategy(config)
     _columns(config)
     _vectors(config)
     _machine(config)
@@ -70,14 +68,12 @@ def check(config: RunConfig, *, command: str) -> None:
 
 
 def check_tasks(config: RunConfig, corpus: Corpus) -> None:
-    """Raise ConfigError where more tasks are asked for than the corpus has."""
-    there = len(corpus.groups.tasks())
-    if config.num_tasks is not None and config.num_tasks > there:
-        _fault(
-            "num_tasks",
-            f"{config.num_tasks:,} tasks are asked for and the corpus has {there:,}",
-            f"give at most {there:,}, or leave it out for all tasks",
-        )
+    """Raise ConfigError where the weight law cannot be with the tasks of the corpus."""
+    tasks = corpus.groups.tasks()
+    try:
+        config.law.check(list(zip(tasks.source, tasks.task, strict=True)))
+    except InputError as problem:
+        _fault("weights", f"{problem.place}: {problem.fault}", problem.fix)
 
 
 def _fault(field: str, fault: str, fix: str = "") -> NoReturn:
@@ -91,22 +87,6 @@ def _working_directory() -> None:
         raise ConfigError(
             "the working directory was deleted", fix="change into a folder that exists"
         ) from None
-
-
-def _strategy(config: RunConfig) -> None:
-    for field in ("num_tasks", "task_function"):
-        given = field in config.model_fields_set and getattr(config, field) is not None
-        if given and field not in LAWS[config.law].takes():
-            _fault(
-                field,
-                f"the weight law {config.law} mixes all tasks, without an order",
-                f"leave `{field}` out, or set `weights` to taylor-softmax",
-            )
-    try:
-        LAWS[config.law].made(config)
-        RANKERS[config.row_function].made(config)
-    except InputError as problem:
-        _fault(problem.place.rpartition(".")[2], problem.fault, problem.fix)
 
 
 def _sources(sources: list[str]) -> None:
@@ -173,7 +153,7 @@ def _readable(field: str, path: Path) -> None:
 
 
 def _looks_at_vectors(config: RunConfig) -> bool:
-    law, ranker = LAWS[config.law].made(config), RANKERS[config.row_function].made(config)
+    law, ranker = config.law, config.row_ranker
     return bool(law.needs_means or ranker.needs_embeddings or config.near_duplicates is not None)
 
 

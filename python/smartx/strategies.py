@@ -1,86 +1,187 @@
-"""The strategies that a configuration can name: weight laws, rankers, set functions. Configuration,
-flags and the steps of a run read these tables and nothing else.
+"""The strategies that a configuration can name: weight laws, rankers, set functions over tasks.
 
-A strategy is a frozen dataclass in a file of its own. It is loaded when one is made, so that the
-command line starts without numpy.
+A strategy is a frozen dataclass in a file of its own; its fields are its parameters. It is loaded
+when one is made, so that the command line starts without numpy. Others than ours come from
+installed packages, by an entry point, or from a file of the user's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import inspect
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module, metadata
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from smartx.errors import ConfigError
+from smartx.options import Takes, made, spelled
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a strategy is made of a configuration.
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Strategies of one kind by name.
 
-    where: module and name of the dataclass. Each of its fields is the configuration's field of the
-    same name; one that the configuration does not have keeps its default.
-    parts: those of its fields that are strategies, too.
+    kind: what they are, for messages.  does: a member that only they have.
+    ours: module and name of the dataclass.  group: of entry points, named as the strategies.
     """
 
-    where: str
-    parts: Mapping[str, Recipe | Choice] = field(default_factory=dict)
+    kind: str
+    does: str
+    ours: Mapping[str, str]
+    group: str = ""
 
-    def kind(self) -> Any:
-        """The dataclass itself."""
-        module, _, name = self.where.partition(":")
-        return getattr(import_module(module), name)
+    def names(self) -> list[str]:
+        """Ours, and those of installed packages."""
+        return [*self.ours, *sorted(self._packaged().keys() - self.ours.keys())]
 
-    def made(self, config: Any) -> Any:
-        """The strategy that a configuration means."""
-        names = [f.name for f in dataclasses.fields(self.kind()) if hasattr(config, f.name)]
-        own = {name: getattr(config, name) for name in names if name not in self.parts}
-        return self.kind()(**own, **{name: part.made(config) for name, part in self.parts.items()})
+    def find(self, name: str, code: str | None = None) -> type:
+        """The dataclass of a name. code: the file that has it. Raises ConfigError without one."""
+        if code is not None:
+            return self._of_file(name, Path(code))
+        if name in self.ours:
+            module, _, member = self.ours[name].partition(":")
+            found = getattr(import_module(module), member)
+        elif point := self._packaged().get(name):
+            found = point.load()
+        else:
+            names = self.names()
+            close = get_close_matches(name, names, 1) or [n for n in names if n.startswith(name)]
+            raise ConfigError(
+                f"it must be one of {', '.join(names)}",
+                fix=f"did you mean {close[0]}?" if name and close else "",
+            )
+        return self._checked(found, name)
 
-    def takes(self) -> frozenset[str]:
-        """Names of the fields of a configuration that may matter to it."""
-        own = {f.name for f in dataclasses.fields(self.kind())} - set(self.parts)
-        return frozenset(own).union(*(part.takes() for part in self.parts.values()))
+    def made(self, given: Any, **usual: Any) -> Any:
+        """The strategy that is given: by its name, as a text with parameters (`spelled`), as a
+        mapping of `name`, parameters and, for one in a file, `code`, or itself.
+
+        usual: what holds where nothing is said, for parameters of these names; `name` too.
+        Raises ConfigError with the parameter at fault and those that there are.
+        """
+        if not isinstance(given, str | Mapping):
+            self._checked(type(given), "")
+            return given
+        options = spelled(given) if isinstance(given, str) else dict(given)
+        name = options.pop("name", usual.pop("name", None))
+        if not isinstance(name, str):
+            raise ConfigError(f"the name of a {self.kind} is needed", place="name")
+        kind = self.find(name, options.pop("code", None))
+        fields = {field.name for field in dataclasses.fields(kind)}
+        return made(kind, name, {**{n: v for n, v in usual.items() if n in fields}, **options})
+
+    def takes(self, usual: str) -> Takes:
+        """What a parameter takes that is one of these; `usual` is meant where only its parameters
+        are given.
+        """
+        return Takes(f"a {self.kind}", lambda given: self.made(given, name=usual))
+
+    def _packaged(self) -> dict[str, Any]:
+        found = metadata.entry_points(group=self.group) if self.group else ()
+        return {point.name: point for point in found}
+
+    def _of_file(self, name: str, path: Path) -> type:
+        module = _loaded(path)
+        there = {
+            str(getattr(member, "name", "")): member
+            for member in vars(module).values()
+            if inspect.isclass(member)
+            and member.__module__ == module.__name__
+            and hasattr(member, self.does)
+        }
+        if name not in there:
+            raise ConfigError(
+                f'{path} has no {self.kind} "{name}"',
+                place="code",
+                fix=f"there: {', '.join(there)}"
+                if there
+                else f"a {self.kind} has a `name` and a method {self.does}",
+            )
+        return self._checked(there[name], name)
+
+    def _checked(self, kind: Any, name: str) -> type:
+        if not (dataclasses.is_dataclass(kind) and hasattr(kind, self.does)):
+            what = name or getattr(kind, "__name__", repr(kind))
+            raise ConfigError(
+                f"{what} is no {self.kind}",
+                fix=f"give a name, a mapping, or a dataclass that has {self.does!r}",
+            )
+        return cast(type, kind)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One strategy of a table, named by a field of the configuration."""
+def _loaded(path: Path) -> ModuleType:
+    """The module in a file of the user's. It runs what stands there; once for the same content."""
+    try:
+        name = f"smartx_code_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    except OSError as problem:
+        raise ConfigError(f"{path} cannot be read ({problem.strerror})", place="code") from None
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is not a .py file", place="code")
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as problem:
+        del sys.modules[name]
+        fault = f"{path} cannot be loaded ({type(problem).__name__}: {problem})"
+        raise ConfigError(fault, place="code") from problem
+    return module
 
-    field: str
-    table: Mapping[str, Recipe]
 
-    def made(self, config: Any) -> Any:
-        """The strategy that the field names."""
-        return self.table[getattr(config, self.field)].made(config)
+def facts_of(strategy: Any) -> dict[str, Any]:
+    """Name and parameters, as keys and manifests have them; of a strategy that is not ours also a
+    digest of the file that it stands in.
+    """
+    facts = {"name": strategy.name, **strategy.parameters()}
+    if type(strategy).__module__.partition(".")[0] != "smartx":
+        try:
+            text = Path(inspect.getfile(type(strategy))).read_bytes()
+        except (OSError, TypeError):  # typed at a prompt
+            return facts
+        facts["code"] = hashlib.sha256(text).hexdigest()[:16]
+    return facts
 
-    def takes(self) -> frozenset[str]:
-        """The field, and what the strategies of the table take."""
-        return frozenset({self.field}).union(*(recipe.takes() for recipe in self.table.values()))
 
-
-# Set functions over rows and over tasks.
-FUNCTIONS = {
-    "facility-location": Recipe("smartx.engine:FacilityLocation"),
-    "graph-cut": Recipe("smartx.engine:GraphCut"),
-    "log-det": Recipe("smartx.engine:LogDet"),
-}
-TASK_FUNCTIONS = {**FUNCTIONS, "random": Recipe("smartx.weights.taylor_softmax:RandomTasks")}
-
-RANKERS = {
-    **{
-        name: Recipe("smartx.rankers.submodular:SubmodularRanker", {"function": function})
-        for name, function in FUNCTIONS.items()
+TASK_FUNCTIONS = Table(
+    "function over tasks",
+    "__dataclass_fields__",
+    {
+        "graph-cut": "smartx.engine:GraphCut",
+        "facility-location": "smartx.engine:FacilityLocation",
+        "log-det": "smartx.engine:LogDet",
+        "random": "smartx.weights.taylor_softmax:RandomTasks",
     },
-    "random": Recipe("smartx.rankers.random:RandomRanker"),
-}
+)
 
-LAWS = {
-    "taylor-softmax": Recipe(
-        "smartx.weights.taylor_softmax:TaylorSoftmax",
-        {"function": Choice("task_function", TASK_FUNCTIONS)},
-    ),
-    "proportional": Recipe("smartx.weights.proportional:Proportional"),
-    "equal": Recipe("smartx.weights.equal:Equal"),
-    "random-rows": Recipe("smartx.weights.random_rows:RandomRows"),
-}
+RANKERS = Table(
+    "ranker",
+    "rank",
+    {
+        "facility-location": "smartx.rankers.submodular:FacilityLocationRanker",
+        "graph-cut": "smartx.rankers.submodular:GraphCutRanker",
+        "log-det": "smartx.rankers.submodular:LogDetRanker",
+        "random": "smartx.rankers.random:RandomRanker",
+    },
+    "smartx.rankers",
+)
+
+LAWS = Table(
+    "weight law",
+    "shares",
+    {
+        "taylor-softmax": "smartx.weights.taylor_softmax:TaylorSoftmax",
+        "proportional": "smartx.weights.proportional:Proportional",
+        "equal": "smartx.weights.equal:Equal",
+        "random-rows": "smartx.weights.random_rows:RandomRows",
+    },
+    "smartx.laws",
+)

@@ -12,12 +12,12 @@ import pytest
 
 from small import RANKERS, Vectors, flan_like, vectors_for
 from smartx.draws import ROW_ORDER, draws
-from smartx.engine import FacilityLocation, GraphCut, maximize
+from smartx.engine import FacilityLocation, maximize
 from smartx.errors import InputError, StoreError
 from smartx.progress import Silent
 from smartx.rankers import (
+    GraphCutRanker,
     RandomRanker,
-    SubmodularRanker,
     open_rankings,
     rank_corpus,
     rankings,
@@ -168,7 +168,7 @@ def test_finished_rankings_are_reused_and_others_get_a_folder_of_their_own(
     assert again.done == 0
     assert len(again.notes) == 1
     others = [
-        rank_corpus(corpus, vectors, SubmodularRanker(GraphCut(0.2)), tmp_path, threads=1),
+        rank_corpus(corpus, vectors, GraphCutRanker(0.2), tmp_path, threads=1),
         rank_corpus(corpus, replace(vectors, digest="new"), ranker, tmp_path, threads=1),
         rank_corpus(corpus, None, RandomRanker(1), tmp_path, threads=1),
         rank_corpus(corpus, vectors, RandomRanker(2), tmp_path, threads=1),

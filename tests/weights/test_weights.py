@@ -13,6 +13,7 @@ from smartx.draws import ROW_ORDER, draws
 from smartx.engine import FacilityLocation, task_gains
 from smartx.errors import BudgetError, ConfigError, InputError
 from smartx.means import task_means
+from smartx.options import described
 from smartx.rankers import RandomRanker
 from smartx.strategies import LAWS
 from smartx.weights import (
@@ -22,13 +23,12 @@ from smartx.weights import (
     RandomRows,
     RandomTasks,
     TaylorSoftmax,
-    described,
     group_ground,
     task_ground,
 )
 
 LAW_CASES = {
-    **{name: recipe.kind()() for name, recipe in LAWS.items()},
+    **{name: LAWS.made(name) for name in LAWS.ours},
     "taylor-softmax, 3 random tasks": TaylorSoftmax(RandomTasks(), num_tasks=3),
     "taylor-softmax, facility location": TaylorSoftmax(FacilityLocation()),
 }
@@ -71,7 +71,7 @@ class TestEveryLaw:
         assert written not in [json.dumps({"name": o.name, **o.parameters()}) for o in others]
 
     def test_it_is_registered_under_its_name(self, law, corpus, means):
-        assert LAWS[law.name].kind() is type(law)
+        assert LAWS.find(law.name) is type(law)
 
     @pytest.mark.parametrize("total", [0, 1, 7, 20, 29])
     def test_budgets_sum_and_fit(self, law, corpus, means, total):
@@ -160,7 +160,7 @@ def test_chosen_tasks_that_hold_too_little_are_an_error_that_says_by_how_much(co
         BudgetError, match=r"the 1 chosen tasks hold .* fewer than the 60"
     ) as caught:
         allot(corpus.groups, law, means=None, total=60, seed=1)
-    assert "raise `num_tasks`" in caught.value.fix
+    assert "let `weights` choose more tasks" in caught.value.fix
 
 
 @pytest.mark.parametrize(

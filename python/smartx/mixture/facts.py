@@ -10,6 +10,7 @@ import numpy as np
 from smartx.budget import Allotment
 from smartx.mixture.assemble import Chosen
 from smartx.rankers import Ranker, Rankings
+from smartx.strategies import facts_of
 from smartx.weights import WeightLaw
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def mixture_facts(
         "preset": preset,
         "seed": seed,
         "rows": len(chosen),
-        "weights": {"name": law.name, **law.parameters()},
-        "ranker": {"name": ranker.name, **ranker.parameters()},
+        "weights": facts_of(law),
+        "ranker": facts_of(ranker),
         "inputs": {"corpus": corpus.digest, "rankings": rankings.digest},
         "embedding": embedding and {**embedding, **_rows_only(embedding)},
         "sources": corpus.manifest.get("sources", []),

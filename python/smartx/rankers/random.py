@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx.draws import ROW_ORDER, draws
 from smartx.engine import NOMINAL, Speed
+from smartx.rankers.ranker import Ranker
 
 
 @dataclass(frozen=True)
-class RandomRanker:
+class RandomRanker(Ranker):
     """The order of a draw for each row id. It claims no gain: every gain is 0."""
 
     seed: int = 0
 
     name: ClassVar[str] = "random"
     needs_embeddings: ClassVar[bool] = False
-
-    def parameters(self) -> dict[str, Any]:
-        """The seed."""
-        return {"seed": self.seed}
 
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL

@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx.engine import NOMINAL, Speed
+from smartx.options import Options
 
 
-class Ranker(Protocol):
-    """A ranker is a frozen dataclass with these members, named in `strategies.RANKERS`."""
+class Ranker(Options):
+    """A ranker is a frozen dataclass of this kind. Its fields are its parameters; what `parameters`
+    says is all that its order depends on besides the rows.
 
-    @property
-    def name(self) -> str:
-        """The name by which configurations and manifests know it."""
+    name: by which configurations and manifests know it.
+    needs_embeddings: whether it looks at vectors. One that does not never makes anyone embed.
+    """
 
-    @property
-    def needs_embeddings(self) -> bool:
-        """Whether it looks at vectors. One that does not never makes anyone embed."""
-
-    def parameters(self) -> dict[str, Any]:
-        """Everything that its order depends on besides the rows."""
+    name: ClassVar[str]
+    needs_embeddings: ClassVar[bool] = True
 
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
     ) -> NDArray[np.float64]:
-        """(g,) about how long groups of these sizes take, each above 0.
+        """(g,) about how long groups of these sizes take, each above 0; here: a look at each value.
 
         speed: of a machine, its threads together; NOMINAL: one thread of docs/performance.md.
         """
+        return np.asarray(2e-9 * max(1, dimensions) / speed.greedy * sizes, dtype=np.float64)
 
     def memory(self, sizes: NDArray[np.int64], dimensions: int, threads: int) -> int:
-        """Peak bytes of ranking groups of these sizes, besides the rows themselves."""
+        """Peak bytes of ranking groups of these sizes, besides the rows; here: float64 rows."""
+        return 8 * max(1, dimensions) * int(sizes.max(initial=0))
 
     def engine(self, rows: int) -> str:
         """The way in which a group of that many rows is ranked, in a word for a plan."""
+        return self.name
 
     def rank(
         self,
@@ -53,3 +54,4 @@ class Ranker(Protocol):
         Returns order (n,) int32, places inside the group, best first, group after group; and gains
         (n,) float64, aligned with the order.
         """
+        raise NotImplementedError

@@ -32,6 +32,7 @@ from smartx.rankers.rankings import (
     reading,
 )
 from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
+from smartx.strategies import facts_of
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus, Groups
@@ -110,7 +111,8 @@ def _depends_on(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Parameters and inputs of a ranking."""
     inputs = {"corpus": corpus.digest, **({"embeddings": used.digest} if used else {})}
-    parameters = {"ranker": ranker.name, **ranker.parameters()}
+    facts = facts_of(ranker)
+    parameters = {"ranker": facts.pop("name"), **facts}
     if near is not None:
         parameters["near_duplicates"] = near
     return parameters, inputs

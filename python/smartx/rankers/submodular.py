@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,41 +16,28 @@ from smartx.engine import (
     FacilityLocation,
     GraphCut,
     LogDet,
+    Objective,
     Speed,
     engine_of,
     rank_groups,
     ranking_bytes,
     ranking_seconds,
 )
+from smartx.engine.objectives import PENALTIES, RIDGES
 from smartx.errors import InputError
-from smartx.weights import described
+from smartx.options import Takes, number, size_in_bytes
+from smartx.rankers.ranker import Ranker
 
 
-@dataclass(frozen=True)
-class SubmodularRanker:
-    """The row with the largest marginal gain first, then again and again until none is left.
+class SubmodularRanker(Ranker):
+    """The row with the largest marginal gain first, then again and again until none is left."""
 
-    dense_limit: facility location over a group uses its dense kernel up to this size, and a graph
-    of nearest neighbours above it. It decides the order of such groups, so it is a parameter like
-    any other, and does not follow the memory of the machine.
-    """
-
-    function: FacilityLocation | GraphCut | LogDet = field(default_factory=FacilityLocation)
     dense_limit: int = DENSE_BYTES
 
-    needs_embeddings: ClassVar[bool] = True
-
     @property
-    def name(self) -> str:
-        """The name of the set function."""
-        return str(described(self.function)["name"])
-
-    def parameters(self) -> dict[str, Any]:
-        """The options of the set function, and what decides which engine runs it."""
-        options = asdict(self.function)
-        if isinstance(self.function, FacilityLocation):
-            options.update(dense_bytes=self.dense_limit, graph_neighbours=GRAPH_NEIGHBOURS)
-        return options
+    def function(self) -> Objective:
+        """The set function."""
+        raise NotImplementedError
 
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
@@ -93,3 +80,50 @@ class SubmodularRanker:
             threads=threads,
             memory_bytes=self.dense_limit,
         )
+
+
+@dataclass(frozen=True)
+class FacilityLocationRanker(SubmodularRanker):
+    """By how well the first rows cover their group.
+
+    dense_limit: a group uses its dense kernel up to this size, and a graph of nearest neighbours
+    above it. It decides the order of such groups, so it is a parameter like any other, and does not
+    follow the memory of the machine.
+    """
+
+    dense_limit: Annotated[int, Takes("a size such as 4G", size_in_bytes)] = DENSE_BYTES
+
+    name: ClassVar[str] = "facility-location"
+    function: ClassVar[FacilityLocation] = FacilityLocation()
+
+    def parameters(self) -> dict[str, Any]:
+        """What decides which engine runs it."""
+        return {"dense_bytes": self.dense_limit, "graph_neighbours": GRAPH_NEIGHBOURS}
+
+
+@dataclass(frozen=True)
+class GraphCutRanker(SubmodularRanker):
+    """By how near a row is to its group, less `penalty` times how near it is to those before it."""
+
+    penalty: Annotated[float, number(*PENALTIES)] = 0.4
+
+    name: ClassVar[str] = "graph-cut"
+
+    @property
+    def function(self) -> GraphCut:
+        """Graph cut."""
+        return GraphCut(self.penalty)
+
+
+@dataclass(frozen=True)
+class LogDetRanker(SubmodularRanker):
+    """By how much room the first rows span; a smaller `ridge` rewards variety more."""
+
+    ridge: Annotated[float, number(*RIDGES)] = 1.0
+
+    name: ClassVar[str] = "log-det"
+
+    @property
+    def function(self) -> LogDet:
+        """Log-det."""
+        return LogDet(self.ridge)

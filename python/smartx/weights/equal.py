@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from smartx.weights.law import Ground, Shares, Unit
+from smartx.weights.law import Ground, Shares, WeightLaw
 
 
 @dataclass(frozen=True)
-class Equal:
+class Equal(WeightLaw):
     """The same share for every task; what a small one cannot give goes to the others."""
 
     name: ClassVar[str] = "equal"
-    unit: ClassVar[Unit] = "task"
-    needs_means: ClassVar[bool] = False
-
-    def parameters(self) -> dict[str, Any]:
-        """There are none."""
-        return {}
 
     def shares(self, ground: Ground, total: int) -> Shares:
         """Every task that holds a row, in corpus order."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from smartx.options import Options
 
 if TYPE_CHECKING:
     from smartx.corpus import Groups
@@ -51,26 +51,30 @@ class Shares:
     rounding: Rounding = "largest-remainder"
 
 
-class WeightLaw(Protocol):
-    """A law is a frozen dataclass with these members, named in `strategies.LAWS`."""
+class WeightLaw(Options):
+    """A law is a frozen dataclass of this kind. Its fields are its parameters.
 
-    @property
-    def name(self) -> str:
-        """The name by which configurations and manifests know it."""
+    name: by which configurations and manifests know it.
+    unit: whether it shares among tasks or among groups.
+    """
 
-    @property
-    def unit(self) -> Unit:
-        """Whether it shares among tasks or among groups."""
+    name: ClassVar[str]
+    unit: ClassVar[Unit] = "task"
 
     @property
     def needs_means(self) -> bool:
         """Whether it looks at `Ground.means`."""
+        return False
 
-    def parameters(self) -> dict[str, Any]:
-        """Everything that its shares depend on besides the ground and the total."""
+    def check(self, names: Sequence[tuple[str, ...]]) -> None:
+        """Raise ConfigError, with the parameter as place, for what cannot be with these tasks.
+
+        names: (source, task) of each; known before anything is embedded.
+        """
 
     def shares(self, ground: Ground, total: int) -> Shares:
         """The shares of the units of `ground` in a mixture of `total` rows."""
+        raise NotImplementedError
 
 
 def task_ground(
@@ -86,12 +90,6 @@ def group_ground(groups: Groups, *, seed: int = 0) -> Ground:
     """The groups of a corpus as the ground of a law."""
     names = list(zip(groups.source, groups.task, groups.template, strict=True))
     return Ground(names, groups.start, groups.rows, None, seed)
-
-
-def described(option: Any) -> dict[str, Any]:
-    """A frozen dataclass for a manifest: GraphCut() -> name "graph-cut", penalty 0.4."""
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(option).__name__).lower()
-    return {"name": name, **dataclasses.asdict(option)}
 
 
 def sum_in_order(values: NDArray[np.float64]) -> float:

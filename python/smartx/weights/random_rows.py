@@ -6,25 +6,20 @@ The draws are those of the random ranker, so with that ranker the mixture is exa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from smartx.draws import ROW_ORDER, draws
-from smartx.weights.law import Ground, Shares, Unit
+from smartx.weights.law import Ground, Shares, Unit, WeightLaw
 
 
 @dataclass(frozen=True)
-class RandomRows:
+class RandomRows(WeightLaw):
     """How many of the `total` lowest draws over all rows fall into each group."""
 
     name: ClassVar[str] = "random-rows"
     unit: ClassVar[Unit] = "group"
-    needs_means: ClassVar[bool] = False
-
-    def parameters(self) -> dict[str, Any]:
-        """There are none: the seed is the ground's."""
-        return {}
 
     def shares(self, ground: Ground, total: int) -> Shares:
         """The groups that the sample touches, with its rows of each; ties go to the lower row."""

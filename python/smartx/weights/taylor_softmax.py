@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from smartx.draws import TASK_ORDER, draws
 from smartx.engine import FacilityLocation, GraphCut, LogDet, task_gains
 from smartx.errors import ConfigError, InputError
-from smartx.weights.law import Ground, Shares, Unit, described, sum_in_order
+from smartx.options import number, optional, whole
+from smartx.strategies import TASK_FUNCTIONS
+from smartx.weights.law import Ground, Shares, WeightLaw, sum_in_order
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class RandomTasks:
 
 
 @dataclass(frozen=True)
-class TaylorSoftmax:
+class TaylorSoftmax(WeightLaw):
     """Shares in the ratio of 1 + x + x²/2, x = gain / temperature, for the first greedy tasks.
 
     function: the set function over tasks, or RandomTasks().
@@ -29,35 +32,27 @@ class TaylorSoftmax:
     Source: SMART (Renduchintala et al., 2024). Below x = -1 the weight rises again, as published.
     """
 
-    function: GraphCut | FacilityLocation | LogDet | RandomTasks = field(
-        default_factory=lambda: GraphCut(penalty=0.4)
-    )
-    num_tasks: int | None = None
-    temperature: float = 1.0
+    function: Annotated[
+        GraphCut | FacilityLocation | LogDet | RandomTasks, TASK_FUNCTIONS.takes("graph-cut")
+    ] = field(default_factory=lambda: GraphCut(penalty=0.4))
+    num_tasks: Annotated[int | None, optional(whole(1))] = None
+    temperature: Annotated[float, number(0, above=True)] = 1.0
 
     name: ClassVar[str] = "taylor-softmax"
-    unit: ClassVar[Unit] = "task"
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.temperature) and self.temperature > 0):
-            raise ConfigError(
-                f"the temperature must be above 0, not {self.temperature}", place="temperature"
-            )
-        if self.num_tasks is not None and self.num_tasks < 1:
-            raise ConfigError(f"at least 1 task is needed, not {self.num_tasks}", place="num_tasks")
 
     @property
     def needs_means(self) -> bool:
         """Set functions look at the tasks' mean vectors; a random order does not."""
         return not isinstance(self.function, RandomTasks)
 
-    def parameters(self) -> dict[str, Any]:
-        """The set function, the number of tasks and the temperature."""
-        return {
-            "function": described(self.function),
-            "num_tasks": self.num_tasks,
-            "temperature": float(self.temperature),
-        }
+    def check(self, names: Sequence[tuple[str, ...]]) -> None:
+        """There are as many tasks as are asked for."""
+        if self.num_tasks is not None and self.num_tasks > len(names):
+            raise ConfigError(
+                f"{self.num_tasks:,} tasks are asked for and the corpus has {len(names):,}",
+                place="num_tasks",
+                fix=f"give at most {len(names):,}, or leave it out for all tasks",
+            )
 
     def weights(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weights that sum to 1. gains: (t,) float64."""
@@ -66,19 +61,10 @@ class TaylorSoftmax:
         return raw / sum_in_order(raw) if len(raw) else raw
 
     def shares(self, ground: Ground, total: int) -> Shares:
-        """Shares of the first `num_tasks` tasks in greedy order; the order is over all tasks.
-
-        Raises ConfigError where there are fewer tasks than `num_tasks`.
-        """
-        count = len(ground.names) if self.num_tasks is None else self.num_tasks
-        if count > len(ground.names):
-            raise ConfigError(
-                f"{count:,} tasks are asked for and the corpus has {len(ground.names):,}",
-                place="num_tasks",
-                fix=f"pass at most {len(ground.names):,}, or leave it out for all tasks",
-            )
+        """Shares of the first `num_tasks` tasks in greedy order; the order is over all tasks."""
+        self.check(ground.names)
         order, gains = self._greedy_order(ground)
-        order, gains = order[:count], gains[:count]
+        order, gains = order[: self.num_tasks], gains[: self.num_tasks]
         return Shares(order, self.weights(gains), gains, "greedy")
 
     def _greedy_order(self, ground: Ground) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
