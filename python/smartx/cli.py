@@ -311,6 +311,7 @@ def _plan(plan: Plan) -> Outcome:
 
 def _mixture(mixture: Mixture) -> Outcome:
     """The outcome, for a person: how much of what, where it is, what to do next."""
+    from smartx.mixture import shares_line
     from smartx.rankers import near_duplicates_line
 
     total, given = mixture.manifest["rows"], [t for t in mixture.manifest["tasks"] if t["rows"]]
@@ -324,6 +325,8 @@ def _mixture(mixture: Mixture) -> Outcome:
     )
     if len(given) > SHOWN_TASKS:
         yield line(f"... and {counted(len(given) - SHOWN_TASKS, 'more task')}")
+    if shares := shares_line(mixture.manifest):
+        yield line(shares)
     if near := mixture.manifest["near_duplicates"]:
         held = sum(task["capacity"] for task in mixture.manifest["tasks"])
         yield line(near_duplicates_line(held, near))

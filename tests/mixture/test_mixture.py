@@ -358,3 +358,11 @@ def test_a_shown_name_is_one_plain_short_line(name):
     assert len(shown(name)) <= 80
     assert "<" not in markdown(name)
     assert "|" not in markdown(name).replace("\\|", "")
+
+
+def test_a_mixture_says_how_its_law_spreads_the_rows(corpus, ranked, tmp_path):
+    mixture = mix(corpus, ranked, tmp_path / "mix")
+    shares = mixture.manifest["shares"]
+    assert shares["like"] == "proportional"
+    assert shares["kl_to_proportional"] == 0
+    assert "effective of 4 tasks" in (mixture.folder / "README.md").read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smartx.mixture.assemble import Chosen, assemble
-from smartx.mixture.facts import mixture_facts
+from smartx.mixture.facts import mixture_facts, shares_line
 from smartx.mixture.names import shown
 from smartx.mixture.out import Mixture, check_out, check_replaceable, open_mixture
 from smartx.mixture.write import write_mixture
@@ -16,6 +16,7 @@ __all__ = [
     "check_replaceable",
     "mixture_facts",
     "open_mixture",
+    "shares_line",
     "shown",
     "write_mixture",
 ]

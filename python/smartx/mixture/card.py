@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from smartx.mixture.facts import SEEN, blind_tasks
+from smartx.mixture.facts import SEEN, blind_tasks, shares_line
 from smartx.mixture.names import markdown
 from smartx.progress import counted
 from smartx.rankers import near_duplicates_line
@@ -67,6 +67,8 @@ def _recipe(facts: dict[str, Any]) -> str:
             f"{part} | {markdown(facts[part]['name'])}"
             + (f" ({markdown(inside)})" if inside else "")
         )
+    if shares := shares_line(facts):
+        lines.append(f"shares | {markdown(shares, 300)}")
     if near := facts["near_duplicates"]:
         held = sum(task["capacity"] for task in facts["tasks"])
         lines.append(f"near duplicates | {markdown(near_duplicates_line(held, near), 200)}")

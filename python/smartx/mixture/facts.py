@@ -9,9 +9,10 @@ import numpy as np
 
 from smartx.budget import Allotment
 from smartx.mixture.assemble import Chosen
+from smartx.mixture.names import shown
 from smartx.rankers import Ranker, Rankings
 from smartx.strategies import facts_of
-from smartx.weights import WeightLaw
+from smartx.weights import WeightLaw, spread_line, spread_of
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
@@ -57,10 +58,19 @@ def mixture_facts(
         "sources": corpus.manifest.get("sources", []),
         "corpus_rows": corpus.manifest.get("rows", {"kept": corpus.num_rows}),
         "near_duplicates": rankings.near_duplicates,
+        "shares": spread_of(allotment.weights, corpus.groups.tasks().rows),
         "tasks": _tasks(corpus, rankings, allotment, embedding or {}),
         "groups": _groups(corpus, allotment),
         "value": _value(rankings, chosen),
     }
+
+
+def shares_line(facts: dict[str, Any]) -> str:
+    """How the law spread the rows, for a person; nothing where no task got a share."""
+    found = facts.get("shares")
+    return (
+        spread_line(found, shown(facts["tasks"][found["largest"]["task"]]["task"])) if found else ""
+    )
 
 
 def blind_tasks(facts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from smartx.mixture.facts import SEEN, blind_tasks
+from smartx.mixture.facts import SEEN, blind_tasks, shares_line
 from smartx.mixture.names import shown
 from smartx.rankers import near_duplicates_line
 
@@ -244,6 +244,8 @@ def _recipe(facts: dict[str, Any]) -> list[tuple[str, str]]:
                 )
                 for name, value in facts[part].items()
             ]
+    if shares := shares_line(facts):
+        lines.append(("shares", shown(shares, 300)))
     lines += [("rows", f"{facts['rows']:,}"), ("seed", str(facts["seed"]))]
     lines += [(f"digest of the {name}", digest) for name, digest in facts["inputs"].items()]
     return lines

@@ -17,6 +17,7 @@ from smartx.weights.law import (
 )
 from smartx.weights.proportional import Proportional
 from smartx.weights.random_rows import RandomRows
+from smartx.weights.spread import effective, spread_line, spread_of
 from smartx.weights.taylor_softmax import RandomTasks, TaylorSoftmax
 
 __all__ = [
@@ -28,7 +29,10 @@ __all__ = [
     "Shares",
     "TaylorSoftmax",
     "WeightLaw",
+    "effective",
     "group_ground",
+    "spread_line",
+    "spread_of",
     "sum_in_order",
     "task_ground",
 ]
