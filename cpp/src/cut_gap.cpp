@@ -11,12 +11,14 @@ double cut_gap(RowsView rows, double penalty, const std::vector<Item>& chosen,
   const std::vector<Item> items = all_items(rows.n);
   std::vector<std::int64_t> inside(static_cast<std::size_t>(rows.d));
   std::vector<char> taken(items.size());
-  for (const Item v : chosen) {
-    taken[v] = 1;
-    for (Item c = 0; c < rows.d; ++c) inside[c] += rows.row(v)[c];
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    const std::int16_t* const row = rows.row(chosen[i]);
+    for (Item c = 0; c < rows.d; ++c) inside[c] += row[c];
+    taken[chosen[i]] = 1;
+    if (i % 4096 == 0) context.check();
   }
   std::vector<std::int64_t> row_sum(items.size()), with_chosen(items.size());
-  dots_with(rows, sum_all(rows, context), items, row_sum.data(), context);
+  dots_with(rows, sum_rows(rows, context), items, row_sum.data(), context);
   dots_with(rows, inside, items, with_chosen.data(), context);
   std::vector<double> ours, others;
   for (const Item v : items) {

@@ -15,7 +15,7 @@ namespace smartx {
 
 namespace {
 
-constexpr double kUnit = 256.0 / (kScale * kScale);  // of the 16-bit kernel, as a cosine
+constexpr double kUnit = Kernel16Cover::kUnit;
 
 /// Calls body(a, b, values) for every panel a of `down` and b of `across`, values the 16-bit
 /// similarities of their rows; all b of one a on one thread.
@@ -125,7 +125,7 @@ Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, 
   Chosen all;
   if (request.budget == 0) return all;
   const EqualRows every(rows.n), few(candidates);  // as if all rows differed
-  GraphLocation first({graph}, 1.0);
+  GraphLocation first({graph}, 1.0, context);
   auto proposed = Greedy<GraphLocation>(first, every, request.options, context).run(candidates);
   all.evaluations += proposed.evaluations;
   std::sort(proposed.items.begin(), proposed.items.end());  // ties go to the lower row
@@ -133,14 +133,14 @@ Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, 
     const HeadKernel kernel(rows, proposed.items, context);
     DenseLocation dense({kernel.values.get(), candidates, rows.n, kernel.stride,
                          Kernel16Cover::Use::kOnce, context.ops()},
-                        kUnit);
+                        kUnit, context);
     auto chosen = Greedy<DenseLocation>(dense, few, request.options, context)
                       .run(std::min(head, request.budget));
     for (Item& item : chosen.items) item = proposed.items[item];
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit);
   }
   if (request.budget > head) {
-    GraphLocation rest({graph}, 1.0);
+    GraphLocation rest({graph}, 1.0, context);
     const auto chosen = Greedy<GraphLocation>(rest, every, request.options, context)
                             .run(request.budget - head, all.items);
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit / 256.0);

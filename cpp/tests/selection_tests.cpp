@@ -62,7 +62,7 @@ TEST(a_list_of_the_largest_size_fits) {
     std::vector<std::uint16_t> values(static_cast<std::size_t>(columns));
     std::fill_n(values.begin(), columns / 32, std::uint16_t{3});
     const std::vector<std::uint16_t> best(values.size() + Kernel16Cover::kPadding, 1);
-    const Kernel16Cover cover(values.data(), 1, columns, columns, Kernel16Cover::Use::kOnce,
+    Kernel16Cover cover(values.data(), 1, columns, columns, Kernel16Cover::Use::kOnce,
                               *level.ops);
     CHECK(cover.gain(0, best.data()) == 2 * (columns / 32));  // makes the list
     CHECK(cover.work(0) == columns / 32);
@@ -86,8 +86,8 @@ TEST(lists_of_open_entries_are_exact) {
       auto used = values, kept = values;
       using Use = Kernel16Cover::Use;
       const VectorOpLevel& ops = *level.ops;
-      const Kernel16Cover once(used.data(), rows, columns, stride, Use::kOnce, ops);
-      const Kernel16Cover again(kept.data(), rows, columns, stride, Use::kAgain, ops);
+      Kernel16Cover once(used.data(), rows, columns, stride, Use::kOnce, ops);
+      Kernel16Cover again(kept.data(), rows, columns, stride, Use::kAgain, ops);
       std::vector<std::uint16_t> best(static_cast<std::size_t>(columns) + Kernel16Cover::kPadding);
       std::vector<std::uint16_t> plain = best;
       for (Item round = 0; round < rows; ++round) {

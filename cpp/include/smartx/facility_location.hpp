@@ -3,25 +3,19 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <stdexcept>
 #include <type_traits>
 #include <vector>
 
+#include "smartx/context.hpp"
+#include "smartx/dense_view.hpp"
 #include "smartx/graph.hpp"
 #include "smartx/kernel16_cover.hpp"
 #include "smartx/real.hpp"
 #include "smartx/types.hpp"
 
 namespace smartx {
-
-/// A dense n x n matrix that somebody else owns. Row v lists what v covers.
-template <class T>
-struct DenseView {
-  const T* data = nullptr;
-  Item n = 0;
-
-  Item size() const { return n; }
-  const T* row(Item v) const { return data + static_cast<Offset>(v) * n; }
-};
 
 // A cover is a source of similarities: Weight (how they are stored), Gain (how they are summed),
 //   Gain gain(Item v, const Weight* best)  sum over u of max(0, s(v, u) - best[u])
@@ -86,23 +80,47 @@ class FacilityLocation {
  public:
   using Gain = typename Cover::Gain;
 
-  FacilityLocation(Cover cover, double unit)
-      : cover_(cover),
+  /// Throws std::invalid_argument where a sum of gains may leave float64.
+  FacilityLocation(Cover cover, double unit, const Context& context)
+      : cover_(std::move(cover)),
         unit_(unit),
-        best_(static_cast<std::size_t>(cover.covered()) + Cover::kPadding) {}
+        best_(static_cast<std::size_t>(cover_.covered()) + Cover::kPadding) {
+    if constexpr (kReal) find_first_gains(context);
+  }
 
   Item size() const { return cover_.size(); }
-  Gain gain(Item v) const noexcept { return cover_.gain(v, best_.data()); }
-  void add(Item v) noexcept { cover_.cover(v, best_.data()); }
+  Gain gain(Item v) noexcept {
+    if (!first_.empty()) return first_[v];
+    return cover_.gain(v, best_.data());
+  }
+  void add(Item v) noexcept {
+    cover_.cover(v, best_.data());
+    first_.clear();
+  }
   Gain risen() const { return 0; }
   Offset work(Item v) const { return cover_.work(v); }
   double shown(Gain gain) const { return static_cast<double>(gain) * unit_; }
   double slack() const { return 0.0; }
 
  private:
+  static constexpr bool kReal = std::is_floating_point_v<Gain>;
+
+  void find_first_gains(const Context& context) {
+    first_.resize(static_cast<std::size_t>(size()));
+    parallel_for(
+        size(), context,
+        [&](Offset v) noexcept { first_[v] = cover_.gain(static_cast<Item>(v), best_.data()); }, 8);
+    for (const Gain gain : first_) {
+      if (!(gain * size() <= std::numeric_limits<double>::max()))
+        throw std::invalid_argument(
+            "facility location: similarities sum to more than float64 holds; scale them down");
+    }
+  }
+
   Cover cover_;
   double unit_;
   std::vector<typename Cover::Weight> best_;  // best_[u]: how well S covers u so far; starts at 0
+  std::vector<Gain> first_;                   // (n,) gains while S is empty, where they are reals
 };
 
 }  // namespace smartx

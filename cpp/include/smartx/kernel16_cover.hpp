@@ -23,6 +23,7 @@ class Kernel16Cover {
   using Gain = std::int64_t;
   enum class Use { kOnce, kAgain };    // once: for one growing S, which uses the values up
   static constexpr Item kPadding = 1;  // weights behind the last one that can be read
+  static constexpr double kUnit = 256.0 / (kScale * kScale);  // of a gain, as a cosine
 
   /// Row v: the `columns` values from v * stride on; stride is a multiple of 2.
   Kernel16Cover(Weight* values, Item rows, Item columns, Offset stride, Use use,
@@ -33,33 +34,31 @@ class Kernel16Cover {
 
   Item size() const { return rows_; }
   Item covered() const { return columns_; }
-  Gain gain(Item v, const Weight* best) const noexcept;
+  /// Where the values are used up, `best` must not be lower anywhere than it was before.
+  Gain gain(Item v, const Weight* best) noexcept;
   void cover(Item v, Weight* best) const noexcept;
   /// Operations of one gain, in the time of which 8 values are done, or an entry of a list.
   Offset work(Item v) const noexcept;
 
  private:
-  /// Part of a row: as many columns as 16 bits tell apart.
-  struct Piece {
-    Offset first;  // column
-    Item columns;
-    Weight* values;       // or, in their place,
-    std::uint32_t* list;  // entries, see VectorOpLevel::list16
-    Item* listed;         // number of entries, kRow where there are values; null where used again
-    bool is_list() const { return listed != nullptr && *listed != kRow; }
-  };
-  static constexpr Item kRow = -1;
+  static constexpr Item kValues = -1;
   static constexpr Offset kPiece = 1 << 16;
 
-  template <class Body>
-  void each_piece(Item v, const Body& body) const noexcept;
-  Gain gain(const Piece& piece, const Weight* best) const noexcept;
+  /// A row is in pieces of as many columns as 16 bits tell apart: values or, in their place, a list
+  /// of entries (see VectorOpLevel::list16).
+  Weight* values(Item v, Item piece) const { return values_ + v * stride_ + piece * kPiece; }
+  Item columns(Item piece) const;
+  std::size_t place(Item v, Item piece) const {
+    return static_cast<std::size_t>(v) * pieces_ + piece;
+  }
+  Gain gain_of_piece(Item v, Item piece, const Weight* best) noexcept;
 
   Weight* values_;
   Item rows_, columns_;
   Offset stride_;
-  Item pieces_;                       // of a row
-  mutable std::vector<Item> listed_;  // (rows, pieces); empty where used again
+  Item pieces_;  // of a row
+  Use use_;
+  std::vector<Item> listed_;  // (rows, pieces) entries of a list, kValues where there are values
   const VectorOpLevel* ops_;
 };
 

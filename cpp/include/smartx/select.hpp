@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "smartx/cosine_kernel.hpp"
 #include "smartx/facility_location.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/graph.hpp"
@@ -71,9 +72,5 @@ constexpr Offset kKernelsTogether = Offset{512} << 20;
 /// with, which run one after another on all threads. `sizes` sum to rows.n.
 GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective& objective,
                         const Context& context, Offset memory = kKernelsTogether);
-
-/// Cosines of M rows of d values, in float64 and one fixed order: (M, M), diagonal computed like
-/// the rest. Every row must have a length above 0.
-std::vector<double> cosine_kernel(const double* rows, Item count, Item d, const Context& context);
 
 }  // namespace smartx

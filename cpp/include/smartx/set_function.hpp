@@ -11,7 +11,7 @@ namespace smartx {
 /// A set function F holds a growing multiset S of items and has
 ///   using Gain = int64_t or double;  what greedy compares; larger is better
 ///   Item size() const;               items; each stands for rows that are equal (equal_rows.hpp)
-///   Gain gain(Item v) const noexcept;  f(S + v) - f(S), or something that rises and falls with it:
+///   Gain gain(Item v) noexcept;        f(S + v) - f(S), or something that rises and falls with it:
 ///                                    the same bits for the same (S, v), whenever it was asked
 ///                                    before. Threads may ask at once about different items
 ///   void add(Item v);                S becomes S + v
@@ -35,7 +35,7 @@ struct is_set_function<F, std::void_t<typename F::Gain, decltype(std::declval<co
                                       decltype(std::declval<const F&>().shown(typename F::Gain{})),
                                       decltype(std::declval<const F&>().slack()),
                                       decltype(std::declval<F&>().add(Item{}))>>
-    : std::bool_constant<noexcept(std::declval<const F&>().gain(Item{}))> {};
+    : std::bool_constant<noexcept(std::declval<F&>().gain(Item{}))> {};
 
 template <class F, class = void>
 struct has_work : std::false_type {};
