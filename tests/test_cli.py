@@ -74,12 +74,13 @@ def test_on_a_terminal_the_whole_outcome_stands_below_the_notes(
             "corpus:398rows",
             "write:100rows",
             "taskrowsof",
+            "effectiveof7tasks",
             "look:",
             "load:",
         )
     ]
     assert places == sorted(places)
-    assert text.count("%") == 7  # a line a task
+    assert text.count("%") == 7 + 1  # a line a task, and the largest share
     status, text = in_terminal(["plan", *fields], columns, rows)
     assert status == 0, text
     for words in ("398 rows, 7 tasks", "largest groups", "stage", "embed", "rank", "mix", "may be"):
