@@ -65,18 +65,15 @@ double RowsLogDet::gain(Item v) const noexcept {
 }
 
 double RowsLogDet::weigh(Item v) {
-  const double form = std::max(weighed(v).form, 0.0);
+  if (weighed_.item < 0) solve(v);
+  const double form = gain(v);
   bounds_.learn(v, form);
   return form;
 }
 
 /// One pass over W and the epoch's v gives all that is needed of them; their parts of the sum are
 /// added in one order.
-const RowsLogDet::Weighed& RowsLogDet::weighed(Item v) {
-  for (std::size_t i = 0; i < weighed_count_; ++i)
-    if (weighed_[i].item == v) return weighed_[i];
-  if (weighed_count_ == weighed_.size()) weighed_.emplace_back();
-  Weighed& found = weighed_[weighed_count_++];
+void RowsLogDet::solve(Item v) {
   const Offset blocks = width_ / 8, all = pending();
   double* const row = scratch((2 + 2 * kParts) * width_ + all);
   double *const y = row + width_, *const z = y + width_, *const products = z + 2 * kParts * width_;
@@ -95,22 +92,23 @@ const RowsLogDet::Weighed& RowsLogDet::weighed(Item v) {
     }
   };
   parallel_for(2 * kParts, context_, multiply, 1, Helpers::kFromEnd);
-  found.item = v;
-  found.form = base_form(v, y);
-  for (Offset r = 0; r < all; ++r) found.form -= products[r] * products[r];
-  found.solved.assign(z, z + width_);
+  Note& note = notes_[v];
+  note = {base_form(v, y), epoch_, pending()};
+  for (Offset r = 0; r < all; ++r) note.form -= products[r] * products[r];
+  weighed_.item = v;
+  weighed_.solved.assign(z, z + width_);
   constexpr double kOnes[2 * kParts - 1] = {1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
-  context_.ops().add_rows(kOnes, z + width_, 2 * kParts - 1, width_, width_, found.solved.data());
-  return found;
+  context_.ops().add_rows(kOnes, z + width_, 2 * kParts - 1, width_, width_,
+                          weighed_.solved.data());
 }
 
 void RowsLogDet::add(Item v) {
-  const Weighed& row = weighed(v);
-  const double length = std::sqrt(1.0 + std::max(row.form, 0.0));
-  for (const double value : row.solved) directions_.push_back(value / length);
+  if (weighed_.item != v) solve(v);
+  const double length = std::sqrt(1.0 + gain(v));
+  for (const double value : weighed_.solved) directions_.push_back(value / length);
   epoch_rows_.push_back(v);
   bounds_.add(directions_.data() + directions_.size() - static_cast<std::size_t>(width_));
-  weighed_count_ = 0;
+  weighed_.item = -1;
   ++chosen_;
   if (pending() == epoch_length_ && chosen_ < additions_) begin_epoch();
 }

@@ -8,9 +8,10 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "smartx/context.hpp"
 #include "smartx/facility_location.hpp"
 #include "smartx/graph.hpp"
 #include "smartx/real.hpp"
@@ -28,21 +29,27 @@ struct NotPositiveDefinite : std::domain_error {
   Item item;
 };
 
-// A kernel source answers: T at(i, j), similarity of rows i and j in the units of f.
+// A kernel source answers size() and double at(i, j), the similarity of rows i and j, for i = j and
+// for an i that it was told to prepare(). Where it is kSemidefinite, no variance is below the ridge
+// but for rounding.
 
 template <class T>
 struct DenseEntries {
+  static constexpr bool kSemidefinite = false;
   DenseView<T> kernel;
   Item size() const { return kernel.n; }
+  void prepare(Item) {}
   double at(Item i, Item j) const noexcept { return static_cast<double>(kernel.row(i)[j]); }
 };
 
 /// Entries of a symmetric sparse graph whose columns ascend; a missing edge is 0.
 template <class W>
 struct GraphEntries {
+  static constexpr bool kSemidefinite = false;
   GraphView<W> graph;
   double unit;
   Item size() const { return graph.n; }
+  void prepare(Item) {}
   double at(Item i, Item j) const noexcept {
     const Item* first = graph.indices + graph.indptr[i];
     const Item* last = graph.indices + graph.indptr[i + 1];
@@ -61,32 +68,40 @@ class KernelLogDet {
  public:
   using Gain = double;  // variance
 
-  KernelLogDet(Source source, double ridge)
-      : source_(source), ridge_(ridge), factor_(static_cast<std::size_t>(source.size())) {
-    for (Item v = 0; v < size(); ++v) variance_.push_back(source.at(v, v) + ridge);
+  /// bounds runs on the threads of `context`.
+  KernelLogDet(Source source, double ridge, const Context& context)
+      : source_(std::move(source)),
+        ridge_(ridge),
+        context_(context),
+        factor_(static_cast<std::size_t>(source_.size())) {
+    for (Item v = 0; v < size(); ++v) variance_.push_back(source_.at(v, v) + ridge);
   }
 
   Item size() const { return source_.size(); }
 
   Gain gain(Item v) const noexcept {
-    std::vector<double>& factor = factor_[v];
-    factor.reserve(chosen_.size());  // no more than it needs: |S| values a row is the most there is
-    for (auto r = static_cast<Offset>(factor.size()); r < static_cast<Offset>(chosen_.size());
-         ++r) {
-      const double* earlier = factor_[chosen_[r]].data();
-      const double product = fixed_order_sum(r, [&](Offset c) { return earlier[c] * factor[c]; });
-      const double entry = (source_.at(chosen_[r], v) - product) / deviation_[r];
-      factor.push_back(entry);
-      variance_[v] -= entry * entry;
-    }
-    return variance_[v];
+    extend(&v, 1);
+    return variance(v);
   }
+  /// The gains themselves, many at once.
+  void bounds(const Item* items, Item count, Gain* out) {
+    std::vector<Item> asked(items, items + count);
+    std::sort(asked.begin(), asked.end(),
+              [&](Item a, Item b) { return factor_[a].size() < factor_[b].size(); });
+    parallel_for((count + kTogether - 1) / kTogether, context_, [&](Offset part) noexcept {
+      const Item first = static_cast<Item>(part) * kTogether;
+      extend(asked.data() + first, std::min(kTogether, count - first));
+    });
+    for (Item i = 0; i < count; ++i) out[i] = variance(items[i]);
+  }
+  Gain weigh(Item v) { return gain(v); }
 
   void add(Item v) {
     const double variance = gain(v);
     if (!(variance > 0.0)) throw NotPositiveDefinite(v, variance);
-    chosen_.push_back(v);
-    deviation_.push_back(std::sqrt(variance));
+    source_.prepare(v);
+    chosen_.push_back({v, std::sqrt(variance), std::vector<double>(padded(factor_[v].size()))});
+    std::copy(factor_[v].begin(), factor_[v].end(), chosen_.back().factor.begin());
   }
 
   Gain risen() const { return 0.0; }
@@ -94,12 +109,63 @@ class KernelLogDet {
   double slack() const { return std::max(0.0, -natural_log(ridge_)); }
 
  private:
+  static constexpr Item kTogether = 8;  // rows of the factor that grow together
+
+  struct Chosen {
+    Item item;
+    double deviation;            // square root of its variance when it was chosen
+    std::vector<double> factor;  // c of that moment, zeros up to a multiple of 8
+  };
+
+  static std::size_t padded(std::size_t count) { return (count + 7) / 8 * 8; }
+  double variance(Item v) const {
+    return Source::kSemidefinite ? std::max(variance_[v], ridge_) : variance_[v];
+  }
+
+  /// Up to kTogether rows of the factor, the shortest first, get an entry for each addition.
+  void extend(const Item* items, Item count) const noexcept {
+    const auto all = static_cast<Offset>(chosen_.size());
+    const auto width = static_cast<Offset>(padded(chosen_.size()));
+    thread_local std::vector<double> room;
+    if (static_cast<Offset>(room.size()) < kTogether * (width + 1))
+      room.resize(static_cast<std::size_t>(kTogether * (2 * width + 1)));
+    double* const rows = room.data();
+    double* const products = rows + kTogether * width;
+    Offset known[kTogether] = {};
+    for (Item i = 0; i < count; ++i) {  // what is not known yet meets zeros, and must be finite
+      const std::vector<double>& factor = factor_[items[i]];
+      known[i] = static_cast<Offset>(factor.size());
+      double* const end = std::copy(factor.begin(), factor.end(), rows + i * width);
+      for (Offset r = known[i]; r < all; ++r)
+        end[r - known[i]] = source_.at(chosen_[r].item, items[i]);
+      std::fill(rows + i * width + all, rows + (i + 1) * width, 0.0);
+    }
+    Item some = 0;
+    for (Offset r = known[0]; r < all; ++r) {
+      while (some < count && known[some] <= r) ++some;
+      const Chosen& earlier = chosen_[r];
+      const Item rounded = some > 4 ? 8 : 4;  // the others come for nothing
+      context_.ops().real_dots(rows, rounded, width, static_cast<Offset>(earlier.factor.size()),
+                               earlier.factor.data(), 1, 0, products, 0);
+      for (Item i = 0; i < some; ++i) {
+        double& entry = rows[i * width + r];
+        entry = (entry - products[i]) / earlier.deviation;
+        variance_[items[i]] -= entry * entry;
+      }
+    }
+    for (Item i = 0; i < count; ++i) {
+      std::vector<double>& factor = factor_[items[i]];
+      if (factor.capacity() < chosen_.size()) factor.reserve((chosen_.size() + 63) / 64 * 64);
+      factor.insert(factor.end(), rows + i * width + known[i], rows + i * width + all);
+    }
+  }
+
   Source source_;
   double ridge_;
+  Context context_;
   mutable std::vector<std::vector<double>> factor_;  // c_j, as far as j was asked for
   mutable std::vector<double> variance_;             // (n,), as of factor_[j].size() additions
-  std::vector<Item> chosen_;
-  std::vector<double> deviation_;  // square roots of the variances that were chosen
+  std::vector<Chosen> chosen_;
 };
 
 }  // namespace smartx

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "smartx/candidate.hpp"
@@ -10,6 +12,11 @@
 #include "smartx/types.hpp"
 
 namespace smartx {
+
+template <class F, class = void>
+struct has_weigh : std::false_type {};
+template <class F>
+struct has_weigh<F, std::void_t<decltype(std::declval<F&>().weigh(Item{}))>> : std::true_type {};
 
 /// What greedy chooses (greedy.hpp), bit for bit. F is a set function over classes of equal rows
 /// and has, for one caller at a time,

@@ -51,8 +51,8 @@ class RowsLogDet {
 
   /// What an addition needs of a row at this S.
   struct Weighed {
-    Item item;
-    double form;
+    Item item = -1;
+    double form = 0.0;
     std::vector<double> solved;  // A^-1 q, (width,)
   };
 
@@ -72,7 +72,7 @@ class RowsLogDet {
   void along_directions(const double* row, Offset first, Offset last, double* products,
                         double* z) const noexcept;
   double base_form(Item v, const double* y) const noexcept;
-  const Weighed& weighed(Item v);
+  void solve(Item v);
   std::vector<double> lower_factor() const;
   void invert(const std::vector<double>& lower);
   void add_to_gram();
@@ -93,8 +93,7 @@ class RowsLogDet {
   std::vector<double> directions_;  // their v, width_ values each
   std::vector<std::int64_t> gram_;  // (d, d) sum of q q^T before this epoch, lower triangle
   std::vector<double> factor_;      // W, W A W^T = I at the start of the epoch, lower triangle
-  std::vector<Weighed> weighed_;    // since the last addition: the first weighed_count_
-  std::size_t weighed_count_ = 0;
+  Weighed weighed_;                 // the first row that was weighed since the last addition
   LogDetBounds bounds_;
 };
 
