@@ -158,7 +158,8 @@ TASK_FUNCTIONS = Table(
         "graph-cut": "smartx.engine:GraphCut",
         "facility-location": "smartx.engine:FacilityLocation",
         "log-det": "smartx.engine:LogDet",
-        "random": "smartx.weights.taylor_softmax:RandomTasks",
+        "scaled-graph-cut": "smartx.weights.greedy:ScaledGraphCut",
+        "random": "smartx.weights.greedy:RandomTasks",
     },
 )
 

@@ -7,6 +7,8 @@ run over that table.
 from __future__ import annotations
 
 from smartx.weights.equal import Equal
+from smartx.weights.greedy import GreedyLaw, RandomTasks, ScaledGraphCut
+from smartx.weights.kernels import exact_kernel
 from smartx.weights.law import (
     Ground,
     Shares,
@@ -18,18 +20,21 @@ from smartx.weights.law import (
 from smartx.weights.proportional import Proportional
 from smartx.weights.random_rows import RandomRows
 from smartx.weights.spread import effective, spread_line, spread_of
-from smartx.weights.taylor_softmax import RandomTasks, TaylorSoftmax
+from smartx.weights.taylor_softmax import TaylorSoftmax
 
 __all__ = [
     "Equal",
+    "GreedyLaw",
     "Ground",
     "Proportional",
     "RandomRows",
     "RandomTasks",
+    "ScaledGraphCut",
     "Shares",
     "TaylorSoftmax",
     "WeightLaw",
     "effective",
+    "exact_kernel",
     "group_ground",
     "spread_line",
     "spread_of",
