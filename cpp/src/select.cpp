@@ -108,19 +108,19 @@ void few_similarities(RowsView rows, std::uint16_t* values, const Context& conte
 Chosen choose(RowsView rows, const EqualRows& equal, objective::FacilityLocation,
               const Request& request, const Context& context) {
   using Use = Kernel16Cover::Use;
-  constexpr double kUnit = 256.0 * kCosine;
+  constexpr double kUnit = Kernel16Cover::kUnit;
   if (rows.n <= kFew) {
     std::uint16_t values[kFew * kFew];
     few_similarities(rows, values, context);
     return solve(FacilityLocation<Kernel16Cover>(
-                     {values, rows.n, rows.n, kFew, Use::kAgain, context.ops()}, kUnit),
+                     {values, rows.n, rows.n, kFew, Use::kAgain, context.ops()}, kUnit, context),
                  equal, request, context);
   }
   auto kernel = DenseKernel16::build(rows, equal, context);
   const Use use =
       request.costs.of == nullptr ? Use::kOnce : Use::kAgain;  // costs: greedy runs twice
-  return solve(FacilityLocation<Kernel16Cover>({kernel, use, context.ops()}, kUnit), equal, request,
-               context);
+  return solve(FacilityLocation<Kernel16Cover>({kernel, use, context.ops()}, kUnit, context), equal,
+               request, context);
 }
 
 /// Lazy greedy runs by epochs, the others as over any set function. A sample of lazier-than-lazy is
@@ -129,15 +129,16 @@ Chosen choose(RowsView rows, const EqualRows& equal, objective::GraphCut cut,
               const Request& request, const Context& context) {
   Chosen chosen;
   if (request.options.optimizer == Optimizer::kLazy && request.costs.of == nullptr) {
-    chosen =
-        shown(greedy_cut(rows, cut.penalty, request.budget, request.candidates, context), kCosine);
+    chosen = shown(
+        greedy_cut(rows, equal, cut.penalty, request.budget, request.candidates, context), kCosine);
   } else {
     Request plain = request;
     plain.certificate = false;
     if (request.options.optimizer == Optimizer::kLazierThanLazy)
       plain.options.optimizer = Optimizer::kStochastic;
-    chosen = solve(GraphCut<RowsCut>(RowsCut(rows), cut.penalty, kCosine), EqualRows(rows.n), plain,
-                   context);
+    chosen = solve(
+        GraphCut<RowsCut>(RowsCut(equal.distinct(rows), context), cut.penalty, kCosine, context),
+        equal, plain, context);
   }
   if (request.certificate && request.costs.of == nullptr)
     chosen.gap = cut_gap(rows, cut.penalty, chosen.items, context) * kCosine;
@@ -160,15 +161,16 @@ constexpr double kUnitOf = std::is_integral_v<W> ? kCosine : 1.0;
 template <class W>
 Chosen choose(GraphView<W> graph, const EqualRows& all, objective::FacilityLocation,
               const Request& request, const Context& context) {
-  return solve(FacilityLocation<GraphCover<W>>(GraphCover<W>{graph}, kUnitOf<W>), all, request,
-               context);
+  return solve(FacilityLocation<GraphCover<W>>(GraphCover<W>{graph}, kUnitOf<W>, context), all,
+               request, context);
 }
 
 template <class W>
 Chosen choose(GraphView<W> graph, const EqualRows& all, objective::GraphCut cut,
               const Request& request, const Context& context) {
-  return solve(GraphCut<GraphCutEdges<W>>(GraphCutEdges<W>(graph), cut.penalty, kUnitOf<W>), all,
-               request, context);
+  return solve(
+      GraphCut<GraphCutEdges<W>>(GraphCutEdges<W>(graph), cut.penalty, kUnitOf<W>, context), all,
+      request, context);
 }
 
 template <class W>
@@ -182,13 +184,15 @@ Chosen choose(GraphView<W> graph, const EqualRows& all, objective::LogDet log_de
 template <class T>
 Chosen choose(DenseView<T> kernel, const EqualRows& all, objective::FacilityLocation,
               const Request& request, const Context& context) {
-  return solve(FacilityLocation<DenseCover<T>>(DenseCover<T>{kernel}, 1.0), all, request, context);
+  return solve(FacilityLocation<DenseCover<T>>(DenseCover<T>{kernel}, 1.0, context), all, request,
+               context);
 }
 
 template <class T>
 Chosen choose(DenseView<T> kernel, const EqualRows& all, objective::GraphCut cut,
               const Request& request, const Context& context) {
-  return solve(GraphCut<DenseCut<T>>(DenseCut<T>(kernel), cut.penalty, 1.0), all, request, context);
+  return solve(GraphCut<DenseCut<T>>(DenseCut<T>(kernel), cut.penalty, 1.0, context), all, request,
+               context);
 }
 
 template <class T>
@@ -232,28 +236,5 @@ template Chosen maximize(GraphView<float>, const Request&, const Context&);
 template Chosen maximize(GraphView<double>, const Request&, const Context&);
 template Chosen maximize(DenseView<float>, const Request&, const Context&);
 template Chosen maximize(DenseView<double>, const Request&, const Context&);
-
-std::vector<double> cosine_kernel(const double* rows, Item count, Item d, const Context& context) {
-  std::vector<double> units(static_cast<std::size_t>(count) * d);
-  const auto normalise = [&](Offset i) noexcept {
-    const double* row = rows + i * d;
-    double largest = 0.0;  // scaling by it first keeps the squares in range
-    for (Item c = 0; c < d; ++c) largest = std::max(largest, std::abs(row[c]));
-    const double norm = std::sqrt(
-        fixed_order_sum(d, [&](Offset c) { return (row[c] / largest) * (row[c] / largest); }));
-    for (Item c = 0; c < d; ++c) units[i * d + c] = row[c] / largest / norm;
-  };
-  parallel_for(count, context, normalise);
-  std::vector<double> kernel(static_cast<std::size_t>(count) * count);
-  const auto one_row = [&](Offset i) noexcept {
-    for (Offset j = 0; j < count; ++j) {
-      const double* a = units.data() + i * d;
-      const double* b = units.data() + j * d;
-      kernel[i * count + j] = fixed_order_sum(d, [&](Offset c) { return a[c] * b[c]; });
-    }
-  };
-  parallel_for(count, context, one_row);
-  return kernel;
-}
 
 }  // namespace smartx
