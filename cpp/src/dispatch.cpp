@@ -1,12 +1,14 @@
 // Which instruction sets this processor runs, and which one is used.
+#include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
 
 #ifdef SMARTX_AMX
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <cstring>
+#endif
+#ifdef SMARTX_I8MM
+#include <sys/auxv.h>
 #endif
 
 #include "level_tables.hpp"
@@ -33,7 +35,13 @@ const Level& default_level() {
   }
 }
 
-#ifdef SMARTX_AMX
+#if defined(SMARTX_AMX) || defined(SMARTX_I8MM)
+/// A level that nobody has seen faster yet is there only where it is asked for.
+bool asked_for(const std::string& name) {
+  const char* forced = std::getenv("SMARTX_SIMD");
+  return forced != nullptr && name == forced;
+}
+
 /// Whether both multiply rows alike. They have panels of the same size.
 bool agree(const DotLevel& one, const DotLevel& other) {
   for (const auto& [d, size] : {std::pair{1, 4096}, {63, 500}, {400, 200}}) {
@@ -48,11 +56,13 @@ bool agree(const DotLevel& one, const DotLevel& other) {
       level->multiply(panel.data(), panel.data(), d, tile[which++]);
     }
     const auto count = static_cast<std::size_t>(one.panel) * static_cast<std::size_t>(one.panel);
-    if (std::memcmp(tile[0], tile[1], count * sizeof(std::int32_t)) != 0) return false;
+    if (!std::equal(tile[0], tile[0] + count, tile[1])) return false;
   }
   return true;
 }
+#endif
 
+#ifdef SMARTX_AMX
 /// Linux lends the tile registers to a process that asks for them.
 bool may_use_tiles() {
   constexpr long kAskForState = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
@@ -74,14 +84,16 @@ const std::vector<Level>& levels() {
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")) {
       found.push_back({"avx512", &kDotAvx512, &kVectorAvx512});
 #ifdef SMARTX_AMX
-      // Only where it is asked for: nobody has seen it faster yet.
       static const DotLevel amx = with_amx(kDotAvx512);
-      const char* forced = std::getenv("SMARTX_SIMD");
-      if (forced != nullptr && std::strcmp(forced, "amx") == 0 && may_use_tiles() &&
-          agree(amx, kDotAvx512))
+      if (asked_for("amx") && may_use_tiles() && agree(amx, kDotAvx512))
         found.push_back({"amx", &amx, &kVectorAvx512});
 #endif
     }
+#endif
+#ifdef SMARTX_I8MM
+    static const DotLevel i8mm = with_i8mm(kDotGeneric);
+    if (asked_for("i8mm") && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0 && agree(i8mm, kDotGeneric))
+      found.push_back({"i8mm", &i8mm, &kVectorGeneric});
 #endif
     return found;
   }();

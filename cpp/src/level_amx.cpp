@@ -38,21 +38,16 @@ struct Registers {
     _tile_dpbssd(2, 5, 6);
   }
   static void store(std::int32_t* sums) {
-    _tile_stored(0, sums, 64);
-    _tile_stored(1, sums + 256, 64);
-    _tile_stored(2, sums + 512, 64);
+    _tile_stored(0, sums, 48 * 4);
+    _tile_stored(1, sums + 16 * 48, 48 * 4);
+    _tile_stored(2, sums + 32 * 48, 48 * 4);
   }
 };
 
 }  // namespace
 
 DotLevel with_amx(DotLevel avx512) {
-  using Dots = PlaneDots<Registers>;
-  avx512.panel = Dots::kPanel;
-  avx512.panel_bytes = Dots::panel_bytes;
-  avx512.pack = Dots::pack;
-  avx512.multiply = Dots::multiply;
-  return avx512;
+  return with_planes<TilePlanes<Registers>>(avx512);
 }
 
 }  // namespace smartx

@@ -17,5 +17,9 @@ extern const VectorOpLevel kVectorAvx2, kVectorAvx512;
 /// The table of AVX-512 with the tiles of AMX.
 DotLevel with_amx(DotLevel avx512);
 #endif
+#ifdef SMARTX_I8MM
+/// The generic table with tiles by 8-bit products.
+DotLevel with_i8mm(DotLevel generic);
+#endif
 
 }  // namespace smartx

@@ -133,7 +133,9 @@ struct PlainTiles {
           for (int i = 0; i < 4; ++i)
             sums[r * 16 + c] += left[r * 64 + 4 * k + i] * right[k * 64 + 4 * c + i];
   }
-  static void store(std::int32_t* out) { std::copy(std::begin(sums), std::end(sums), out); }
+  static void store(std::int32_t* out) {
+    for (int r = 0; r < 48; ++r) std::copy_n(sums + 16 * r, 16, out + 48 * r);
+  }
 };
 
 }  // namespace
@@ -143,11 +145,8 @@ TEST(every_level_multiplies_the_longest_rows_exactly) {
 }
 
 TEST(planes_of_8_bits_give_the_products_of_16) {
-  DotLevel dot = *generic().dot;
-  dot.panel = PlaneDots<PlainTiles>::kPanel;
-  dot.panel_bytes = PlaneDots<PlainTiles>::panel_bytes;
-  dot.pack = PlaneDots<PlainTiles>::pack;
-  dot.multiply = PlaneDots<PlainTiles>::multiply;
+  DotLevel dot = with_planes<TilePlanes<PlainTiles>>(*generic().dot);
+  dot.panel = TilePlanes<PlainTiles>::kPanel;
   check_products(dot);
 }
 
