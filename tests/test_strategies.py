@@ -117,7 +117,7 @@ TAKES = "taylor-softmax takes function (a function over tasks), num_tasks (a who
         (
             "weights",
             "taylor",
-            "one of taylor-softmax, proportional",
+            "one of taylor-softmax, scale-free",
             "did you mean taylor-softmax?",
         ),
         ("weights", "", "one of taylor-softmax", ""),

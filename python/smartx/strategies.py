@@ -180,8 +180,13 @@ LAWS = Table(
     "shares",
     {
         "taylor-softmax": "smartx.weights.taylor_softmax:TaylorSoftmax",
+        "scale-free": "smartx.weights.scale_free:ScaleFree",
+        "coverage-mass": "smartx.weights.coverage_mass:CoverageMass",
         "proportional": "smartx.weights.proportional:Proportional",
         "equal": "smartx.weights.equal:Equal",
+        "power": "smartx.weights.power:Power",
+        "temperature": "smartx.weights.power:Temperature",
+        "given": "smartx.weights.given:Given",
         "random-rows": "smartx.weights.random_rows:RandomRows",
     },
     "smartx.laws",

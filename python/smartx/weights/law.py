@@ -92,6 +92,16 @@ def group_ground(groups: Groups, *, seed: int = 0) -> Ground:
     return Ground(names, groups.start, groups.rows, None, seed)
 
 
+def on_grid(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights as whole multiples of 2^-40 of the largest, at least one: what a machine's exp or pow
+    says in the last bits does not decide who gets a row.
+    """
+    if not len(weights):
+        return weights
+    grid: NDArray[np.float64] = np.maximum(1.0, np.round(weights / weights.max() * 2.0**40))
+    return grid
+
+
 def sum_in_order(values: NDArray[np.float64]) -> float:
     """The float64 sum from first to last: the same on every version of Python and numpy."""
     return float(np.add.accumulate(values)[-1]) if len(values) else 0.0
