@@ -1,322 +1,474 @@
 #include "smartx/knn.hpp"
 
 #include <algorithm>
-#include <functional>
-#include <limits>
-#include <memory>
+#include <array>
+#include <cmath>
+#include <mutex>
 
-#include "blocks.hpp"
+#include "knn_lists.hpp"
+#include "smartx/equal_rows.hpp"
+#include "smartx/rng.hpp"
 #include "tiles.hpp"
 
 namespace smartx {
 
 namespace {
 
-/// A neighbour as one number: the larger, the better; of equal similarities the lower row wins.
-using Key = std::int64_t;
-
-constexpr Item kLastItem = std::numeric_limits<Item>::max();
-constexpr std::int32_t kNever = std::numeric_limits<std::int32_t>::max();  // no value is above it
-constexpr std::int32_t kAlways = std::numeric_limits<std::int32_t>::min();
-
-Key key_of(std::int32_t similarity, Item item) noexcept {
-  return Key{similarity} * (Key{1} << 32) + (kLastItem - item);
+/// Calls push(r, c) for every bit c of masks[r], r < rows. Which masks are empty is nothing that a
+/// processor can foresee, so they are passed over without a branch.
+template <class Push>
+void each_hit(const std::uint64_t* masks, Item rows, const Push& push) noexcept {
+  Item some[64], count = 0;
+  for (Item r = 0; r < rows; ++r) {
+    some[count] = r;
+    count += masks[r] != 0;
+  }
+  for (Item i = 0; i < count; ++i) {
+    for (std::uint64_t left = masks[some[i]]; left != 0; left &= left - 1)
+      push(some[i], __builtin_ctzll(left));
+  }
 }
 
-std::int32_t similarity_of(Key key) noexcept {
-  return static_cast<std::int32_t>(key >> 32);
-}
-
-Item item_of(Key key) noexcept {
-  return kLastItem - static_cast<Item>(key & 0xFFFFFFFF);
-}
-
-/// The best candidates seen so far for each of some rows: all of the best k, and some more. The
-/// candidates of a row must come with ascending items: then one that only equals the k-th best so
-/// far has lost already, `floor` can be compared with values alone, and a list stays in item order.
-class BestLists {
+/// What one thread has found for some rows whose lists all threads fill: a few candidates of each,
+/// and the floor that it knows of.
+class Basket {
  public:
-  BestLists(Offset rows, Item k, const DotLevel& level)
-      : level_(&level),
-        k_(k),
-        spare_(std::max(k / 4, 8)),
-        room_(3 * Offset{k} + spare_ + 64),
-        values_(static_cast<std::int32_t*>(new_block(rows * room_ * 4))),
-        items_(static_cast<Item*>(new_block(rows * room_ * 4))),
+  static constexpr Item kRoom = 64;
+
+  explicit Basket(Offset rows)
+      : values_(static_cast<std::size_t>(rows * kRoom)),
+        items_(values_.size()),
         count_(static_cast<std::size_t>(rows), 0),
-        floor_(static_cast<std::size_t>(rows), kAlways) {}
+        floor_(static_cast<std::size_t>(rows)) {}
 
-  std::int32_t* floor(Offset row) { return floor_.data() + row; }
-  std::size_t room() const { return static_cast<std::size_t>(room_); }
-  Item count(Offset row) const { return count_[static_cast<std::size_t>(row)]; }
-  const std::int32_t* values(Offset row) const { return values_.get() + row * room_; }
-  const Item* items(Offset row) const { return items_.get() + row * room_; }
+  const std::int32_t* floor(Offset row) const { return floor_.data() + row; }
+  void set_floor(Offset row, std::int32_t floor) noexcept { floor_[row] = floor; }
 
-  /// At most 64 between two calls of tidy(row).
-  void push(Offset row, std::int32_t value, Item item) noexcept {
-    Item& count = count_[static_cast<std::size_t>(row)];
-    values_[static_cast<std::size_t>(row * room_ + count)] = value;
-    items_[static_cast<std::size_t>(row * room_ + count)] = item;
-    ++count;
+  /// Whether the row is full and must be emptied.
+  bool add(Offset row, std::int32_t value, Item item) noexcept {
+    Item& count = count_[row];
+    values_[row * kRoom + count] = value;
+    items_[row * kRoom + count] = item;
+    return ++count == kRoom;
   }
 
-  /// Makes room for 64 more.
-  void tidy(Offset row) noexcept {
-    if (count(row) > room_ - 64) trim(row);
-  }
-
-  /// Empties a row, and lets in only what is above `floor`.
-  void reset(Offset row, std::int32_t floor) noexcept {
-    count_[static_cast<std::size_t>(row)] = 0;
-    floor_[static_cast<std::size_t>(row)] = floor;
-  }
-
-  /// Replaces a row by these keys, at most k, items ascending.
-  void assign(Offset row, const std::vector<Key>& keys, std::int32_t floor) noexcept {
-    reset(row, floor);
-    for (const Key key : keys) push(row, similarity_of(key), item_of(key));
-  }
-
-  /// Writes the best k of a row, best first. Items ascend in the list, so its order breaks ties.
-  void write_best(Offset row, Item* items, std::int32_t* values) noexcept {
-    if (count(row) > k_ + spare_) trim(row);
-    constexpr Item kSmall = 320;  // up to here counting, which has no branches, beats sorting
-    const Item some = count(row);
-    const std::int32_t* const from = this->values(row);
-    if (some > kSmall) return write_sorted(row, items, values);
-    std::int32_t rank[kSmall];
-    level_->ranks(from, some, rank);
-    for (Item i = 0; i < some; ++i) {
-      if (rank[i] >= k_) continue;
-      items[rank[i]] = this->items(row)[i];
-      values[rank[i]] = from[i];
+  /// Moves what it has of a row, whose items ascend, to row `to` of the lists.
+  void empty(Offset row, BestLists& lists, Offset to) noexcept {
+    Item& count = count_[row];
+    if (count == 0) return;
+    const Item last = items_[row * kRoom + count - 1];
+    for (Item i = 0; i < count; ++i) {
+      const std::int32_t value = values_[row * kRoom + i];
+      const Item item = items_[row * kRoom + i];
+      if (value > lists.floor_after(to, item)) lists.push(to, value, item);
     }
+    count = 0;
+    floor_[row] = lists.floor_after(to, last);
   }
 
  private:
-  /// Keeps the best k, at most spare_ more, and raises the floor. Halves the range of values until
-  /// a bar leaves about k above it; counting is much faster than sorting.
-  void trim(Offset row) noexcept {
-    Item& count = count_[static_cast<std::size_t>(row)];
-    std::int32_t* const values = values_.get() + row * room_;
-    std::int32_t& floor = floor_[static_cast<std::size_t>(row)];
-    // Invariant: above `low` are `kept` >= k values; above `high` are fewer than k. The list may
-    // hold values equal to the floor (never below it), so `low` starts one under it.
-    std::int32_t low = std::max(floor, -kMaxSimilarity) - 1, high = kMaxSimilarity;
-    Item kept = count;
-    while (kept > k_ + spare_ && high - low > 1) {
-      const std::int32_t middle = low + (high - low) / 2;
-      const Item above = level_->count_above(values, count, middle);
-      (above >= k_ ? low : high) = middle;
-      if (above >= k_) kept = above;
-    }
-    // What equals `high` fills up to k where the bar cannot be finer; the earlier item wins.
-    Item ties = count;
-    if (kept > k_ + spare_) {
-      const Item better = level_->count_above(values, count, high);
-      ties = k_ - better;
-    }
-    count = kept_above(row, low, high, ties);
-    floor = low + 1;
-  }
-
-  void write_sorted(Offset row, Item* items, std::int32_t* values) const noexcept {
-    std::vector<Key> keys;
-    for (Item i = 0; i < count(row); ++i)
-      keys.push_back(key_of(this->values(row)[i], this->items(row)[i]));
-    std::sort(keys.begin(), keys.end(), std::greater<Key>());
-    for (Item i = 0; i < k_; ++i) {
-      items[i] = item_of(keys[static_cast<std::size_t>(i)]);
-      values[i] = similarity_of(keys[static_cast<std::size_t>(i)]);
-    }
-  }
-
-  /// Moves what is above `low` to the front, of those equal to `high` the first `ties` only.
-  Item kept_above(Offset row, std::int32_t low, std::int32_t high, Item ties) noexcept {
-    const Item count = count_[static_cast<std::size_t>(row)];
-    std::int32_t* const values = values_.get() + row * room_;
-    Item* const items = items_.get() + row * room_;
-    if (ties == count) return level_->keep_above(values, items, count, low);
-    Item end = 0;
-    for (Item i = 0; i < count; ++i) {
-      if (values[i] <= low || (values[i] == high && ties-- <= 0)) continue;
-      values[end] = values[i];
-      items[end++] = items[i];
-    }
-    return end;
-  }
-
-  const DotLevel* level_;
-  Item k_;
-  Item spare_;  // how many more than k a trimmed list may hold
-  Offset room_;
-  std::unique_ptr<std::int32_t[], FreeBlock> values_;
-  std::unique_ptr<Item[], FreeBlock> items_;
+  std::vector<std::int32_t> values_;
+  std::vector<Item> items_;
   std::vector<Item> count_;
   std::vector<std::int32_t> floor_;
 };
 
-/// One search. Blocks of row panels are taken one after the other; for each, every later panel is
-/// multiplied with it once, and the tile serves its rows and its columns. So every row meets its
-/// candidates with ascending items: first as a column, then as a row.
+/// One search. A sample of the rows goes first and meets all rows. So many of it are above the
+/// floor of a row then that, almost surely, at least k of all rows are, and few more: the floor is
+/// a guess, and a row that finds fewer than k above it meets all rows again, without. The other
+/// rows follow in order: blocks of panels are taken one after the other; for each, every later
+/// panel is multiplied with it once, and the tile serves its rows and its columns.
 class Search {
  public:
-  Search(RowsView rows, Item k, const Context& context)
-      : packed_(rows, context),
-        context_(context),
+  Search(SomeRows rows, Item k, const Context& context)
+      : context_(context),
         panel_(context.dot().panel),
-        block_(panels_in_cache(packed_)),
         k_(k),
-        lists_(Offset{packed_.panels()} * panel_, k, context.dot()) {
+        sampled_(sampled_panels(rows.n)),
+        rows_(rows.all),
+        order_(order_of(rows.n)),
+        packed_(in_order(rows), context),
+        block_(panels_in_cache(packed_)),
+        lists_(Offset{packed_.panels()} * panel_, k, rows.n, context.dot()) {
+    std::fill(std::begin(never_), std::end(never_), kNever);
     for (Offset row = rows.n; row < Offset{packed_.panels()} * panel_; ++row)
       lists_.reset(row, kNever);
-    scratch_.resize(static_cast<std::size_t>(context.threads()));
-    for (std::vector<Key>& keys : scratch_)
-      keys.reserve((static_cast<std::size_t>(context.threads()) + 1) * lists_.room());
     if (context.threads() > 1) {
-      for (int t = 0; t < context.threads(); ++t)
-        own_.emplace_back(Offset{block_} * panel_, k, context.dot());
+      const Offset most = Offset{std::max(sampled_, block_)} * panel_;
+      for (int hand = 0; hand < context.threads(); ++hand) baskets_.emplace_back(most);
     }
   }
 
   Neighbours run() {
-    for (Item first = 0; first < packed_.panels(); first += block_) {
+    found_.n = packed_.size();
+    found_.k = k_;
+    found_.items.resize(static_cast<std::size_t>(Offset{found_.n} * k_));
+    found_.similarities.resize(found_.items.size());
+    if (sampled_ > 0) {
+      meet_sample();
+      write(0, sampled_);
+    }
+    for (Item first = sampled_; first < packed_.panels(); first += block_) {
       const Item last = std::min(first + block_, packed_.panels());
       within(first, last);
       beyond(first, last);
+      write(first, last);
     }
-    return result();
+    meet_again();
+    return std::move(found_);
   }
 
  private:
+  static std::size_t at(Offset i) { return static_cast<std::size_t>(i); }
+
+  /// How many panels of rows are a sample; 0 where that does not pay.
+  Item sampled_panels(Item n) {
+    constexpr Item kMost = 4096;
+    const Item panels = std::min(n / 16, kMost) / panel_;
+    // Of the sample, as many as `wanted_` above a floor are fewer than k of n once in some thousand
+    // rows: their number among the best k is about Poisson's.
+    const double mean = 1.0 * k_ * panels * panel_ / std::max(n, 1);
+    wanted_ = static_cast<Item>(mean + 2.5 * std::sqrt(mean) + 1.5);
+    return 2 * wanted_ <= panels * panel_ ? panels : 0;
+  }
+
+  /// order[p]: the row that is packed as row p. The sample first, one row of each of so many equal
+  /// parts; then the others. Both ascend.
+  std::vector<Item> order_of(Item n) const {
+    const Draws draws(0, 0);
+    const Offset sample = Offset{sampled_} * panel_;
+    std::vector<Item> order;
+    for (Offset s = 0; s < sample; ++s) {
+      const Offset first = n * s / sample, end = n * (s + 1) / sample;
+      order.push_back(static_cast<Item>(first + draws.below(end - first, at(s))));
+    }
+    Offset s = 0;
+    for (Item row = 0; row < n; ++row) {
+      if (s < sample && order[at(s)] == row) {
+        ++s;
+      } else {
+        order.push_back(row);
+      }
+    }
+    return order;
+  }
+
+  SomeRows in_order(const SomeRows& rows) {
+    which_ = order_;
+    if (rows.items != nullptr)
+      for (Item& row : which_) row = rows.items[row];
+    return {rows.all, which_.data(), rows.n};
+  }
+
+  /// The rows of a panel that are rows of the ground set.
+  Item rows_of(Item panel) const noexcept {
+    return static_cast<Item>(
+        std::min<Offset>(panel_, Offset{packed_.size()} - Offset{panel} * panel_));
+  }
+
+  /// All rows meet the sample.
+  void meet_sample() {
+    const Offset size = Offset{sampled_} * panel_;
+    struct Room {
+      std::vector<std::int32_t> values;  // (panel, size)
+      std::vector<Item> items;           // (size,)
+      std::int32_t guess = 0;
+    };
+    std::vector<Room> rooms(at(context_.threads()));
+    for (Room& room : rooms) {
+      room.values.resize(at(panel_ * size));
+      room.items.resize(at(size));
+    }
+    for (Basket& basket : baskets_)
+      for (Offset row = 0; row < size; ++row) basket.set_floor(row, kAlways);
+    const auto meet = [&](Item b, int hand) noexcept {
+      Room& room = rooms[at(hand)];
+      Tile tile;
+      for (Item a = 0; a < sampled_; ++a) {
+        packed_.multiply(b, a, tile.values);
+        for (Item r = 0; r < panel_; ++r)
+          std::copy_n(tile.values + r * panel_, panel_,
+                      room.values.data() + r * size + Offset{a} * panel_);
+        if (b >= sampled_) to_sample(a, b, tile, hand);
+      }
+      for (Item r = 0; r < rows_of(b); ++r) {
+        const Offset row = Offset{b} * panel_ + r;
+        std::int32_t* const values = room.values.data() + r * size;
+        if (row < size) values[row] = kAlways;
+        choose(row, values, room.items.data(), room.guess);
+      }
+    };
+    parallel_for(sampled_, context_,
+                 [&](Offset b, int hand) noexcept { meet(static_cast<Item>(b), hand); });
+    for (Basket& basket : baskets_)
+      for (Offset row = 0; row < size; ++row) basket.set_floor(row, *lists_.floor(row));
+    parallel_for(packed_.panels() - sampled_, context_,
+                 [&](Offset b, int hand) noexcept { meet(sampled_ + static_cast<Item>(b), hand); });
+    empty_baskets(0, size);
+  }
+
+  /// Of a row's similarities with the sample: sets the floor and keeps what is above it. `guess` is
+  /// the floor of another row, and becomes that of this one.
+  void choose(Offset row, std::int32_t* values, Item* items, std::int32_t& guess) noexcept {
+    const Item size = sampled_ * panel_;
+    const DotLevel& level = context_.dot();
+    // As in BestLists::trim, but from the guess in steps that double.
+    std::int32_t low = -kMaxSimilarity - 1, high = kMaxSimilarity, bar = guess;
+    Item above = size;
+    for (std::int32_t step = 1 << 15; above > wanted_ + wanted_ / 4 && high - low > 1; step *= 2) {
+      const Item some = level.count_above(values, size, bar);
+      (some >= wanted_ ? low : high) = bar;
+      if (some >= wanted_) above = some;
+      const std::int32_t middle = low + (high - low) / 2;
+      bar = some >= wanted_ ? std::min(middle, bar + step) : std::max(middle, bar - step);
+    }
+    guess = std::clamp(low, -kMaxSimilarity, kMaxSimilarity - 1);
+    std::copy_n(order_.data(), size, items);
+    const Item kept = level.keep_above(values, items, size, low);
+    lists_.reset(row, low);
+    for (Item i = 0; i < kept; ++i) lists_.push(row, values[i], items[i]);
+  }
+
+  /// Rows of panel b (down) are candidates of the rows of sampled panel a (across).
+  void to_sample(Item a, Item b, const Tile& tile, int hand) noexcept {
+    std::uint64_t unused[64], hits[64];
+    const Offset first = Offset{a} * panel_;
+    const std::int32_t* const floor =
+        baskets_.empty() ? lists_.floor(first) : baskets_[at(hand)].floor(first);
+    packed_.level().above(tile.values, never_, floor, unused, hits);
+    each_hit(hits, rows_of(b), [&](Item r, Item c) {
+      to_shared(first + c, first + c, tile.values[r * panel_ + c],
+                order_[at(Offset{b} * panel_ + r)], hand);
+    });
+  }
+
+  /// A candidate for a row whose list all threads fill; `own` is the row's number in the baskets.
+  void to_shared(Offset row, Offset own, std::int32_t value, Item item, int hand) noexcept {
+    if (baskets_.empty()) return lists_.push_rising(row, value, item);
+    if (baskets_[at(hand)].add(own, value, item)) empty(row, own, baskets_[at(hand)]);
+  }
+
+  void empty(Offset row, Offset own, Basket& basket) noexcept {
+    const std::lock_guard<std::mutex> lock(locks_[at(row) % locks_.size()]);
+    basket.empty(own, lists_, row);
+  }
+
+  void empty_baskets(Offset first, Offset rows) {
+    if (baskets_.empty()) return;
+    parallel_for(
+        rows, context_,
+        [&](Offset r) noexcept {
+          for (Basket& basket : baskets_) basket.empty(r, lists_, first + r);
+        },
+        panel_);
+  }
+
   /// Rows of the block among themselves: full tiles, so that threads share nothing.
   void within(Item first, Item last) {
     parallel_for(last - first, context_, [&](Offset i) noexcept {
       const Item a = first + static_cast<Item>(i);
-      for (Item b = first; b < last; ++b) meet(a, b, lists_, Offset{a} * panel_, false);
+      for (Item b = first; b < last; ++b)
+        meet_alone(packed_.panel(a), b, lists_, Offset{a} * panel_,
+                   [&](Item r) { return Offset{a} * panel_ + r; });
+    });
+  }
+
+  /// The rows of a packed panel, whose lists are `row`, row + 1 ..., with those of panel b. Row r
+  /// of it is packed as row self(r).
+  template <class Self>
+  void meet_alone(const void* panel, Item b, BestLists& lists, Offset row,
+                  const Self& self) noexcept {
+    Tile tile;
+    std::uint64_t hits[64], unused[64];
+    const Offset column = Offset{b} * panel_;
+    packed_.level().multiply(panel, packed_.panel(b), packed_.dimensions(), tile.values);
+    packed_.level().above(tile.values, lists.floor(row), never_, hits, unused);
+    for (Item r = 0; r < panel_; ++r) {
+      hits[r] &= real_columns(b);
+      const Offset own = self(r) - column;
+      if (own >= 0 && own < panel_) hits[r] &= ~(std::uint64_t{1} << own);
+    }
+    each_hit(hits, panel_, [&](Item r, Item c) {
+      const std::int32_t value = tile.values[r * panel_ + c];
+      const Item item = order_[at(column + c)];
+      b < sampled_ ? lists.push(row + r, value, item) : lists.push_rising(row + r, value, item);
     });
   }
 
   /// Rows of the block with all later rows. A later panel belongs to one thread, which owns its
-  /// lists; the lists of the block's rows are shared, so each thread fills its own and they are
-  /// joined at the end.
+  /// lists; the lists of the block's rows are shared.
   void beyond(Item first, Item last) {
-    const bool shared = context_.threads() > 1 && last < packed_.panels();
     const Offset base = Offset{first} * panel_, rows = Offset{last - first} * panel_;
-    if (shared) {
-      for (BestLists& own : own_)
-        for (Offset r = 0; r < rows; ++r) own.reset(r, *lists_.floor(base + r));
-    }
+    for (Basket& basket : baskets_)
+      for (Offset r = 0; r < rows; ++r) basket.set_floor(r, *lists_.floor(base + r));
     parallel_for(packed_.panels() - last, context_, [&](Offset j, int hand) noexcept {
       const Item b = last + static_cast<Item>(j);
-      BestLists& of_rows = shared ? own_[static_cast<std::size_t>(hand)] : lists_;
-      for (Item a = first; a < last; ++a)
-        meet(a, b, of_rows, Offset{a - (shared ? first : 0)} * panel_, true);
+      for (Item c = 0; c < panel_; ++c) lists_.prefetch(Offset{b} * panel_ + c);
+      for (Item a = first; a < last; ++a) meet(a, b, base, hand);
     });
-    if (!shared) return;
-    parallel_for(
-        rows, context_,
-        [&](Offset r, int hand) noexcept {
-          join(base + r, r, scratch_[static_cast<std::size_t>(hand)]);
-        },
-        16);
+    empty_baskets(base, rows);
   }
 
-  /// The best k of a row's list and of what each thread found for it (row r of its block). `keys`
-  /// has room for all of them.
-  void join(Offset row, Offset r, std::vector<Key>& keys) noexcept {
-    keys.clear();
-    collect(lists_, row, keys);
-    const std::size_t before = keys.size();
-    for (const BestLists& own : own_) collect(own, r, keys);
-    if (keys.size() == before) return;
-    std::int32_t floor = *lists_.floor(row);
-    if (keys.size() > static_cast<std::size_t>(k_)) {
-      std::nth_element(keys.begin(), keys.begin() + (k_ - 1), keys.end(), std::greater<Key>());
-      keys.resize(static_cast<std::size_t>(k_));
-      floor = similarity_of(keys.back());
-    }
-    std::sort(keys.begin(), keys.end(), [](Key x, Key y) { return item_of(x) < item_of(y); });
-    lists_.assign(row, keys, floor);
-  }
-
-  static void collect(const BestLists& lists, Offset row, std::vector<Key>& keys) noexcept {
-    for (Item i = 0; i < lists.count(row); ++i)
-      keys.push_back(key_of(lists.values(row)[i], lists.items(row)[i]));
-  }
-
-  /// Panel a (down) meets panel b (across): candidates go to the rows, whose lists start at
-  /// `place` of `of_rows`, and if `both` to the columns.
-  void meet(Item a, Item b, BestLists& of_rows, Offset place, bool both) noexcept {
+  /// Panel a (down), of the block that begins with row `base`, with panel b (across).
+  void meet(Item a, Item b, Offset base, int hand) noexcept {
     Tile tile;
     std::uint64_t row_hits[64], column_hits[64];
+    const Offset row = Offset{a} * panel_, column = Offset{b} * panel_;
     packed_.multiply(a, b, tile.values);
-    const Item row0 = a * panel_, column0 = b * panel_;
-    packed_.level().above(tile.values, of_rows.floor(place), lists_.floor(column0), row_hits,
-                          column_hits);
-    std::uint64_t changed = 0;
-    for (Item r = 0; r < panel_; ++r) {
-      const std::int32_t* values = tile.values + r * panel_;
-      std::uint64_t hits = row_hits[r];
-      if (a == b) hits &= ~(std::uint64_t{1} << r);
-      if (hits != 0) {
-        hits &= real_columns(b);
-        for (; hits != 0; hits &= hits - 1) {
-          const int c = __builtin_ctzll(hits);
-          of_rows.push(place + r, values[c], column0 + c);
-        }
-        of_rows.tidy(place + r);
-      }
-      if (!both || !(row0 + r < packed_.size())) continue;
-      changed |= column_hits[r];
-      for (hits = column_hits[r]; hits != 0; hits &= hits - 1) {
-        const int c = __builtin_ctzll(hits);
-        lists_.push(column0 + c, values[c], row0 + r);
-      }
-    }
-    if (!both) return;
-    for (; changed != 0; changed &= changed - 1) lists_.tidy(column0 + __builtin_ctzll(changed));
+    const std::int32_t* const floor =
+        baskets_.empty() ? lists_.floor(row) : baskets_[at(hand)].floor(row - base);
+    packed_.level().above(tile.values, floor, lists_.floor(column), row_hits, column_hits);
+    if (rows_of(b) < panel_)
+      for (Item r = 0; r < panel_; ++r) row_hits[r] &= real_columns(b);
+    each_hit(row_hits, panel_, [&](Item r, Item c) {
+      to_shared(row + r, row + r - base, tile.values[r * panel_ + c], order_[at(column + c)], hand);
+    });
+    each_hit(column_hits, panel_, [&](Item r, Item c) {
+      lists_.push_rising(column + c, tile.values[r * panel_ + c], order_[at(row + r)]);
+    });
   }
 
   /// The columns of panel b that are rows of the ground set.
   std::uint64_t real_columns(Item b) const noexcept {
-    const Offset left = Offset{packed_.size()} - Offset{b} * panel_;
-    return left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
+    const Item rows = rows_of(b);
+    return rows >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << rows) - 1;
   }
 
-  Neighbours result() {
-    Neighbours found;
-    found.n = packed_.size();
-    found.k = k_;
-    const auto total = static_cast<std::size_t>(Offset{found.n} * k_);
-    found.items.resize(total);
-    found.similarities.resize(total);
-    parallel_for(
-        found.n, context_,
-        [&](Offset row) noexcept {
-          lists_.write_best(row, found.items.data() + row * k_,
-                            found.similarities.data() + row * k_);
-        },
-        256);
-    return found;
+  /// The rows of some panels have met all others.
+  void write(Item first, Item last) {
+    const Offset base = Offset{first} * panel_;
+    const Offset end = std::min(Offset{last} * panel_, Offset{packed_.size()});
+    parallel_for(end - base, context_, [&](Offset r) noexcept { write_row(base + r); }, 64);
+    for (Offset row = base; row < end; ++row)
+      if (!lists_.full(row)) again_.push_back(static_cast<Item>(row));
   }
 
-  PackedRows packed_;
+  void write_row(Offset row) noexcept {
+    if (lists_.full(row)) write_row(row, lists_, row);
+  }
+
+  void write_row(Offset row, BestLists& lists, Offset from) noexcept {
+    const Offset to = Offset{order_[at(row)]} * k_;
+    lists.write_best(from, found_.items.data() + to, found_.similarities.data() + to);
+  }
+
+  /// Rows whose floor was too high meet all rows, with no floor.
+  void meet_again() {
+    const auto count = static_cast<Item>(again_.size());
+    if (count == 0) return;
+    std::vector<Item> which;
+    for (const Item row : again_) which.push_back(which_[at(row)]);
+    const PackedRows some({rows_, which.data(), count}, context_);
+    BestLists lists(Offset{some.panels()} * panel_, k_, packed_.size(), context_.dot());
+    again_.resize(at(Offset{some.panels()} * panel_), -1);
+    for (Offset row = count; row < Offset{some.panels()} * panel_; ++row) lists.reset(row, kNever);
+    parallel_for(some.panels(), context_, [&](Offset a) noexcept {
+      for (Item b = 0; b < packed_.panels(); ++b)
+        meet_alone(some.panel(static_cast<Item>(a)), b, lists, a * panel_,
+                   [&](Item r) { return Offset{again_[at(a * panel_ + r)]}; });
+    });
+    parallel_for(count, context_, [&](Offset i) noexcept { write_row(again_[at(i)], lists, i); });
+  }
+
   Context context_;
-  Item panel_;
-  Item block_;  // panels in a block of rows
-  Item k_;
-  BestLists lists_;                        // of all rows
-  std::vector<BestLists> own_;             // one per thread, of the rows of the running block
-  std::vector<std::vector<Key>> scratch_;  // one per thread
+  Item panel_, k_;
+  Item wanted_ = 0;  // of the sample above a first floor
+  Item sampled_;     // panels of the sample, the first ones
+  RowsView rows_;
+  std::vector<Item> order_, which_;  // (n,): of packed row p, its item and its row of rows_
+  PackedRows packed_;
+  Item block_;                        // panels in a block of rows
+  BestLists lists_;                   // by packed row
+  std::vector<Basket> baskets_;       // of each thread, where there are several
+  std::array<std::mutex, 64> locks_;  // of the lists that are filled from baskets
+  std::int32_t never_[64];
+  std::vector<Item> again_;  // packed rows that found fewer than k
+  Neighbours found_;
 };
+
+/// What rows of a class are near: those of its own class and of the classes near it.
+class NearClass {
+ public:
+  NearClass(RowsView rows, const EqualRows& equal, const NeighboursView& near, Item k)
+      : rows_(rows), equal_(equal), near_(near), most_(k + 1) {}
+
+  /// The best k + 1 rows for class c, itself not excluded, best first.
+  const std::vector<std::pair<std::int32_t, Item>>& best(Item c) {
+    best_.clear();
+    const Offset first = Offset{c} * near_.k, last = first + near_.k;
+    const auto own = static_cast<std::int32_t>(norm2(rows_.row(equal_.first(c)), rows_.d));
+    bool own_left = true;
+    for (Offset e = first; best_.size() < static_cast<std::size_t>(most_);) {
+      // All classes of the next similarity together: their rows are ordered by item.
+      const std::int32_t next =
+          e == last || (own_left && own > near_.similarities[e]) ? own : near_.similarities[e];
+      const auto begun = static_cast<std::ptrdiff_t>(best_.size());
+      if (own_left && own == next) {
+        own_left = false;
+        add(next, c);
+      }
+      for (; e < last && near_.similarities[e] == next; ++e) add(next, near_.items[e]);
+      std::sort(best_.begin() + begun, best_.end());
+    }
+    best_.resize(static_cast<std::size_t>(most_));
+    return best_;
+  }
+
+ private:
+  void add(std::int32_t similarity, Item c) {
+    Item row = equal_.first(c);
+    for (Item i = 0; i < most_ && row >= 0; ++i, row = equal_.after(row))
+      best_.emplace_back(similarity, row);
+  }
+
+  RowsView rows_;
+  const EqualRows& equal_;
+  NeighboursView near_;
+  Item most_;
+  std::vector<std::pair<std::int32_t, Item>> best_;
+};
+
+/// The neighbours of all rows, from those of the classes of equal ones. A row among the best k of
+/// another belongs to its class or to one of the best k classes: every better class has a better
+/// row.
+Neighbours of_all_rows(RowsView rows, const EqualRows& equal, const NeighboursView& near, Item k,
+                       const Context& context) {
+  constexpr Item kBetweenChecks = 256;
+  Neighbours found;
+  found.n = rows.n;
+  found.k = k;
+  found.items.resize(static_cast<std::size_t>(Offset{rows.n} * k));
+  found.similarities.resize(found.items.size());
+  std::vector<NearClass> of_hand(static_cast<std::size_t>(context.threads()),
+                                 NearClass(rows, equal, near, k));
+  parallel_tasks(equal.classes(), context, [&](Offset c, int hand, const Context& alone) {
+    const auto& best = of_hand[static_cast<std::size_t>(hand)].best(static_cast<Item>(c));
+    Item done = 0;
+    for (Item row = equal.first(static_cast<Item>(c)); row >= 0; row = equal.after(row)) {
+      if (++done % kBetweenChecks == 0) alone.check();
+      Offset to = Offset{row} * k;
+      const Offset end = to + k;
+      for (auto other = best.begin(); to < end; ++other) {
+        if (other->second == row) continue;
+        found.items[static_cast<std::size_t>(to)] = other->second;
+        found.similarities[static_cast<std::size_t>(to++)] = other->first;
+      }
+    }
+  });
+  return found;
+}
 
 }  // namespace
 
 Neighbours exact_neighbours(RowsView rows, Item k, const Context& context) {
   k = std::min(k, rows.n - 1);
   if (k <= 0) return {rows.n, 0, {}, {}};
-  return Search(rows, k, context).run();
+  const EqualRows equal(rows, context);
+  const Item near = std::min(k, equal.classes() - 1);
+  Neighbours found =
+      near > 0 ? Search(equal.distinct(rows), near, context).run() : Neighbours{1, 0, {}, {}};
+  if (!equal.any()) return found;
+  return of_all_rows(rows, equal, found.view(), k, context);
 }
 
 std::vector<std::int32_t> own_similarities(RowsView rows, const Context& context) {
@@ -324,7 +476,8 @@ std::vector<std::int32_t> own_similarities(RowsView rows, const Context& context
   parallel_for(
       rows.n, context,
       [&](Offset i) noexcept {
-        own[i] = static_cast<std::int32_t>(norm2(rows.row(static_cast<Item>(i)), rows.d));
+        own[static_cast<std::size_t>(i)] =
+            static_cast<std::int32_t>(norm2(rows.row(static_cast<Item>(i)), rows.d));
       },
       64);
   return own;
