@@ -137,6 +137,7 @@ def test_arrays_of_a_graph_cannot_be_written_and_those_of_the_caller_still_can()
         ([0, 2, 2], [1, 1], [1.0, 1.0], "column 1 after column 1"),
         ([0, 1, 2], [0, 1], [1.0, np.nan], "row 1, column 1: the weight is not finite"),
         ([0, 1, 2], [0, 1], [np.inf, 1.0], "row 0, column 0: the weight is not finite"),
+        ([0, 1, 2], [0, 1], [1.0, -1e308], r"weights\[1\] is -1e\+308, beyond 1e\+100"),
         ([0, 1, 2], [0, 1], [1.0], "2 indices, but 1 weights"),
         ([0], [], [], "at least one row"),
     ],

@@ -179,9 +179,8 @@ def test_a_sample_that_covers_everything_gives_greedy(function: Any, name: str) 
 def test_a_sample_is_of_the_size_that_the_paper_asks_for() -> None:
     n, budget, epsilon = 400, 20, 0.1
     size = int(np.ceil(n / budget * np.log(1 / epsilon)))
-    selection = maximize(
-        FacilityLocation(), clustered(n), budget, optimizer="stochastic", epsilon=epsilon
-    )
+    rows = np.random.default_rng(0).normal(size=(n, 8))  # no two are equal
+    selection = maximize(FacilityLocation(), rows, budget, optimizer="stochastic", epsilon=epsilon)
     assert selection.evaluations == budget * size
 
 

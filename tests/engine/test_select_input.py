@@ -79,6 +79,7 @@ def test_unusable_rows_are_refused_by_name_and_place(
     [
         (changed(K, (4, 7), np.nan), ["(4, 7)", "nan"]),
         (changed(K, (59, 0), np.inf), ["(59, 0)", "inf"]),
+        (changed(K.astype(np.float64), (59, 0), -1e308), ["(59, 0)", "-1e+308", "1e+100"]),
         (K[:, :30], ["square", "(60, 30)"]),
         (K[:0, :0], ["no rows"]),
         (K[0], ["(60,)"]),
@@ -180,12 +181,37 @@ def test_a_kernel_that_is_not_positive_definite_is_refused_with_its_row(optimize
     assert "raise ridge" in message
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_ridge_that_rounding_would_hide_is_refused_with_the_one_that_is_needed(
+    dtype: Any,
+) -> None:
+    kernel = DenseKernel((1e17 * (WHOLE @ WHOLE.T)).astype(dtype))
+    needed = 90 * 2.0**-52 * float(kernel.diagonal().max())
+    message = fault(LogDet(1e-3), kernel, 90)
+    assert all(word in message for word in ("0.001", f"{needed:.2g}", "raise ridge")), message
+    assert fault(LogDet(0.9 * needed), kernel, 90)
+    if dtype == np.float64:
+        assert np.isfinite(maximize(LogDet(1.1 * needed), kernel, 90).gains).all()
+    assert len(maximize(LogDet(1.1 * needed / 90), kernel, 1).items) == 1
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e8])
+def test_what_float32_has_rounded_is_told_by_the_ridge_that_it_needs(scale: float) -> None:
+    rows = REPEATED.astype(np.float64)
+    kernel = DenseKernel((scale * (rows @ rows.T)).astype(np.float32))
+    needed = 90 * 2.0**-24 * float(kernel.diagonal().max())
+    message = fault(LogDet(1e-4 * needed), kernel, 90)
+    assert "positive definite" in message
+    assert f"raise ridge to {needed:.2g}" in message
+    assert np.isfinite(maximize(LogDet(needed), kernel, 90).gains).all()
+
+
 @pytest.mark.parametrize(
     "function",
     [GraphCut(penalty) for penalty in PENALTIES] + [LogDet(ridge) for ridge in RIDGES],
     ids=repr,
 )
-@pytest.mark.parametrize("ground", [REPEATED, DenseKernel(WHOLE @ WHOLE.T)])
+@pytest.mark.parametrize("ground", [REPEATED, DenseKernel(WHOLE @ WHOLE.T / 4)])
 def test_at_the_ends_of_what_is_allowed_lazy_is_naive_and_all_gains_are_finite(
     function: Any, ground: Any
 ) -> None:

@@ -55,6 +55,15 @@ class DenseKernel:
     def __len__(self) -> int:
         return int(self.values.shape[0])
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+        return self.values.dtype
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """The similarities of rows with themselves."""
+        return self.values.diagonal().astype(np.float64)
+
     def is_symmetric(self) -> bool:
         """Whether values[i, j] equals values[j, i] everywhere."""
         return bool(np.array_equal(self.values, self.values.T))

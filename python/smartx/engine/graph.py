@@ -77,6 +77,17 @@ class SimilarityGraph:
         values = self.weights.astype(np.float64)
         return values / (SCALE * SCALE) if self.weights.dtype == np.int32 else values
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the weights."""
+        return self.weights.dtype
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """The similarities of rows with themselves, as far as they are stored."""
+        rows = np.repeat(np.arange(self.n, dtype=np.int32), np.diff(self.indptr))
+        of_itself: NDArray[np.float64] = self.similarities[self.indices == rows]
+        return of_itself
+
     def transposed(self) -> SimilarityGraph:
         """The graph with every entry (i, j) turned into (j, i)."""
         turned = _core.transposed_graph(self.indptr, self.indices, self.weights)

@@ -130,8 +130,8 @@ def maximize(
     certificate: also compute Selection.bound, at one more gain per remaining row (above
     memory_bytes: at about the time of the graph). For a log-det kernel it supposes that the kernel
     is positive semidefinite.
-    Raises InputError before any work where an argument is at fault, and during it where a log-det
-    kernel turns out not to be positive definite.
+    Raises InputError before any work where an argument is at fault, such as a ridge that rounding
+    would hide; and during it where a log-det kernel turns out not to be positive definite.
     """
     check_objective(function)
     if optimizer not in _OPTIMIZERS:
@@ -209,7 +209,7 @@ def _over_graph(task: _Task, graph: SimilarityGraph) -> Selection:
     symmetric = all(np.array_equal(a, b) for a, b in zip(arrays, covers, strict=True))
     if not symmetric and not isinstance(task.function, FacilityLocation):
         _refuse_asymmetric("the graph", "symmetrise it: knn_graph(..., symmetric=True)")
-    with _refusals(task.function):
+    with _refusals(task, graph):
         chosen = _core.maximize_graph(
             *(arrays if symmetric else covers), task.request(), task.threads
         )
@@ -222,7 +222,7 @@ def _over_kernel(task: _Task, kernel: DenseKernel) -> Selection:
         if not isinstance(task.function, FacilityLocation):
             _refuse_asymmetric("the kernel", "pass (K + K.T) / 2 if rounding is the cause")
         values = np.ascontiguousarray(values.T)  # row v: what v covers
-    with _refusals(task.function):
+    with _refusals(task, kernel):
         chosen = _core.maximize_kernel(values, task.request(), task.threads)
     return _selection(chosen, f"kernel-{values.dtype}")
 
@@ -244,17 +244,32 @@ def _refuse_asymmetric(what: str, fix: str) -> NoReturn:
 
 
 @contextmanager
-def _refusals(function: Objective) -> Iterator[None]:
-    """What the core finds at fault in a graph or kernel, with its place and what to do."""
+def _refusals(task: _Task, ground: SimilarityGraph | DenseKernel) -> Iterator[None]:
+    """What is found at fault in a graph or kernel, here or by the core, with place and fix.
+
+    Rounding moves an eigenvalue of K_S, and a variance, by up to |S| u times the largest entry of
+    the diagonal: u is that of float64 in the core, and that of the entries if these are rounded.
+    """
+    fix = "repair the similarities, or scale them down"
+    if isinstance(task.function, LogDet):
+        ridge, largest = task.function.ridge, float(ground.diagonal().max(initial=0.0))
+        chosen = task.budget if task.costs is None else len(task.costs)
+        needed = chosen * 2.0**-52 * largest
+        if ridge < needed:
+            raise InputError(
+                f"a ridge of {ridge:g} is lost in the rounding of similarities of up to"
+                f" {largest:g}: {chosen} rows need one of {needed:.2g}",
+                place="function",
+                fix="raise ridge, or scale the similarities down",
+            )
+        rounded = chosen * 2.0**-24 * largest if ground.dtype == np.float32 else 0.0
+        raised = f"raise ridge to {rounded:.2g}" if ridge < rounded else "raise ridge"
+        fix = f"{raised} (now {ridge:g}), or repair the kernel"
     try:
         yield
     except InputError as refusal:
-        fix = "repair the similarities, or scale them down"
-        if isinstance(function, LogDet):
-            fix = f"raise ridge (now {function.ridge:g}), or repair the kernel"
-        raise InputError(
-            refusal.fault, place=refusal.place or "X", fix=refusal.fix or fix
-        ) from None
+        place, fix = refusal.place or "X", refusal.fix or fix
+        raise InputError(refusal.fault, place=place, fix=fix) from None
 
 
 def _array_of(X: Any) -> NDArray[Any]:
