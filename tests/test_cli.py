@@ -20,6 +20,8 @@ from smartx import _core
 from smartx.cli import app
 from smartx.config import RunConfig
 from smartx.flags import PANELS
+from smartx.options import spellings
+from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS
 
 PYTHON = [sys.executable, "-c", "from smartx.cli import main; main()"]
 
@@ -267,3 +269,15 @@ def test_ctrl_c_ends_a_long_ranking_at_once_and_the_same_command_goes_on(tmp_pat
     )
     assert again.returncode == 0, again.stderr
     assert "used again" in again.stderr
+
+
+def test_every_strategy_is_listed_with_its_parameters_and_their_defaults():
+    done = smartx("strategies")
+    assert done.exit_code == 0
+    for table in (LAWS, RANKERS, TASK_FUNCTIONS):
+        for name in table.names():
+            assert re.search(rf"^{name} +\S", done.output, re.MULTILINE), name
+            for parameter, takes in spellings(table.find(name)).items():
+                assert re.search(rf"{re.escape(parameter)} +{re.escape(takes)}", done.output)
+    for words in ("function=facility-location", "num_tasks=none", "parts=...", "ridge=1.0"):
+        assert words in done.output

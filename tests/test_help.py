@@ -14,7 +14,18 @@ from smartx.embed import default_encoder
 from smartx.progress import size
 from smartx.strategies import LAWS, RANKERS
 
-COMMANDS = ["run", "ingest", "embed", "rank", "mix", "plan", "verify", "doctor", "demo"]
+COMMANDS = [
+    "run",
+    "ingest",
+    "embed",
+    "rank",
+    "mix",
+    "plan",
+    "verify",
+    "doctor",
+    "strategies",
+    "demo",
+]
 
 
 def help_of(*command: str, columns: int = 200) -> str:

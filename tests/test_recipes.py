@@ -120,7 +120,10 @@ def test_the_contract_tests_run_over_those_that_became_ours(tmp_path):
         CODE["central.py"].replace("smartx.rankers import", "smartx.rankers.ranker import")
     )
     text = (copy / "strategies.py").read_text()
-    for member, line in (("shares", LINES["LAWS"]), ("rank", LINES["RANKERS"])):
+    for member, line in (
+        ("smartx.weights:WeightLaw", LINES["LAWS"]),
+        ("smartx.rankers:Ranker", LINES["RANKERS"]),
+    ):
         begin = f'    "{member}",\n    {{\n'
         assert text.count(begin) == 1
         text = text.replace(begin, begin + line)

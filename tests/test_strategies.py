@@ -122,7 +122,7 @@ TAKES = "taylor-softmax takes function (a function over tasks), num_tasks (a who
         ),
         ("weights", "", "one of taylor-softmax", ""),
         ("weights", {"temperature": 2}, "name: the name of a weight law is needed", ""),
-        ("weights", ["equal"], "list is no weight law", "a name, a mapping"),
+        ("weights", ["equal"], "list is no weight law", "smartx.weights.WeightLaw"),
         ("weights", RandomRanker(), "RandomRanker is no weight law", ""),
         ("ranker", Equal(), "Equal is no ranker", ""),
         ("ranker", "log-det:ridge=0", "ridge: a number from 1e-12 to 1e+12 is needed", ""),

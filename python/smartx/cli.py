@@ -207,6 +207,28 @@ def doctor() -> None:
         out.print(line(f"{name + ':':<28}{value}"))
 
 
+@app.command()
+def strategies() -> None:
+    """List the weight laws, the rankers and the functions over tasks, each with its parameters.
+
+    Example:  smartx strategies
+    """
+    from smartx.options import spellings
+    from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS
+
+    for title, known in (
+        ("weight laws: `weights` NAME or NAME:PARAMETER=VALUE,PARAMETER=VALUE", LAWS),
+        ("rankers: `ranker`, written so too", RANKERS),
+        ("functions over tasks: function=NAME,function.PARAMETER=VALUE of a law", TASK_FUNCTIONS),
+    ):
+        out.print(line(f"\n{in_flags(title)}", "bold"))
+        for name in known.names():
+            kind = known.find(name)
+            out.print(line(f"{name:<34}{(inspect.getdoc(kind) or '').splitlines()[0]}"))
+            for parameter, takes in spellings(kind).items():
+                out.print(line(f"    {parameter:<30}{takes}", "dim"))
+
+
 @command(["rows", "out", "run_dir", "threads", "preset", "weights", "seed"])
 def demo(config: RunConfig, progress: Progress) -> Outcome:
     r"""Make a real mixture on this machine: hundreds of real tasks, a real encoder, no model hub.

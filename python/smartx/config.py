@@ -109,7 +109,8 @@ class RunConfig(BaseModel):
     weights: Any = Field(
         None,
         description="weight law, instead of the preset's, with its parameters: "
-        "taylor-softmax:num_tasks=256,function=log-det,function.ridge=3",
+        "taylor-softmax:num_tasks=256,function=log-det,function.ridge=3; all that there are "
+        "are listed by the command strategies",
     )
     ranker: Any = Field(
         None,

@@ -147,6 +147,23 @@ def listed(kind: type) -> str:
     return ", ".join(parts) or "no parameters"
 
 
+def spellings(kind: type) -> dict[str, str]:
+    """PARAMETER=DEFAULT for each parameter of a dataclass, and what it takes."""
+    takes = parameters_of(kind)
+    found = {}
+    for field in dataclasses.fields(kind):
+        factory: Any = field.default_factory
+        value = field.default if factory is dataclasses.MISSING else factory()
+        if value is dataclasses.MISSING:
+            word = "..."
+        elif dataclasses.is_dataclass(value):
+            word = described(value)["name"]
+        else:
+            word = "none" if value is None or value == {} else str(value).lower()
+        found[f"{field.name}={word}"] = takes[field.name].words
+    return found
+
+
 def read(name: str, takes: Takes, value: Any) -> Any:
     """The value of a parameter. Raises ConfigError with its name."""
     try:

@@ -28,12 +28,12 @@ from smartx.options import Takes, made, spelled
 class Table:
     """Strategies of one kind by name.
 
-    kind: what they are, for messages.  does: a member that only they have.
+    kind: what they are, for messages.  base: module and name of the class that they derive from.
     ours: module and name of the dataclass.  group: of entry points, named as the strategies.
     """
 
     kind: str
-    does: str
+    base: str
     ours: Mapping[str, str]
     group: str = ""
 
@@ -46,8 +46,7 @@ class Table:
         if code is not None:
             return self._of_file(name, Path(code))
         if name in self.ours:
-            module, _, member = self.ours[name].partition(":")
-            found = getattr(import_module(module), member)
+            found = _at(self.ours[name])
         elif point := self._packaged().get(name):
             found = point.load()
         else:
@@ -88,32 +87,35 @@ class Table:
         return {point.name: point for point in found}
 
     def _of_file(self, name: str, path: Path) -> type:
-        module = _loaded(path)
+        module, base = _loaded(path), _at(self.base)
         there = {
             str(getattr(member, "name", "")): member
             for member in vars(module).values()
             if inspect.isclass(member)
             and member.__module__ == module.__name__
-            and hasattr(member, self.does)
+            and issubclass(member, base)
         }
         if name not in there:
             raise ConfigError(
                 f'{path} has no {self.kind} "{name}"',
                 place="code",
-                fix=f"there: {', '.join(there)}"
-                if there
-                else f"a {self.kind} has a `name` and a method {self.does}",
+                fix=f"there: {', '.join(there)}" if there else self._should_be(),
             )
         return self._checked(there[name], name)
 
     def _checked(self, kind: Any, name: str) -> type:
-        if not (dataclasses.is_dataclass(kind) and hasattr(kind, self.does)):
-            what = name or getattr(kind, "__name__", repr(kind))
-            raise ConfigError(
-                f"{what} is no {self.kind}",
-                fix=f"give a name, a mapping, or a dataclass that has {self.does!r}",
-            )
-        return cast(type, kind)
+        if dataclasses.is_dataclass(kind) and issubclass(cast(type, kind), _at(self.base)):
+            return cast(type, kind)
+        what = name or getattr(kind, "__name__", repr(kind))
+        raise ConfigError(f"{what} is no {self.kind}", fix=self._should_be())
+
+    def _should_be(self) -> str:
+        return f"a {self.kind} is a dataclass of the kind {self.base.replace(':', '.')}"
+
+
+def _at(place: str) -> Any:
+    module, _, member = place.partition(":")
+    return getattr(import_module(module), member)
 
 
 def _loaded(path: Path) -> ModuleType:
@@ -153,7 +155,7 @@ def facts_of(strategy: Any) -> dict[str, Any]:
 
 TASK_FUNCTIONS = Table(
     "function over tasks",
-    "__dataclass_fields__",
+    "builtins:object",
     {
         "graph-cut": "smartx.engine:GraphCut",
         "facility-location": "smartx.engine:FacilityLocation",
@@ -165,7 +167,7 @@ TASK_FUNCTIONS = Table(
 
 RANKERS = Table(
     "ranker",
-    "rank",
+    "smartx.rankers:Ranker",
     {
         "facility-location": "smartx.rankers.submodular:FacilityLocationRanker",
         "graph-cut": "smartx.rankers.submodular:GraphCutRanker",
@@ -177,7 +179,7 @@ RANKERS = Table(
 
 LAWS = Table(
     "weight law",
-    "shares",
+    "smartx.weights:WeightLaw",
     {
         "taylor-softmax": "smartx.weights.taylor_softmax:TaylorSoftmax",
         "scale-free": "smartx.weights.scale_free:ScaleFree",
