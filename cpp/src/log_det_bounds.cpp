@@ -36,11 +36,15 @@ LogDetBounds::LogDetBounds(SomeRows rows, double diagonal, const Context& contex
       notes_(static_cast<std::size_t>(rows.n)) {
 }
 
-void LogDetBounds::start_epoch() {
+void LogDetBounds::begin_epoch(const InverseOfRows& inverse) {
   factor_.assign(static_cast<std::size_t>(block_start(width_ / kBlock)), 0.0F);
   directions_.clear();
   pending_ = 0;
   ++epoch_;
+  for (Offset i = 0; i < rows_.d; ++i) {
+    off_factor_[place(i)] = put(inverse.row(i), i + 1, factor_row(i));
+    context_.check();
+  }
 }
 
 double LogDetBounds::put(const double* values, Offset count, float* out) const {

@@ -19,6 +19,15 @@
 
 namespace smartx {
 
+/// Ridges of log-det over rows. Below, what rounding leaves of a row that repeats others decides,
+/// and lazy greedy is not naive greedy; far above or below, squares leave float64.
+constexpr double kLeastRidge = 1e-12, kMostRidge = 1e12;
+
+inline double checked_ridge(double ridge) {
+  if (ridge >= kLeastRidge && ridge <= kMostRidge) return ridge;
+  throw std::invalid_argument("the ridge of log-det over rows is not from 1e-12 to 1e12");
+}
+
 /// Row `item` cannot be added: its conditional variance is not above zero.
 struct NotPositiveDefinite : std::domain_error {
   NotPositiveDefinite(Item which, double variance)
@@ -71,7 +80,7 @@ class KernelLogDet {
   /// bounds runs on the threads of `context`.
   KernelLogDet(Source source, double ridge, const Context& context)
       : source_(std::move(source)),
-        ridge_(ridge),
+        ridge_(Source::kSemidefinite ? checked_ridge(ridge) : ridge),
         context_(context),
         factor_(static_cast<std::size_t>(source_.size())) {
     for (Item v = 0; v < size(); ++v) variance_.push_back(source_.at(v, v) + ridge);
@@ -79,7 +88,7 @@ class KernelLogDet {
 
   Item size() const { return source_.size(); }
 
-  Gain gain(Item v) const noexcept {
+  Gain gain(Item v) noexcept {
     extend(&v, 1);
     return variance(v);
   }
@@ -123,7 +132,7 @@ class KernelLogDet {
   }
 
   /// Up to kTogether rows of the factor, the shortest first, get an entry for each addition.
-  void extend(const Item* items, Item count) const noexcept {
+  void extend(const Item* items, Item count) noexcept {
     const auto all = static_cast<Offset>(chosen_.size());
     const auto width = static_cast<Offset>(padded(chosen_.size()));
     thread_local std::vector<double> room;
@@ -163,8 +172,8 @@ class KernelLogDet {
   Source source_;
   double ridge_;
   Context context_;
-  mutable std::vector<std::vector<double>> factor_;  // c_j, as far as j was asked for
-  mutable std::vector<double> variance_;             // (n,), as of factor_[j].size() additions
+  std::vector<std::vector<double>> factor_;  // c_j, as far as j was asked for
+  std::vector<double> variance_;             // (n,), as of factor_[j].size() additions
   std::vector<Chosen> chosen_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "smartx/context.hpp"
 #include "smartx/fixed_point.hpp"
+#include "smartx/log_det_inverse.hpp"
 #include "smartx/types.hpp"
 
 namespace smartx {
@@ -19,12 +20,7 @@ class LogDetBounds {
  public:
   LogDetBounds(SomeRows rows, double diagonal, const Context& context);
 
-  /// W of a new epoch; row(i) gives i + 1 values.
-  template <class RowOf>
-  void begin_epoch(const RowOf& row) {
-    start_epoch();
-    for (Offset i = 0; i < rows_.d; ++i) off_factor_[place(i)] = put(row(i), i + 1, factor_row(i));
-  }
+  void begin_epoch(const InverseOfRows& inverse);
   /// A v of this epoch, (d,).
   void add(const double* direction);
   /// The form of an item, exact but for the rounding of float64.
@@ -47,7 +43,6 @@ class LogDetBounds {
     return factor_.data() + block_start(i / 16) + i % 16 * (16 * (i / 16 + 1));
   }
   static Offset block_start(Offset b) { return 128 * b * (b + 1); }
-  void start_epoch();
   /// Rounds to float32; gives by how much a product with these values can be off.
   double put(const double* values, Offset count, float* out) const;
   /// Where the product with row i of W, or with direction i, is among those of all shares.
