@@ -7,7 +7,8 @@ from smartx.errors import InputError
 
 
 def simd_level() -> str:
-    """The instruction set in use. The results are the same with each.
+    """The instruction set in use. The results are the same with each; "amx" and "i8mm", which
+    nobody has timed, are used only where SMARTX_SIMD names them and the processor has them.
 
     Raises InputError where SMARTX_SIMD names none that this processor runs.
     """

@@ -21,7 +21,10 @@ def default_threads() -> int:
 
 def thread_limits() -> dict[str, int]:
     """What bounds the number of threads, by name; what sets no limit is not there."""
-    limits = {"affinity": len(os.sched_getaffinity(0))}
+    if hasattr(os, "sched_getaffinity"):
+        limits = {"affinity": len(os.sched_getaffinity(0))}
+    else:  # macOS has none
+        limits = {"processors": os.cpu_count() or 1}
     limits.update(("OMP_NUM_THREADS", count) for count in _from_environment())
     limits.update(("container quota", count) for count in _from_cgroup())
     return limits
@@ -93,7 +96,8 @@ class _Fork:
             )
 
 
-os.register_at_fork(after_in_child=_Fork.note)
+if hasattr(os, "register_at_fork"):  # where a process can fork
+    os.register_at_fork(after_in_child=_Fork.note)
 
 
 def _from_environment() -> list[int]:
