@@ -12,6 +12,7 @@
 
 #include "smartx/context.hpp"
 #include "smartx/dense_view.hpp"
+#include "smartx/dot.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/graph.hpp"
 #include "smartx/real.hpp"
@@ -47,7 +48,10 @@ class RowsCut {
   Sum self(Item v) const noexcept { return norm2(rows_.row(v), rows_.d); }
   /// Not lower than this; nothing that needs it closer is asked of this source.
   Sum lowest(Item) const noexcept { return -kMaxSimilarity; }
-  Sum chosen_sum(Item v) const noexcept { return dot_with(chosen_, v); }
+  Sum chosen_sum(Item v) const noexcept {
+    constexpr Item kFew = 16;  // values, of which a call takes longer than they do
+    return rows_.d < kFew ? dot(rows_.row(v), sum_.data(), rows_.d) : dot_with(chosen_, v);
+  }
   void add(Item v) {
     const std::int16_t* row = rows_.row(v);
     for (Item c = 0; c < rows_.d; ++c) sum_[c] += row[c];
