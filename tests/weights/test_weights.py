@@ -29,7 +29,19 @@ from smartx.weights import (
 
 LAW_CASES = {
     **{name: LAWS.made(name) for name in LAWS.ours if name != "given"},
-    "given": LAWS.made("given:parts.*=1"),
+    **{
+        form: LAWS.made(form)
+        for form in (
+            "given:parts.*=1",
+            "given:parts.t/qa=1,parts.*=2,caps.boolq=9",
+            "proportional:cap=5",
+            "power:exponent=0,cap=3",
+            "scale-free:effective=2.5,function=facility-location",
+            "scale-free:curve=taylor,kernel=centred,num_tasks=3",
+            "coverage-mass:num_tasks=3,of=rows",
+            "taylor-softmax:kernel=exact,function=scaled-graph-cut,num_tasks=3",
+        )
+    },
     "taylor-softmax, 3 random tasks": TaylorSoftmax(RandomTasks(), num_tasks=3),
     "taylor-softmax, facility location": TaylorSoftmax(FacilityLocation()),
 }
