@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import smartx
+from smartx.strategies import LAWS, facts_of
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path(smartx.__file__).parent
@@ -92,13 +93,26 @@ def test_a_package_makes_strategies_known_by_name(files, small_corpus):
     assert "did you mean central?" in wrong.stderr
 
 
+def test_an_edit_that_time_and_size_do_not_tell_is_seen(files):
+    """Python's own loader would run the old code from its cache."""
+    file = files / "mine.py"
+    seen = []
+    for scale in (1, 2):
+        file.write_text(CODE["mine.py"].replace("= 1.0\n", f"= {scale}.0\n"))
+        os.utime(file, (0, 0))
+        seen.append(facts_of(LAWS.made({"name": "logarithm", "code": file})))
+    assert [facts["scale"] for facts in seen] == [1.0, 2.0]
+    assert seen[0]["code"] != seen[1]["code"]
+    assert not (files / "__pycache__").exists()
+
+
 def test_what_is_wrong_with_a_file_is_told(files):
     (files / "broken.py").write_text("1 / 0")
     for ranker, words in {
         "central:code=absent.py": "absent.py cannot be read (No such file",
         "central:code=mine.py": 'mine.py has no ranker "central"',
         "central:code=broken.py": "cannot be loaded (ZeroDivisionError",
-        "central:code=mix.yaml": "is not a .py file",
+        "central:code=mix.yaml": "cannot be loaded (SyntaxError",
         "central:code=central.py,x=3": "x: central has no such parameter",
     }.items():
         text = (files / "mix.yaml").read_text().replace("central:code=central.py", ranker)

@@ -12,16 +12,18 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module, metadata
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 from smartx.errors import ConfigError
 from smartx.options import Takes, made, spelled
+
+_OF_FILES = "smartx_code_"  # begins the names of modules that are files of the user's
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,24 +121,25 @@ def _at(place: str) -> Any:
 
 
 def _loaded(path: Path) -> ModuleType:
-    """The module in a file of the user's. It runs what stands there; once for the same content."""
+    """The module in a file of the user's. It runs what stands there; once for the same content,
+    whose digest is its name. Compiled from just these bytes: Python's own loader looks at the time
+    and size of a file, and may take an edited one for the old one.
+    """
     try:
-        name = f"smartx_code_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        text = path.read_bytes()
     except OSError as problem:
         raise ConfigError(f"{path} cannot be read ({problem.strerror})", place="code") from None
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is not a .py file", place="code")
-    module = sys.modules[name] = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as problem:
-        del sys.modules[name]
-        fault = f"{path} cannot be loaded ({type(problem).__name__}: {problem})"
-        raise ConfigError(fault, place="code") from problem
-    return module
+    name = _OF_FILES + _digest(text)
+    if name not in sys.modules:
+        module = sys.modules[name] = ModuleType(name)
+        module.__file__ = str(path)
+        try:
+            exec(compile(text, str(path), "exec"), module.__dict__)
+        except Exception as problem:
+            del sys.modules[name]
+            fault = f"{path} cannot be loaded ({type(problem).__name__}: {problem})"
+            raise ConfigError(fault, place="code") from problem
+    return sys.modules[name]
 
 
 def facts_of(strategy: Any) -> dict[str, Any]:
@@ -144,13 +147,17 @@ def facts_of(strategy: Any) -> dict[str, Any]:
     digest of the file that it stands in.
     """
     facts = {"name": strategy.name, **strategy.parameters()}
-    if type(strategy).__module__.partition(".")[0] != "smartx":
-        try:
-            text = Path(inspect.getfile(type(strategy))).read_bytes()
-        except (OSError, TypeError):  # typed at a prompt
-            return facts
-        facts["code"] = hashlib.sha256(text).hexdigest()[:16]
+    module = type(strategy).__module__
+    if module.startswith(_OF_FILES):
+        facts["code"] = module.removeprefix(_OF_FILES)
+    elif module.partition(".")[0] != "smartx":
+        with suppress(OSError, TypeError):  # typed at a prompt: there is no file
+            facts["code"] = _digest(Path(inspect.getfile(type(strategy))).read_bytes())
     return facts
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 TASK_FUNCTIONS = Table(
