@@ -9,6 +9,7 @@
 #include "smartx/candidate.hpp"
 #include "smartx/cut_limit.hpp"
 #include "smartx/graph_cut.hpp"
+#include "top_scores.hpp"
 
 namespace smartx {
 
@@ -148,71 +149,25 @@ class CutEpochs {
     return beats(gains_[place], next_[remaining_[place]], gains_[other], next_[remaining_[other]]);
   }
 
-  /// Sets places_, ascending, to those of `count` of the largest scores, and the best row.
+  /// The candidates are `count` rows of the largest scores, and the best row, which is first_.
   void choose_candidates(Offset count, Offset best) {
     const std::size_t rest = remaining_.size();
     if (static_cast<std::size_t>(count) >= rest) {
       places_ = all_items(static_cast<Item>(rest));
     } else {
-      gather_promising(likely_bar(static_cast<std::size_t>(count)));
-      if (static_cast<Offset>(places_.size()) > count) keep_best(count);
-      const auto after = std::lower_bound(places_.begin(), places_.end(), best);
-      if (after == places_.end() || *after != best) places_.insert(after, static_cast<Item>(best));
+      places_ = top_.find(scores_, static_cast<std::size_t>(count), context_);
     }
+    auto first = std::lower_bound(places_.begin(), places_.end(), best);
+    if (first == places_.end() || *first != best)
+      first = places_.insert(first, static_cast<Item>(best));
+    first_ = static_cast<std::size_t>(first - places_.begin());
     is_candidate_.assign(rest, 0);
     candidates_.start(places_.size());
     for (std::size_t c = 0; c < places_.size(); ++c) {
       const Item place = places_[c], v = remaining_[place];
       is_candidate_[place] = 1;
       candidates_.put(c, v, inside_[place], row_sum_[v]);
-      if (place == best) first_ = c;
     }
-  }
-
-  /// Keeps those of `count` of the largest scores in places_.
-  void keep_best(Offset count) {
-    sample_.clear();
-    for (const Item i : places_) sample_.push_back(scores_[i]);
-    const auto place = sample_.begin() + count - 1;
-    std::nth_element(sample_.begin(), place, sample_.end(), std::greater<double>());
-    const double bar = *place;
-    Offset at_bar = std::count(sample_.begin(), place + 1, bar);
-    const auto too_low = [&](Item i) {
-      return scores_[i] < bar || (scores_[i] == bar && at_bar-- <= 0);
-    };
-    places_.erase(std::remove_if(places_.begin(), places_.end(), too_low), places_.end());
-  }
-
-  /// A bar that somewhat more than `count` scores are likely to reach, by a sample of them.
-  double likely_bar(std::size_t count) {
-    constexpr std::size_t kStep = 16;
-    sample_.clear();
-    for (std::size_t i = 0; i < scores_.size(); i += kStep) sample_.push_back(scores_[i]);
-    const std::size_t rank = count / kStep + count / (2 * kStep) + 8;
-    if (rank >= sample_.size()) return CutCandidates::kLeftOut;
-    const auto place = sample_.begin() + static_cast<Offset>(rank);
-    std::nth_element(sample_.begin(), place, sample_.end(), std::greater<double>());
-    return *place;
-  }
-
-  /// Sets places_, ascending, to those of the scores that reach the bar.
-  void gather_promising(double bar) {
-    places_.resize(scores_.size());
-    end_of_block_.resize(blocks_of(scores_.size()));
-    for_each_block(scores_.size(), context_, [&](Offset block, Offset first, Offset last) noexcept {
-      Offset end = first;
-      for (Offset i = first; i < last; ++i) {
-        places_[end] = static_cast<Item>(i);
-        end += scores_[i] >= bar;
-      }
-      end_of_block_[block] = end;
-    });
-    auto all = places_.begin();
-    for (std::size_t block = 0; block < end_of_block_.size(); ++block) {
-      const auto own = places_.begin() + static_cast<Offset>(block) * kRowsAtOnce;
-      all = std::copy(own, places_.begin() + end_of_block_[block], all);
-    }
-    places_.erase(all, places_.end());
   }
 
   void survey_outsiders() {
@@ -300,8 +255,8 @@ class CutEpochs {
   std::size_t first_ = 0;               // the candidate that is chosen first
   CutCandidates candidates_;
   std::vector<std::int32_t> moved_;  // (d,) sum of the rows chosen
-  std::vector<Offset> best_of_block_, end_of_block_;
-  std::vector<double> sample_;
+  std::vector<Offset> best_of_block_;
+  TopScores top_;
   std::vector<Outsiders> seen_;
 };
 
