@@ -195,6 +195,7 @@ LAWS = Table(
         "equal": "smartx.weights.equal:Equal",
         "power": "smartx.weights.power:Power",
         "temperature": "smartx.weights.power:Temperature",
+        "chameleon": "smartx.weights.chameleon:Chameleon",
         "given": "smartx.weights.given:Given",
         "random-rows": "smartx.weights.random_rows:RandomRows",
     },

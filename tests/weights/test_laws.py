@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from reference import facility_location, greedy
-from smartx.engine import FacilityLocation, GraphCut, LogDet
+from smartx.engine import SCALE, FacilityLocation, GraphCut, LogDet
 from smartx.errors import ConfigError
 from smartx.strategies import LAWS, facts_of
 from smartx.weights import (
+    Chameleon,
     CoverageMass,
     Given,
     Ground,
@@ -198,3 +199,23 @@ def test_weights_on_the_grid_keep_their_ratios_and_are_above_zero():
 def test_laws_from_before_there_were_options_say_in_keys_what_they_said():
     assert facts_of(Proportional()) == {"name": "proportional"}
     assert facts_of(Proportional(9)) == {"name": "proportional", "cap": 9}
+
+
+@pytest.mark.parametrize(("stage", "temperature"), [("finetune", 0.2), ("pretrain", 5.0)])
+@pytest.mark.parametrize("ridge", [0.01, 10.0])
+def test_chameleon_is_a_softmax_of_ridge_leverage_scores(tasks, stage, temperature, ridge):
+    kernel = tasks.means @ tasks.means.T
+    tasks = ground_of(tasks.rows, tasks.names, tasks.means * SCALE)  # as the corpus has them
+    ones = np.full_like(kernel, 1 / 24)
+    kernel = kernel - ones @ kernel - kernel @ ones + ones @ kernel @ ones
+    scores = np.diag(kernel @ np.linalg.inv(kernel + ridge * 24 * np.eye(24)))
+    scores = scores / scores.sum()
+    logits = (scores if stage == "finetune" else 1 / (scores + 1e-12)) / temperature
+    plain = np.exp(logits - logits.max())
+    law = Chameleon(stage, ridge)
+    np.testing.assert_allclose(shares_of(law, tasks), plain / plain.sum(), rtol=1e-8, atol=1e-12)
+
+
+def test_chameleon_of_equal_tasks_is_equal_mixing(tasks):
+    same = ground_of(tasks.rows, tasks.names, np.ones_like(tasks.means))
+    assert len(set(Chameleon().shares(same, 10).weights.tolist())) == 1

@@ -6,6 +6,7 @@ run over that table.
 
 from __future__ import annotations
 
+from smartx.weights.chameleon import Chameleon
 from smartx.weights.coverage_mass import CoverageMass
 from smartx.weights.equal import Equal
 from smartx.weights.given import Given
@@ -28,6 +29,7 @@ from smartx.weights.spread import effective, spread_line, spread_of
 from smartx.weights.taylor_softmax import TaylorSoftmax
 
 __all__ = [
+    "Chameleon",
     "CoverageMass",
     "Equal",
     "Given",

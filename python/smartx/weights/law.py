@@ -24,7 +24,8 @@ class Ground:
 
     names: M tuples: (source, task), and the template too where the units are groups.
     start, rows: (M,) int64, first row id of each unit and how many rows it holds.
-    means: (M, d) float64, mean vector of each unit, or None where the law needs none.
+    means: (M, d) float64, mean vector of each unit, in units of engine.SCALE; None where the law
+    needs none.
     seed: of every random choice.
     """
 
