@@ -215,12 +215,13 @@ class Search {
     // As in BestLists::trim, but from the guess in steps that double.
     std::int32_t low = -kMaxSimilarity - 1, high = kMaxSimilarity, bar = guess;
     Item above = size;
-    for (std::int32_t step = 1 << 15; above > wanted_ + wanted_ / 4 && high - low > 1; step *= 2) {
+    for (std::int32_t step = 1 << 15; above > wanted_ + wanted_ / 4 && high - low > 1;) {
       const Item some = level.count_above(values, size, bar);
       (some >= wanted_ ? low : high) = bar;
       if (some >= wanted_) above = some;
       const std::int32_t middle = low + (high - low) / 2;
       bar = some >= wanted_ ? std::min(middle, bar + step) : std::max(middle, bar - step);
+      step = std::min(2 * step, kMaxSimilarity);
     }
     guess = std::clamp(low, -kMaxSimilarity, kMaxSimilarity - 1);
     std::copy_n(order_.data(), size, items);
@@ -263,13 +264,21 @@ class Search {
         panel_);
   }
 
-  /// Rows of the block among themselves: full tiles, so that threads share nothing.
+  /// Rows of the block among themselves. Threads share nothing: full tiles, where there are
+  /// several.
   void within(Item first, Item last) {
     parallel_for(last - first, context_, [&](Offset i) noexcept {
       const Item a = first + static_cast<Item>(i);
-      for (Item b = first; b < last; ++b)
+      const auto with = [&](Item b) noexcept {
         meet_alone(packed_.panel(a), b, lists_, Offset{a} * panel_,
                    [&](Item r) { return Offset{a} * panel_ + r; });
+      };
+      if (!baskets_.empty()) {
+        for (Item b = first; b < last; ++b) with(b);
+        return;
+      }
+      for (Item b = first; b < a; ++b) meet(b, a, Offset{first} * panel_, 0);
+      with(a);
     });
   }
 

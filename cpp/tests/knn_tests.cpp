@@ -90,6 +90,9 @@ TEST(neighbours_by_floors_that_are_guessed_are_those_of_sorting) {
 TEST(neighbours_that_tie_at_the_last_place_are_the_lower_rows) {
   check_neighbours({1500, 3, 1500, 1}, {1, 9, 70});
   check_neighbours({1500, 1, 1500, 2}, {1, 9, 70});
+  Sample far_apart(1500, 20, 1500, 1);  // many are equal, and the next are far away
+  for (std::int16_t& value : far_apart.q) value = static_cast<std::int16_t>(500 * value);
+  check_neighbours(far_apart, {1, 9, 70});
 }
 
 TEST(neighbours_of_repeated_rows_are_those_of_sorting) {
