@@ -59,11 +59,4 @@ Graph<W> transposed(GraphView<W> graph, const Context& context);
 template <class W>
 std::string graph_fault(GraphView<W> graph, Offset entries, const Context& context);
 
-/// The same on one thread, deaf to Ctrl-C.
-template <class W>
-std::string graph_fault(GraphView<W> graph, Offset entries) {
-  const Stop never;
-  return graph_fault(graph, entries, Context(1, never, level_named()));
-}
-
 }  // namespace smartx
