@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartx.budget import apportion, task_budgets, template_budgets
+from small import flan_like
+from smartx.budget import allot, apportion, task_budgets, template_budgets
 from smartx.errors import BudgetError, InputError
-from smartx.weights import TaylorSoftmax
+from smartx.weights import Shares, TaylorSoftmax, WeightLaw
 
 sizes = st.integers(0, 60)
 gains = st.integers(-8, 40).map(lambda eighths: eighths / 8)
@@ -216,3 +217,32 @@ def test_equal_remainders_go_to_the_lower_place():
 def test_weights_must_be_above_zero():
     with pytest.raises(InputError, match="weight 1"):
         apportion([1.0, 0.0], [3, 3], 2)
+
+
+@pytest.mark.parametrize(
+    ("order", "weights"),
+    [
+        ([0, 0], [1.0, 1.0]),
+        ([0, 4], [1.0, 1.0]),
+        ([-1, 0], [1.0, 1.0]),
+        ([0, 1], [1.0]),
+        ([0, 1], [1.0, 0.0]),
+        ([0, 1], [1.0, float("nan")]),
+        ([0, 1], [1.0, float("inf")]),
+        ([0, 1], [1, 1]),
+        ([0.0, 1.0], [1.0, 1.0]),
+    ],
+)
+@pytest.mark.parametrize("unit", ["task", "group"])
+def test_a_law_of_anybodys_is_held_to_what_it_promises(order, weights, unit, tmp_path):
+    class Wrong(WeightLaw):
+        name = "wrong"
+
+        def shares(self, ground, total):
+            return Shares(np.array(order), np.array(weights))
+
+    Wrong.unit = unit
+    sizes = {f"t{i}": [9, 0, 0, 0] for i in range(4)}
+    groups = flan_like(tmp_path, sizes).groups
+    with pytest.raises(InputError, match="the weight law wrong did not name some of 4"):
+        allot(groups, Wrong(), means=None, total=3, seed=0)

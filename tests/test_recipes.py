@@ -108,10 +108,13 @@ def test_an_edit_that_time_and_size_do_not_tell_is_seen(files):
 
 def test_what_is_wrong_with_a_file_is_told(files):
     (files / "broken.py").write_text("1 / 0")
+    unknown = CODE["central.py"].replace("    name:", "    x: Unknown = 3\n    name:")
+    (files / "unknown.py").write_text("from __future__ import annotations\n" + unknown)
     for ranker, words in {
         "central:code=absent.py": "absent.py cannot be read (No such file",
         "central:code=mine.py": 'mine.py has no ranker "central"',
         "central:code=broken.py": "cannot be loaded (ZeroDivisionError",
+        "central:code=unknown.py": "(NameError: name 'Unknown'",
         "central:code=mix.yaml": "cannot be loaded (SyntaxError",
         "central:code=central.py,x=3": "x: central has no such parameter",
     }.items():

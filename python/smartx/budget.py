@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from smartx.errors import BudgetError, InputError
-from smartx.weights import Shares, TaylorSoftmax, WeightLaw, group_ground, sum_in_order, task_ground
+from smartx.weights import (
+    Ground,
+    Shares,
+    TaylorSoftmax,
+    WeightLaw,
+    group_ground,
+    sum_in_order,
+    task_ground,
+)
 
 if TYPE_CHECKING:
     from smartx.corpus import Groups
@@ -66,7 +74,7 @@ def allot(
     if law.unit == "group":
         return _allot_to_groups(groups, law, total, seed)
     tasks = groups.tasks()
-    shares = law.shares(task_ground(groups, means=means, seed=seed), total)
+    shares = _shares(law, task_ground(groups, means=means, seed=seed), total)
     capacities = tasks.rows[shares.order]
     some = len(shares.order) < len(tasks.rows)
     fix = "let `weights` choose more tasks, or lower `rows`" if some else "lower `rows`"
@@ -179,8 +187,28 @@ def apportion(weights: ArrayLike, capacities: ArrayLike, total: int) -> IntVecto
     return np.array(given, dtype=np.int64)
 
 
+def _shares(law: WeightLaw, ground: Ground, total: int) -> Shares:
+    """The shares of a law, checked: it may be anybody's."""
+    shares = law.shares(ground, total)
+    order, weights = shares.order, shares.weights
+    if not (
+        len(order) == len(weights) == len(np.unique(order))
+        and order.dtype.kind == "i"
+        and weights.dtype == np.float64
+        and ((order >= 0) & (order < len(ground.names))).all()
+        and (np.isfinite(weights) & (weights > 0)).all()
+        and (shares.gains is None or len(shares.gains) == len(order))
+    ):
+        raise InputError(
+            f"the weight law {law.name} did not name some of {len(ground.names):,} {law.unit}s "
+            "once, each with a weight above 0",
+            place="weights",
+        )
+    return shares
+
+
 def _allot_to_groups(groups: Groups, law: WeightLaw, total: int, seed: int) -> Allotment:
-    shares = law.shares(group_ground(groups, seed=seed), total)
+    shares = _shares(law, group_ground(groups, seed=seed), total)
     _check_room(groups.rows[shares.order], total, "chosen groups", "lower `rows`")
     asked, given = _round(shares, groups.rows[shares.order], total)
     first = groups.tasks().first_group[:-1]

@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import inspect
+import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module, metadata
@@ -21,7 +22,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from smartx.errors import ConfigError
-from smartx.options import Takes, made, spelled
+from smartx.options import Takes, made, parameters_of, spelled
 
 _OF_FILES = "smartx_code_"  # begins the names of modules that are files of the user's
 
@@ -43,14 +44,15 @@ class Table:
         """Ours, and those of installed packages."""
         return [*self.ours, *sorted(self._packaged().keys() - self.ours.keys())]
 
-    def find(self, name: str, code: str | None = None) -> type:
+    def find(self, name: str, code: Any = None) -> type:
         """The dataclass of a name. code: the file that has it. Raises ConfigError without one."""
         if code is not None:
-            return self._of_file(name, Path(code))
+            return self._of_file(name, Path(os.path.expanduser(str(code))))
         if name in self.ours:
             found = _at(self.ours[name])
         elif point := self._packaged().get(name):
-            found = point.load()
+            with _telling(f"the {self.kind} {name} of an installed package", place=""):
+                found = point.load()
         else:
             names = self.names()
             close = get_close_matches(name, names, 1) or [n for n in names if n.startswith(name)]
@@ -107,6 +109,8 @@ class Table:
 
     def _checked(self, kind: Any, name: str) -> type:
         if dataclasses.is_dataclass(kind) and issubclass(cast(type, kind), _at(self.base)):
+            with _telling(f"what the parameters of {name} are", place=""):
+                parameters_of(cast(Any, kind))
             return cast(type, kind)
         what = name or getattr(kind, "__name__", repr(kind))
         raise ConfigError(f"{what} is no {self.kind}", fix=self._should_be())
@@ -134,12 +138,22 @@ def _loaded(path: Path) -> ModuleType:
         module = sys.modules[name] = ModuleType(name)
         module.__file__ = str(path)
         try:
-            exec(compile(text, str(path), "exec"), module.__dict__)
-        except Exception as problem:
+            with _telling(str(path), place="code"):
+                exec(compile(text, str(path), "exec"), module.__dict__)
+        except ConfigError:
             del sys.modules[name]
-            fault = f"{path} cannot be loaded ({type(problem).__name__}: {problem})"
-            raise ConfigError(fault, place="code") from problem
+            raise
     return sys.modules[name]
+
+
+@contextmanager
+def _telling(what: str, *, place: str) -> Iterator[None]:
+    """Whatever goes wrong in code that is not ours becomes a ConfigError."""
+    try:
+        yield
+    except Exception as problem:
+        fault = f"{what} cannot be loaded ({type(problem).__name__}: {problem})"
+        raise ConfigError(fault, place=place) from problem
 
 
 def facts_of(strategy: Any) -> dict[str, Any]:
