@@ -125,8 +125,8 @@ class Search {
   Item sampled_panels(Item n) {
     constexpr Item kMost = 4096;
     const Item panels = std::min(n / 16, kMost) / panel_;
-    // Of the sample, as many as `wanted_` above a floor are fewer than k of n once in some thousand
-    // rows: their number among the best k is about Poisson's.
+    // The sample's share of a row's best k is about Poisson's: where `wanted_` of the sample are
+    // above a floor, at least k of all rows are, but for a few rows in a thousand.
     const double mean = 1.0 * k_ * panels * panel_ / std::max(n, 1);
     wanted_ = static_cast<Item>(mean + 2.5 * std::sqrt(mean) + 1.5);
     return 2 * wanted_ <= panels * panel_ ? panels : 0;
