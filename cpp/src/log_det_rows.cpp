@@ -73,6 +73,10 @@ double RowsLogDet::gain(Item v) noexcept {
   return std::max(note.form, 0.0);
 }
 
+void RowsLogDet::gains(const Item* items, Item count, double* out) {
+  parallel_for(count, context_, [&](Offset i) noexcept { out[i] = gain(items[i]); }, 32);
+}
+
 double RowsLogDet::weigh(Item v) {
   if (solved_item_ < 0) solve(v);
   const double form = gain(v);

@@ -76,8 +76,9 @@ template <class Source>
 class KernelLogDet {
  public:
   using Gain = double;  // variance
+  static constexpr Offset kSweep = 2;
 
-  /// bounds runs on the threads of `context`.
+  /// gains runs on the threads of `context`.
   KernelLogDet(Source source, double ridge, const Context& context)
       : source_(std::move(source)),
         ridge_(Source::kSemidefinite ? checked_ridge(ridge) : ridge),
@@ -92,8 +93,9 @@ class KernelLogDet {
     extend(&v, 1);
     return variance(v);
   }
-  /// The gains themselves, many at once.
-  void bounds(const Item* items, Item count, Gain* out) {
+  /// A bound on a gain is the gain.
+  void bounds(const Item* items, Item count, Gain* out) { gains(items, count, out); }
+  void gains(const Item* items, Item count, Gain* out) {
     std::vector<Item> asked(items, items + count);
     std::sort(asked.begin(), asked.end(),
               [&](Item a, Item b) { return factor_[a].size() < factor_[b].size(); });
@@ -113,6 +115,11 @@ class KernelLogDet {
     std::copy(factor_[v].begin(), factor_[v].end(), chosen_.back().factor.begin());
   }
 
+  /// About two products of two values in the time of an operation, of a row at a time.
+  Offset work(Item v) const {
+    const auto all = static_cast<Offset>(chosen_.size());
+    return (all - static_cast<Offset>(factor_[v].size()) + 1) * (all + 16) / 2;
+  }
   Gain risen() const { return 0.0; }
   double shown(Gain variance) const { return natural_log(variance); }
   double slack() const { return std::max(0.0, -natural_log(ridge_)); }

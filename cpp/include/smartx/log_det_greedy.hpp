@@ -21,10 +21,13 @@ struct has_weigh<F, std::void_t<decltype(std::declval<F&>().weigh(Item{}))>> : s
 /// What greedy chooses (greedy.hpp), bit for bit. F is a set function over classes of equal rows
 /// and has, for one caller at a time,
 ///   void bounds(const Item* items, Item count, double* out);  upper bounds on the gains of items
+///   void gains(const Item* items, Item count, double* out);   their gains
 ///   double weigh(Item v);  gain(v) of an item that may well be added next
+///   static constexpr Offset kSweep;  gains of all in the time of a bound that the heap gave
 /// A round takes old bounds off a heap and asks f for new ones while they can win, then asks for
 /// gains in the order of the new bounds until no bound can beat the best gain. The winner is the
-/// best of all rows, whatever the order of asking.
+/// best of all rows, whatever the order of asking: after a round that had to ask for many, as with
+/// few values, the next one asks for all, without a heap.
 template <class F>
 class LazyLogDet {
  public:
@@ -43,10 +46,10 @@ class LazyLogDet {
     chosen.evaluations = f_.size();
     while (static_cast<Item>(chosen.items.size()) < budget) {
       risen_ = f_.risen();
-      const Candidate<double> best = settle();
+      const Candidate<double> best = sweeping_ ? sweep() : settle();
       f_.add(equal_.class_of(best.item));
       const Item after = equal_.after(best.item);  // competes now, with no more to gain than this
-      if (after >= 0) old_.put({best.gain - risen_, after});
+      if (after >= 0) old_.put({best.gain - risen_, after}, !sweeping_);
       chosen.items.push_back(best.item);
       chosen.gains.push_back(best.gain);
       context_.check();
@@ -61,9 +64,9 @@ class LazyLogDet {
 
     bool empty() const { return bounds.empty(); }
     const Bound<double>& top() const { return bounds.front(); }
-    void put(const Bound<double>& bound) {
+    void put(const Bound<double>& bound, bool in_order = true) {
       bounds.push_back(bound);
-      std::push_heap(bounds.begin(), bounds.end(), LosesTo{});
+      if (in_order) std::push_heap(bounds.begin(), bounds.end(), LosesTo{});
     }
     Bound<double> take() {
       std::pop_heap(bounds.begin(), bounds.end(), LosesTo{});
@@ -78,14 +81,55 @@ class LazyLogDet {
     weighed_.clear();
     asked_ = 0;
     do {
-      while (take(best)) bound();
+      while (take(best)) {
+        ask([this](auto... arguments) { f_.bounds(arguments...); });
+        for (std::size_t i = 0; i < together_.size(); ++i) new_.put({fresh_[i], together_[i]});
+      }
     } while (weigh(best));
     for (const Bound<double>& bound : new_.bounds) old_.put({bound.key - risen_, bound.item});
     for (const Bound<double>& gain : weighed_)
       if (gain.item != best.item) old_.put({gain.key - risen_, gain.item});
     new_.bounds.clear();
     asked_before_ = asked_;
+    sweeping_ = worth_sweep(asked_);
     return best;
+  }
+
+  /// A round that asks for all gains, and counts the rows that settle would have asked for.
+  Candidate<double> sweep() {
+    together_.clear();
+    for (const Bound<double>& bound : old_.bounds) together_.push_back(bound.item);
+    ask([this](auto... arguments) { f_.gains(arguments...); });
+    Candidate<double> best{};
+    for (std::size_t i = 0; i < together_.size(); ++i) best.challenge(fresh_[i], together_[i]);
+    asked_before_ = 0;
+    std::size_t won = 0;
+    for (std::size_t i = 0; i < together_.size(); ++i) {
+      Bound<double>& bound = old_.bounds[i];
+      asked_before_ += can_beat(allowed(bound.key, risen_), bound.item, best);
+      if (bound.item == best.item) won = i;
+      bound.key = fresh_[i] - risen_;
+    }
+    sweeping_ = worth_sweep(4 * asked_before_);  // the heap would have asked for more soon
+    old_.bounds[won] = old_.bounds.back();
+    old_.bounds.pop_back();
+    if (!sweeping_) std::make_heap(old_.bounds.begin(), old_.bounds.end(), LosesTo{});
+    return best;
+  }
+
+  bool worth_sweep(Offset asked) const {
+    return asked > std::max<Offset>(kMany, static_cast<Offset>(old_.bounds.size()) / F::kSweep);
+  }
+
+  /// fresh_ becomes what f answers about the classes of together_.
+  template <class Answer>
+  void ask(const Answer& answer) {
+    classes_.clear();
+    for (const Item row : together_) classes_.push_back(equal_.class_of(row));
+    fresh_.resize(classes_.size());
+    answer(classes_.data(), static_cast<Item>(classes_.size()), fresh_.data());
+    evaluations_ += static_cast<Offset>(classes_.size());
+    context_.check();
   }
 
   static bool can_beat(double gain, Item row, const Candidate<double>& best) {
@@ -106,16 +150,6 @@ class LazyLogDet {
     return !together_.empty();
   }
 
-  void bound() {
-    classes_.clear();
-    for (const Item row : together_) classes_.push_back(equal_.class_of(row));
-    fresh_.resize(classes_.size());
-    f_.bounds(classes_.data(), static_cast<Item>(classes_.size()), fresh_.data());
-    evaluations_ += static_cast<Offset>(classes_.size());
-    for (std::size_t i = 0; i < together_.size(); ++i) new_.put({fresh_[i], together_[i]});
-    context_.check();
-  }
-
   /// Asks for the gain of the row of the largest new bound, if it can beat the best.
   bool weigh(Candidate<double>& best) {
     if (new_.empty() || !can_beat(new_.top().key, new_.top().item, best)) return false;
@@ -128,12 +162,14 @@ class LazyLogDet {
   }
 
   static constexpr Offset kFewest = 8;  // rows asked for at once
+  static constexpr Offset kMany = 64;   // rows to sweep
 
   F& f_;
   const EqualRows& equal_;
   const Context context_;
   double risen_ = 0.0;
-  Heap old_, new_;  // bounds of rounds before; of this round, gains not known
+  bool sweeping_ = false;  // old_ is in no order then, and all its rows are asked for
+  Heap old_, new_;         // bounds of rounds before; of this round, gains not known
   std::vector<Bound<double>> weighed_;
   std::vector<Item> together_, classes_;
   std::vector<double> fresh_;

@@ -22,16 +22,18 @@ namespace smartx {
 class RowsLogDet {
  public:
   using Gain = double;  // form
+  static constexpr Offset kSweep = 5;
 
   /// Over distinct rows, of which some may be added more than once: at most `additions` in all.
-  /// bounds, weigh and add run on the threads of `context`. Throws std::invalid_argument where the
-  /// ridge is not within kLeastRidge .. kMostRidge.
+  /// bounds, gains, weigh and add run on the threads of `context`. Throws std::invalid_argument
+  /// where the ridge is not within kLeastRidge .. kMostRidge.
   RowsLogDet(SomeRows rows, Item additions, double ridge, const Context& context);
 
   Item size() const { return rows_.n; }
   Gain gain(Item v) noexcept;
   /// Upper bounds on gains, in a small part of their time.
   void bounds(const Item* items, Item count, Gain* out) { bounds_.bounds(items, count, out); }
+  void gains(const Item* items, Item count, Gain* out);
   /// gain(v), and of the first row since the last addition what add needs.
   Gain weigh(Item v);
   void add(Item v);
