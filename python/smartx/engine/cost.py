@@ -11,7 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.engine.memory import DENSE_BYTES, GRAPH_NEIGHBOURS, dense_head, kernel_bytes
+from smartx.engine.memory import (
+    DENSE_BYTES,
+    GRAPH_NEIGHBOURS,
+    dense_head,
+    kernel_bytes,
+    neighbour_bytes,
+)
 from smartx.engine.objectives import FacilityLocation, GraphCut, Objective
 
 _GROUP_NS = 3_000.0  # of any group, however small
@@ -20,7 +26,8 @@ _CUT_NS = 0.040  # graph cut over rows, per rows^1.4 and values of a row^1.4
 _LOG_DET_NS = 0.18  # log-det over rows, per rows^1.5 and values of a row^1.45
 _EDGE_NS = 120.0  # greedy over a neighbour graph, its head included, per edge
 _FILTER_NS = 0.2  # exact search, per pair of rows, beside the products
-_EDGE_BYTES = 40  # of the lists, the graph, its transpose and what joins them, at their peak
+_EDGE_BYTES = 20  # of the graph, its transpose and greedy over it
+_BUFFER_BYTES = 3 << 20  # of the engines over rows, however few these are
 _FRESH_ROWS = 4_096  # rows that are compared with each other at a time (near_duplicates.cpp),
 _FRESH_BYTES = 2 << 20  # and who is near whom among them
 
@@ -59,17 +66,29 @@ def ranking_seconds(
 
 
 def ranking_bytes(
-    rows: int, dimensions: int, function: Objective, dense_bytes: int = DENSE_BYTES
+    rows: int,
+    dimensions: int,
+    function: Objective,
+    dense_bytes: int = DENSE_BYTES,
+    threads: int = 1,
 ) -> int:
-    """Peak memory of ranking one group of that many rows, besides the rows themselves."""
+    """Peak memory of ranking one group of that many rows, besides the rows themselves.
+
+    Where rows are equal it takes less.
+    """
     packed = 2 * rows * dimensions
     engine = engine_of(rows, function, dense_bytes)
     if engine == "dense-u16":
-        return packed + kernel_bytes(rows) + 32 * rows
+        return packed + kernel_bytes(rows) + 64 * rows
     if engine != "rows":
         head = kernel_bytes(rows) // rows * dense_head(rows, dense_bytes)[0]
-        return packed + head + 2 * GRAPH_NEIGHBOURS * _EDGE_BYTES * rows
-    return packed + 16 * dimensions * dimensions + 64 * rows
+        greedy = packed + head + 2 * GRAPH_NEIGHBOURS * _EDGE_BYTES * rows
+        return max(neighbour_bytes(rows, dimensions, GRAPH_NEIGHBOURS, threads), greedy)
+    held = 200 * rows + _BUFFER_BYTES
+    if isinstance(function, GraphCut):
+        return held + packed
+    small = min(rows, dimensions)  # of rows or of dimensions: log-det works on that side
+    return held + (packed if rows <= dimensions else 0) + 40 * small * small
 
 
 def near_duplicate_seconds(

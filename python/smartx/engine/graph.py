@@ -12,6 +12,7 @@ from smartx import _core
 from smartx.draws import RECALL_SAMPLE, draws
 from smartx.engine.dense import LARGEST
 from smartx.engine.fixed_point import SCALE, as_rows
+from smartx.engine.memory import check_neighbours
 from smartx.engine.threads import resolve_threads, whole_number
 from smartx.errors import InputError, MissingPackageError, SmartxError
 
@@ -168,8 +169,8 @@ def knn_graph(
     include_self: row i lists itself too, with its own similarity, as facility location needs.
     seed, M, ef_construction: of HNSW; the index is built by one thread, so it is reproducible.
     Weights are exact int32 similarities whatever the method.
-    Raises InputError for unusable X, k or method; MissingPackageError if hnswlib is needed but
-    absent.
+    Raises InputError for unusable X, k or method, and where the memory that is free is too little;
+    MissingPackageError if hnswlib is needed but absent.
     """
     k = whole_number(k, "k", 1, 2**31 - 1)
     if method not in ("exact", "hnsw"):
@@ -182,6 +183,7 @@ def knn_graph(
         items, weights = _hnsw_neighbours(rows, k, workers, seed, M, ef_construction)
         recall = _measured_recall(rows, weights, seed, workers)
     else:
+        check_neighbours(len(rows), rows.shape[1], k, workers)
         items, weights = _core.neighbours(rows, k, threads=workers)
     arrays = _core.graph_of_neighbours(rows, items, weights, symmetric, include_self, workers)
     return SimilarityGraph(*arrays, recall=recall)

@@ -25,6 +25,7 @@ up to 11,584 rows, eight of up to 5,792. Larger groups have all threads to thems
 GRAPH_NEIGHBOURS = 64
 """Neighbours of a row in the graph that stands in for the kernel above that."""
 
+_BASKET_BYTES = 3 << 20  # of a thread: 64 candidates of each row of a block (knn.cpp)
 _HEAD_SHARE = 8  # at most one row in so many is a candidate for the dense head
 _PICKED_SHARE = 5  # one candidate in so many is chosen by it
 
@@ -53,6 +54,31 @@ def kernel_fits(rows: int, memory_bytes: int) -> bool:
             fix=f"pass memory_bytes below {needed} to use a sparse graph, or free memory",
         )
     return True
+
+
+def neighbour_bytes(rows: int, dimensions: int, k: int, threads: int) -> int:
+    """Peak memory of the graph of the exact k nearest neighbours, besides the rows themselves.
+
+    The search holds the rows again, for each row 2 k + 32 candidates at most and its answer, and
+    for each thread some candidates of a block of rows; then the answer, the graph of it, the same
+    transposed and what joins them take 40 bytes for each neighbour.
+    """
+    lists = 8 * min(2 * k + 32, rows) + 8 * k
+    search = rows * (2 * dimensions + lists) + (_BASKET_BYTES * threads if threads > 1 else 0)
+    return max(search, 40 * k * rows) + 160 * rows
+
+
+def check_neighbours(rows: int, dimensions: int, k: int, threads: int) -> None:
+    """Raise InputError where the graph of the k nearest neighbours takes more than there is."""
+    needed = neighbour_bytes(rows, dimensions, k, threads)
+    available = available_bytes() if needed > _ALWAYS_THERE else None
+    if available is not None and needed > available:
+        raise InputError(
+            f"the {k:,} neighbours of {rows:,} rows take {needed >> 20:,} MiB, "
+            f"but {available >> 20:,} MiB are free",
+            place="k",
+            fix="pass a smaller k, or free memory",
+        )
 
 
 def dense_head(rows: int, memory_bytes: int) -> tuple[int, int]:

@@ -49,7 +49,7 @@ class SubmodularRanker(Ranker):
         """Of the largest group of each engine, or of those that are ranked side by side."""
 
         def held(rows: int) -> int:
-            return ranking_bytes(rows, dimensions, self.function, self.dense_limit)
+            return ranking_bytes(rows, dimensions, self.function, self.dense_limit, threads)
 
         beside = sizes
         if isinstance(self.function, FacilityLocation):
