@@ -113,6 +113,13 @@ TAKES = "taylor-softmax takes function (a function over tasks), num_tasks (a who
             "temperature: it is given twice",
             "",
         ),
+        ("weights", {"name": "taylor-softmax", "function": Equal()}, "function: Equal is no", ""),
+        (
+            "weights",
+            {"name": "taylor-softmax", "function": 3},
+            "function: int is no",
+            "TaskFunction",
+        ),
         ("weights", "equal:x=3", "x: equal has no such parameter", "no parameters"),
         (
             "weights",

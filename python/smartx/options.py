@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -107,9 +106,9 @@ def _yes_or_no(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str | Path) or not str(value):
+    if not isinstance(value, str) or not value:
         raise ValueError
-    return str(value)
+    return value
 
 
 _PLAIN: dict[Any, Takes] = {
@@ -117,7 +116,6 @@ _PLAIN: dict[Any, Takes] = {
     int: whole(),
     bool: Takes("yes or no", _yes_or_no),
     str: Takes("a text", _text),
-    Path: Takes("a path", lambda value: Path(_text(value))),
 }
 
 

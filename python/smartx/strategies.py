@@ -31,7 +31,8 @@ _OF_FILES = "smartx_code_"  # begins the names of modules that are files of the 
 class Table:
     """Strategies of one kind by name.
 
-    kind: what they are, for messages.  base: module and name of the class that they derive from.
+    kind: what they are, for messages.  base: module and name of the class that they derive from,
+    or of a union of them.
     ours: module and name of the dataclass.  group: of entry points, named as the strategies.
     """
 
@@ -176,7 +177,7 @@ def _digest(text: bytes) -> str:
 
 TASK_FUNCTIONS = Table(
     "function over tasks",
-    "builtins:object",
+    "smartx.weights.greedy:TaskFunction",
     {
         "graph-cut": "smartx.engine:GraphCut",
         "facility-location": "smartx.engine:FacilityLocation",
