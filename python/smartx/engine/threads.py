@@ -54,7 +54,7 @@ def _processors() -> int:
     """Those that this process may use, whatever number of threads it is told to take."""
     limits = thread_limits()
     limits.pop("OMP_NUM_THREADS", None)
-    return min(limits.values(), default=os.cpu_count() or 1)
+    return min(limits.values())
 
 
 def whole_number(value: object, name: str, low: int, high: int) -> int:
