@@ -63,6 +63,7 @@ TEST(lazy_log_det_is_naive_over_classes_and_over_all_rows_on_either_side) {
         const auto expected = naive(RowsLogDet(rows, n, ridge, plain()), all);
         const Kernel kernel(GramEntries(classes.distinct(rows), plain()), ridge, plain());
         const auto from_kernel = naive(kernel, classes);
+        for (const double variance : from_kernel.gains) CHECK(variance >= ridge);
         for (const Level& level : levels()) {
           for (const int threads : {1, 3}) {
             const Context context = plain(threads, level);
@@ -164,6 +165,9 @@ TEST(bounds_of_log_det_hold_where_rounding_errors_add_up) {
           for (Item v = 0; v < n; ++v) {
             CHECK(bound[v] >= f.gain(v));
             CHECK(bound[v] <= f.gain(v) + 1e-3 * 1.01 / ridge);
+            const double gain = f.weigh(v);  // from now on the bound is the gain, rounded up
+            f.bounds(&v, 1, &bound[v]);
+            CHECK(bound[v] >= gain && bound[v] <= gain * (1.0 + 0x1p-30));
           }
         }
         f.add(round % n);
