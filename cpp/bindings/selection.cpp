@@ -11,6 +11,7 @@
 #include "arrays.hpp"
 #include "graphs.hpp"
 #include "module.hpp"
+#include "smartx/cosine_kernel.hpp"
 #include "smartx/dense_head.hpp"
 #include "smartx/first_where.hpp"
 #include "smartx/select.hpp"

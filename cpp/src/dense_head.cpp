@@ -5,7 +5,7 @@
 #include <functional>
 #include <memory>
 
-#include "blocks.hpp"
+#include "smartx/blocks.hpp"
 #include "smartx/facility_location.hpp"
 #include "smartx/greedy.hpp"
 #include "smartx/vector_ops.hpp"

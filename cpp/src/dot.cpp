@@ -1,9 +1,7 @@
 #include "smartx/dot.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
-#include "blocks.hpp"
 #include "smartx/context.hpp"
 
 namespace smartx {
@@ -37,10 +35,6 @@ std::int64_t dot(const std::int16_t* row, const std::int64_t* sum, Item d) {
 
 std::int64_t dot(const std::int16_t* row, const std::int32_t* sum, Item d) {
   return dot_with_sum(row, sum, d);
-}
-
-void PackedRows::Free::operator()(unsigned char* data) const noexcept {
-  std::free(data);
 }
 
 PackedRows::PackedRows(SomeRows rows, const Context& context)

@@ -1,8 +1,6 @@
 #include "smartx/kernel.hpp"
 
-#include <cstdlib>
 
-#include "blocks.hpp"
 #include "tiles.hpp"
 
 namespace smartx {
@@ -23,10 +21,6 @@ Item rows_in(Item p, Item panel, Item n) noexcept {
 }
 
 }  // namespace
-
-void DenseKernel16::Free::operator()(std::uint16_t* data) const noexcept {
-  std::free(data);
-}
 
 DenseKernel16::DenseKernel16(Item rows, Item columns)
     : rows_(rows), columns_(columns), stride_((Offset{columns} + 31) / 32 * 32) {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "blocks.hpp"
+#include "smartx/blocks.hpp"
 #include "smartx/dot.hpp"
 #include "smartx/fixed_point.hpp"
 

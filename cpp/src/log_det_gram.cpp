@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "blocks.hpp"
+#include "smartx/blocks.hpp"
 #include "tiles.hpp"
 
 namespace smartx {

@@ -6,7 +6,7 @@
 #include <limits>
 #include <memory>
 
-#include "blocks.hpp"
+#include "smartx/blocks.hpp"
 #include "smartx/context.hpp"
 #include "smartx/equal_rows.hpp"
 #include "smartx/first_where.hpp"

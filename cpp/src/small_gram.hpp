@@ -5,7 +5,7 @@
 #include <limits>
 #include <memory>
 
-#include "blocks.hpp"
+#include "smartx/blocks.hpp"
 #include "smartx/context.hpp"
 #include "smartx/dot.hpp"
 #include "tiles.hpp"

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "smartx/blocks.hpp"
 #include "smartx/context.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/types.hpp"
@@ -33,13 +34,10 @@ class PackedRows {
   }
 
  private:
-  struct Free {
-    void operator()(unsigned char* data) const noexcept;
-  };
   const DotLevel* level_;
   Item n_, d_, panels_;
   Offset bytes_;  // of one panel
-  std::unique_ptr<unsigned char[], Free> data_;
+  std::unique_ptr<unsigned char[], FreeBlock> data_;
 };
 
 /// All similarities of rows a (down) with rows b (across), row-major (a.n, b.n). For tests and

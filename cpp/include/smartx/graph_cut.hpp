@@ -25,7 +25,7 @@ namespace smartx {
 //   Sum row_sum(v)  sum over i in V of s(i, v)     Sum self(v)  s(v, v)
 //   Sum lowest(v)  the smallest s(i, v), i != v, or 0 where none is negative
 //   Sum chosen_sum(v)  sum over i in S of s(i, v)  void add(v)  S becomes S + v
-//   Item most()  how many rows S can have
+//   Item most()  how many rows S can have          Offset work()  operations of a chosen_sum
 // Sum is int64 (exact) or double (one fixed order).
 
 /// Q12 rows, or one of each class of equal rows, without any kernel: a sum of similarities is one
@@ -44,6 +44,7 @@ class RowsCut {
 
   Item size() const { return rows_.n; }
   Item most() const { return rows_.all.n; }
+  Offset work() const { return rows_.d / 4 + 16; }
   Sum row_sum(Item v) const noexcept { return dot_with(all_, v); }
   Sum self(Item v) const noexcept { return norm2(rows_.row(v), rows_.d); }
   /// Not lower than this; nothing that needs it closer is asked of this source.
@@ -83,6 +84,7 @@ class DenseCut {
 
   Item size() const { return kernel_.n; }
   Item most() const { return kernel_.n; }
+  Offset work() const { return 8; }
   Sum row_sum(Item v) const noexcept {
     const T* row = kernel_.row(v);
     return fixed_order_sum(kernel_.n, [&](Offset u) { return static_cast<double>(row[u]); });
@@ -126,6 +128,7 @@ class GraphCutEdges {
 
   Item size() const { return graph_.n; }
   Item most() const { return graph_.n; }
+  Offset work() const { return 8; }
   Sum row_sum(Item v) const noexcept {
     Sum total = 0;
     graph_.each_neighbour(v, [&](Item, W w) { total += static_cast<Sum>(w); });
@@ -217,6 +220,7 @@ class GraphCut {
     ++chosen_;
   }
   Gain risen() const { return rise_ * chosen_; }
+  Offset work(Item) const { return source_.work(); }
   double shown(Gain gain) const { return gain * unit_; }
 
   /// For sets of one size, f over s + m is f over s plus a constant; it is submodular, and monotone

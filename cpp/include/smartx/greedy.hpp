@@ -88,16 +88,8 @@ class Greedy {
   bool worth_threads(const std::vector<Item>& rows) const {
     Offset operations = 0;
     for (std::size_t i = 0; i < rows.size() && operations < kWorthThreads; ++i)
-      operations += work(equal_.class_of(rows[i]));
+      operations += f_.work(equal_.class_of(rows[i]));
     return operations >= kWorthThreads;
-  }
-
-  Offset work(Item item) const {
-    if constexpr (has_work<F>::value) {
-      return f_.work(item);
-    } else {
-      return 512;
-    }
   }
 
   /// The lowest row of each class that is not in S already.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "smartx/blocks.hpp"
 #include "smartx/dot.hpp"
 #include "smartx/equal_rows.hpp"
 #include "smartx/fixed_point.hpp"
@@ -31,13 +32,10 @@ class DenseKernel16 {
   static Offset bytes(Item n) { return n * ((static_cast<Offset>(n) + 31) / 32 * 32) * 2; }
 
  private:
-  struct Free {
-    void operator()(std::uint16_t* data) const noexcept;
-  };
   DenseKernel16(Item rows, Item columns);
   Item rows_, columns_;
   Offset stride_;
-  std::unique_ptr<std::uint16_t[], Free> data_;
+  std::unique_ptr<std::uint16_t[], FreeBlock> data_;
 };
 
 /// The smallest similarity of two different rows, exact; 0 where there are fewer than two rows.

@@ -5,7 +5,6 @@
 #include <variant>
 #include <vector>
 
-#include "smartx/cosine_kernel.hpp"
 #include "smartx/facility_location.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/graph.hpp"

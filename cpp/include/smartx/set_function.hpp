@@ -22,7 +22,6 @@ namespace smartx {
 ///   double slack() const;            what to add to each remaining gain, so that the certificate
 ///                                    (certificate.hpp) holds although f is not monotone; 0 where
 ///                                    it is
-/// It may have
 ///   Offset work(Item v) const;       about how many operations gain(v) takes, 0.25 ns each, for
 ///   the
 ///                                    choice of threads
@@ -34,13 +33,8 @@ struct is_set_function<F, std::void_t<typename F::Gain, decltype(std::declval<co
                                       decltype(std::declval<const F&>().risen()),
                                       decltype(std::declval<const F&>().shown(typename F::Gain{})),
                                       decltype(std::declval<const F&>().slack()),
+                                      decltype(std::declval<const F&>().work(Item{})),
                                       decltype(std::declval<F&>().add(Item{}))>>
     : std::bool_constant<noexcept(std::declval<F&>().gain(Item{}))> {};
-
-template <class F, class = void>
-struct has_work : std::false_type {};
-template <class F>
-struct has_work<F, std::void_t<decltype(std::declval<const F&>().work(Item{}))>> : std::true_type {
-};
 
 }  // namespace smartx
