@@ -34,7 +34,7 @@ Remaining remaining(F& f, const EqualRows& equal, const std::vector<Item>& chose
         if (rest.rows[c] > 0)
           rest.gains[c] = std::max(0.0, f.shown(f.gain(static_cast<Item>(c))) + slack);
       },
-      16);
+      4);
   return rest;
 }
 

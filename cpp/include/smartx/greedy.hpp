@@ -75,7 +75,9 @@ class Greedy {
     gains.resize(rows.size());
     chosen_.evaluations += count;
     const Offset each = (count + context_.threads() - 1) / context_.threads();
-    const Offset together = std::min(kTogether, std::max(kShared, each));
+    const Offset most = rows.empty() ? 0 : std::max(work(rows.front()), work(rows.back()));
+    const Offset together =
+        std::max<Offset>(1, std::min({kTogether, std::max(kShared, each), kPrompt / (most + 1)}));
     const Offset parts = (count + together - 1) / together;
     parallel_for(parts, worth_threads(rows) ? context_ : context_.alone(),
                  [&](Offset part) noexcept {
@@ -88,9 +90,11 @@ class Greedy {
   bool worth_threads(const std::vector<Item>& rows) const {
     Offset operations = 0;
     for (std::size_t i = 0; i < rows.size() && operations < kWorthThreads; ++i)
-      operations += f_.work(equal_.class_of(rows[i]));
+      operations += work(rows[i]);
     return operations >= kWorthThreads;
   }
+
+  Offset work(Item row) const { return f_.work(equal_.class_of(row)); }
 
   /// The lowest row of each class that is not in S already.
   std::vector<Item> fronts() const {
@@ -298,6 +302,7 @@ class Greedy {
 
   static constexpr Offset kTogether = 32;           // rows in one part, where there are many
   static constexpr Offset kShared = 4;              // rows in one part, where there are few
+  static constexpr Offset kPrompt = 1 << 24;        // operations between two looks at Ctrl-C
   static constexpr Offset kFewest = 2;              // rows asked at once
   static constexpr Offset kWorthThreads = 1 << 14;  // operations (0.25 ns each): 4 us
   Offset asked_before_ = 0;                         // rows that the last round asked for

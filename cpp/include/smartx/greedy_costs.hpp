@@ -87,7 +87,7 @@ class CostGreedy {
     std::vector<Gain> gains(items.size());
     parallel_for(
         static_cast<Offset>(items.size()), context_,
-        [&](Offset i) noexcept { gains[i] = f_.gain(equal_.class_of(items[i])); }, 16);
+        [&](Offset i) noexcept { gains[i] = f_.gain(equal_.class_of(items[i])); }, 4);
     chosen_.evaluations += static_cast<Offset>(items.size());
     heap_.clear();
     for (std::size_t i = 0; i < items.size(); ++i)
