@@ -379,6 +379,10 @@ def test_no_size_of_block_or_epoch_shows_on_every_level(n: int):
         order = scaled(by_definition.greedy(f, range(n), few), unit)
         for threads in (1, 3):
             assert chosen(maximize(function, rows, few, threads=threads)) == order
+    for k in (1, 5, 64) if n < 4000 else ():
+        nearest = q12_reference.nearest(rows, k)
+        for level, threads in itertools.product(LEVELS, (1, 3)):
+            assert np.array_equal(_core.neighbours(rows, k, level, threads), nearest), (k, level)
     for function in (FacilityLocation(), GraphCut(0.4), LogDet(0.1)):
         budget = min(n, 900)
         whole = maximize(function, rows, budget, threads=1)
