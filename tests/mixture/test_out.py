@@ -9,8 +9,10 @@ from conftest import tree_digest
 from small import flan_like, vectors_for
 from smartx.budget import allot
 from smartx.errors import InputError, StoreError
+from smartx.files import canonical_json
 from smartx.mixture import assemble, mixture_facts, open_mixture, out, write, write_mixture
 from smartx.rankers import RandomRanker, rank_corpus
+from smartx.store import sealed
 from smartx.weights import Proportional
 
 
@@ -173,3 +175,16 @@ def test_two_mixtures_with_long_names_do_not_share_what_lies_beside_them(corpus,
 def test_opening_something_else_is_an_error(tmp_path):
     with pytest.raises(StoreError, match="not a mixture"):
         open_mixture(tmp_path)
+
+
+def test_a_mixture_from_before_a_fact_was_told_is_the_same_choice_and_made_anew(
+    corpus, ranked, tmp_path
+):
+    whole = mix(corpus, ranked, tmp_path / "mix")
+    old = {n: v for n, v in whole.manifest.items() if n not in ("shares", "seal")}
+    (tmp_path / "mix" / "manifest.json").write_bytes(canonical_json(sealed(old)))
+    assert "shares" not in open_mixture(tmp_path / "mix").manifest
+    again = mix(corpus, ranked, tmp_path / "mix")
+    assert again.manifest == whole.manifest
+    with pytest.raises(InputError, match=r"differs in: .*rows"):
+        mix(corpus, ranked, tmp_path / "mix", total=9)

@@ -77,7 +77,7 @@ def check_replaceable(out: Path, settings: dict[str, Any], *, overwrite: bool) -
     if found is None or overwrite:
         return
     there = found.manifest
-    if differ := differences(there, settings):
+    if differ := [name for name in differences(there, settings) if name in there]:
         what = ", ".join(differ)
         raise InputError(
             f"another mixture stands there ({there.get('rows', 0):,} rows; it differs in: {what})",
