@@ -1,17 +1,21 @@
 // What keeps lazy greedy exact: which rows are equal, and how far a gain can rise. A limit that is
 // too low by a hair shows here long before it changes a selection.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <vector>
 
 #include "check.hpp"
 #include "smartx/candidate.hpp"
+#include "smartx/dot.hpp"
 #include "smartx/equal_rows.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/graph_cut.hpp"
 #include "smartx/log_det_rows.hpp"
 #include "smartx/rng.hpp"
+#include "smartx/select.hpp"
 
 namespace {
 
@@ -120,6 +124,103 @@ TEST(no_gain_of_graph_cut_rises_by_more_than_is_said) {
       using Source = DenseCut<double>;
       GraphCut<Source> f(Source(DenseView<double>{values.data(), n}), penalty, 1.0, plain());
       check_that_bounds_hold(f, additions, false);
+    }
+  }
+}
+
+TEST(the_certificate_counts_every_row_that_is_left_and_no_other) {
+  const Item n = 60, d = 9;
+  auto values = some_rows(n, d, 8);
+  for (Item i = 0; i < n; i += 3) std::copy_n(values.data(), d, values.data() + i * d);
+  const RowsView rows{values.data(), n, d};
+  const auto exact = similarities(rows, rows, plain());
+  const auto covers = [&](Item v, Item u) {
+    return std::min((std::max(exact[v * n + u], 0) + 128) >> 8, 65535);
+  };
+  for (const Item budget : {1, 7, 30, 59}) {
+    Request request;
+    request.budget = budget;
+    request.certificate = true;
+    const Chosen chosen = maximize(rows, request, plain());
+    std::vector<std::int64_t> gains;
+    for (Item v = 0; v < n; ++v) {
+      if (std::find(chosen.items.begin(), chosen.items.end(), v) != chosen.items.end()) continue;
+      gains.push_back(0);
+      for (Item u = 0; u < n; ++u) {
+        int best = 0;
+        for (const Item item : chosen.items) best = std::max(best, covers(item, u));
+        gains.back() += std::max(0, covers(v, u) - best);
+      }
+    }
+    std::sort(gains.begin(), gains.end(), std::greater<std::int64_t>());
+    gains.resize(std::min(gains.size(), chosen.items.size()));
+    std::int64_t total = 0;
+    for (const std::int64_t gain : gains) total += gain;
+    const double wanted = static_cast<double>(total) * 256.0 / (kScale * kScale);
+    CHECK(std::abs(chosen.gap - wanted) <= 1e-12 * (1.0 + wanted));
+  }
+}
+
+TEST(rows_and_their_negatives_tie_and_the_lower_goes_first) {
+  const Item n = 80, d = 12;
+  auto values = some_rows(n, d, 9);
+  for (Item i = 0; i < n / 2; ++i)  // row n - 1 - i is the negative of row i
+    for (Item c = 0; c < d; ++c)
+      values[(n - 1 - i) * d + c] = static_cast<std::int16_t>(-values[i * d + c]);
+  Request request;
+  request.objective = objective::LogDet{0.1};
+  request.budget = n;
+  const Chosen lazy = maximize(RowsView{values.data(), n, d}, request, plain());
+  request.options.optimizer = Optimizer::kNaive;
+  const Chosen naive = maximize(RowsView{values.data(), n, d}, request, plain());
+  CHECK(lazy.items == naive.items);
+  CHECK(lazy.gains == naive.gains);
+  CHECK(lazy.items[0] < n / 2);  // its negative gains as much
+}
+
+TEST(rows_at_right_angles_are_chosen_in_their_order) {
+  const Item n = 40;
+  std::vector<std::int16_t> values(static_cast<std::size_t>(n) * n);
+  for (Item i = 0; i < n; ++i) values[i * n + (i * 7 + 3) % n] = 4088;
+  for (const Objective& objective :
+       {Objective(objective::FacilityLocation{}), Objective(objective::GraphCut{0.4}),
+        Objective(objective::LogDet{0.1})}) {
+    Request request;
+    request.objective = objective;
+    request.budget = n;
+    const Chosen chosen = maximize(RowsView{values.data(), n, n}, request, plain());
+    for (Item i = 0; i < n; ++i) CHECK(chosen.items[i] == i);
+  }
+}
+
+/// The variances of all rows after each addition, by the definition of a Cholesky factor. An epoch
+/// of 65 rows moves 64 of them into the exact sums at once, and one.
+TEST(variances_of_log_det_are_those_of_a_factor_over_several_epochs) {
+  for (const Item d : {5, 65}) {
+    const Item n = 2 * std::max<Item>(d, 16) + 9;
+    const double ridge = 0.01;
+    const auto values = some_rows(n, d, 4);
+    const RowsView rows{values.data(), n, d};
+    const auto exact = similarities(rows, rows, plain());
+    const double unit = 1.0 / (kScale * kScale);
+    RowsLogDet f(rows, n, ridge, plain());
+    std::vector<double> variances;
+    std::vector<std::vector<double>> factor;
+    for (Item v = 0; v < n; ++v) variances.push_back(exact[v * n + v] * unit + ridge);
+    for (Item round = 0; round < n; ++round) {
+      const Item item = round * 2 % n;  // n is odd
+      std::vector<double> column;
+      for (Item v = 0; v < n; ++v) {
+        double entry = exact[item * n + v] * unit;
+        for (const std::vector<double>& earlier : factor) entry -= earlier[item] * earlier[v];
+        column.push_back(entry / std::sqrt(variances[item]));
+      }
+      f.add(item);
+      for (Item v = 0; v < n; ++v) {
+        variances[v] -= column[v] * column[v];
+        CHECK(std::abs(std::exp(f.shown(f.gain(v))) - variances[v]) <= 1e-8);
+      }
+      factor.push_back(column);
     }
   }
 }
