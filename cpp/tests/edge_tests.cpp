@@ -159,6 +159,11 @@ TEST(the_certificate_counts_every_row_that_is_left_and_no_other) {
     const double wanted = static_cast<double>(total) * 256.0 / (kScale * kScale);
     CHECK(std::abs(chosen.gap - wanted) <= 1e-12 * (1.0 + wanted));
   }
+  Request all;  // of a function that rows would still add to when they are chosen
+  all.objective = objective::LogDet{1e-3};
+  all.budget = n;
+  all.certificate = true;
+  CHECK(maximize(rows, all, plain()).gap == 0.0);
 }
 
 TEST(rows_and_their_negatives_tie_and_the_lower_goes_first) {
