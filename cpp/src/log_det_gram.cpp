@@ -7,8 +7,12 @@
 
 namespace smartx {
 
-GramEntries::GramEntries(SomeRows rows, const Context& context)
-    : rows_(rows), context_(context), norms_(static_cast<std::size_t>(rows.n)) {
+GramEntries::GramEntries(SomeRows rows, const Context& context, Item budget)
+    : rows_(rows),
+      context_(context),
+      few_(rows.n / 10),
+      prepared_(budget > few_ ? few_ : 0),
+      norms_(static_cast<std::size_t>(rows.n)) {
   const Offset bytes = Offset{rows.n} * rows.n * static_cast<Offset>(sizeof(std::int32_t));
   values_.reset(static_cast<std::int32_t*>(new_block(bytes)), FreeBlock{});
   parallel_for(
@@ -20,9 +24,8 @@ GramEntries::GramEntries(SomeRows rows, const Context& context)
 }
 
 void GramEntries::prepare(Item i) {
-  const Item few = rows_.n / 10;  // which take about as long as all of them
-  if (prepared_ > few) return;
-  if (++prepared_ > few) return fill();
+  if (prepared_ > few_) return;
+  if (++prepared_ > few_) return fill();
   parallel_for(
       rows_.n, context_,
       [&](Offset j) noexcept {

@@ -148,9 +148,11 @@ Chosen choose(RowsView rows, const EqualRows& equal, objective::GraphCut cut,
 Chosen choose(RowsView rows, const EqualRows& equal, objective::LogDet log_det,
               const Request& request, const Context& context) {
   if (GramEntries::pays(rows.n, rows.d))
-    return solve(KernelLogDet<GramEntries>(GramEntries(equal.distinct(rows), context),
-                                           log_det.ridge, context),
-                 equal, request, context);
+    return solve(
+        KernelLogDet<GramEntries>(GramEntries(equal.distinct(rows), context,
+                                              request.costs.of == nullptr ? request.budget : 0),
+                                  log_det.ridge, context),
+        equal, request, context);
   return solve(RowsLogDet(equal.distinct(rows), rows.n, log_det.ridge, context), equal, request,
                context);
 }

@@ -111,8 +111,8 @@ class KernelLogDet {
     const double variance = gain(v);
     if (!(variance > 0.0)) throw NotPositiveDefinite(v, variance);
     source_.prepare(v);
-    chosen_.push_back({v, std::sqrt(variance), std::vector<double>(padded(factor_[v].size()))});
-    std::copy(factor_[v].begin(), factor_[v].end(), chosen_.back().factor.begin());
+    chosen_.push_back({v, std::sqrt(variance), std::vector<Eight>(factor_[v].size() / 8 + 1)});
+    std::copy(factor_[v].begin(), factor_[v].end(), chosen_.back().factor.data()->values);
   }
 
   /// About two products of two values in the time of an operation, of a row at a time.
@@ -127,13 +127,16 @@ class KernelLogDet {
  private:
   static constexpr Item kTogether = 8;  // rows of the factor that grow together
 
+  /// A line of the cache: products of vectors that lie across two take a fifth longer.
+  struct alignas(64) Eight {
+    double values[8];
+  };
   struct Chosen {
     Item item;
-    double deviation;            // square root of its variance when it was chosen
-    std::vector<double> factor;  // c of that moment, zeros up to a multiple of 8
+    double deviation;           // square root of its variance when it was chosen
+    std::vector<Eight> factor;  // c of that moment, zeros at the end
   };
 
-  static std::size_t padded(std::size_t count) { return (count + 7) / 8 * 8; }
   double variance(Item v) const {
     return Source::kSemidefinite ? std::max(variance_[v], ridge_) : variance_[v];
   }
@@ -141,11 +144,11 @@ class KernelLogDet {
   /// Up to kTogether rows of the factor, the shortest first, get an entry for each addition.
   void extend(const Item* items, Item count) noexcept {
     const auto all = static_cast<Offset>(chosen_.size());
-    const auto width = static_cast<Offset>(padded(chosen_.size()));
-    thread_local std::vector<double> room;
-    if (static_cast<Offset>(room.size()) < kTogether * (width + 1))
-      room.resize(static_cast<std::size_t>(kTogether * (2 * width + 1)));
-    double* const rows = room.data();
+    const Offset width = ((all + 7) / 8 * 8) | 8;  // odd lines: rows share no sets of a cache
+    thread_local std::vector<Eight> room;
+    if (static_cast<Offset>(room.size()) <= width)
+      room.resize(static_cast<std::size_t>(2 * width + 1));
+    double* const rows = room.data()->values;
     double* const products = rows + kTogether * width;
     Offset known[kTogether] = {};
     for (Item i = 0; i < count; ++i) {  // what is not known yet meets zeros, and must be finite
@@ -161,8 +164,8 @@ class KernelLogDet {
       while (some < count && known[some] <= r) ++some;
       const Chosen& earlier = chosen_[r];
       const Item rounded = some > 4 ? 8 : 4;  // the others come for nothing
-      context_.ops().real_dots(rows, rounded, width, static_cast<Offset>(earlier.factor.size()),
-                               earlier.factor.data(), 1, 0, products, 0);
+      context_.ops().real_dots(rows, rounded, width, (r + 7) / 8 * 8, earlier.factor.data()->values,
+                               1, 0, products, 0);
       for (Item i = 0; i < some; ++i) {
         double& entry = rows[i * width + r];
         entry = (entry - products[i]) / earlier.deviation;

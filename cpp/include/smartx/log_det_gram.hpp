@@ -18,7 +18,8 @@ class GramEntries {
  public:
   static constexpr bool kSemidefinite = true;
 
-  GramEntries(SomeRows rows, const Context& context);
+  /// `budget`: how many rows will be prepared, where that is known. All are at once for many.
+  GramEntries(SomeRows rows, const Context& context, Item budget = 0);
 
   /// Whether log-det over n rows of d values works on their kernel: it is no larger than the rows,
   /// and a factor of it smaller than one of the (d, d) matrix that RowsLogDet holds. Where it all
@@ -36,7 +37,8 @@ class GramEntries {
 
   SomeRows rows_;
   Context context_;
-  Item prepared_ = 0;
+  Item few_;  // rows that take about as long as all of them
+  Item prepared_;
   std::vector<std::int32_t> norms_;         // (n,) similarities of rows with themselves
   std::shared_ptr<std::int32_t[]> values_;  // (n, n), of those rows that were asked for
 };
