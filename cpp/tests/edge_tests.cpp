@@ -1,10 +1,15 @@
 // What keeps lazy greedy exact: which rows are equal, and how far a gain can rise. A limit that is
 // too low by a hair shows here long before it changes a selection.
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <stdexcept>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "check.hpp"
@@ -229,4 +234,27 @@ TEST(variances_of_log_det_are_those_of_a_factor_over_several_epochs) {
       factor.push_back(column);
     }
   }
+}
+
+TEST(work_inside_a_task_stops_when_another_task_fails) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::seconds(30);
+  std::atomic<bool> begun{false}, seen{false};
+  bool threw = false;
+  try {
+    parallel_tasks(2, plain(2), [&](Offset, int hand, const Context& alone) {
+      if (hand == 0) {
+        while (!begun && Clock::now() < end) std::this_thread::yield();
+        throw std::runtime_error("as it is");
+      }
+      parallel_tasks(1, alone, [&](Offset, int, const Context& inside) {
+        begun = true;
+        while (!seen && Clock::now() < end) seen = inside.stopped();
+      });
+    });
+  } catch (const std::runtime_error& problem) {
+    threw = std::string(problem.what()) == "as it is";
+  }
+  CHECK(threw);
+  CHECK(seen);
 }

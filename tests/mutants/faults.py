@@ -201,7 +201,7 @@ OWN: list[Fault] = [
         f"{INCLUDE}/context.hpp",
         "(outer_ != nullptr && outer_->look());",
         "false;",
-        "helpers of nested work do not see Ctrl-C",
+        "work inside a task goes on after another has failed",
     ),
     Fault(
         "k-NN: a basket that is emptied knows a floor too high",
