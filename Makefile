@@ -8,7 +8,7 @@ SOURCES := CMakeLists.txt pyproject.toml constraints.txt $(shell find cpp python
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo test quick minimum lint format wheel sanitize tsan clean
+.PHONY: help demo test quick minimum lint format wheel sanitize tsan mutants clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ sanitize: build/asan/smartx_core_tests  ## the core's own tests under AddressSan
 
 tsan: build/tsan/smartx_core_tests  ## the core's own tests under ThreadSanitizer
 	TSAN_OPTIONS=halt_on_error=1 $<
+
+mutants: $(VENV)/.test  ## plant faults into a copy of the core, one at a time, and say which test sees each
+	$(INSTALL) cmake ninja pybind11
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python tests/mutants/run.py
 
 build/%/smartx_core_tests: $(VENV)/.tools $(SOURCES)
 	$(INSTALL) cmake ninja
