@@ -18,6 +18,7 @@
 #include "smartx/equal_rows.hpp"
 #include "smartx/fixed_point.hpp"
 #include "smartx/graph_cut.hpp"
+#include "smartx/knn.hpp"
 #include "smartx/log_det_rows.hpp"
 #include "smartx/rng.hpp"
 #include "smartx/select.hpp"
@@ -257,4 +258,22 @@ TEST(work_inside_a_task_stops_when_another_task_fails) {
   }
   CHECK(threw);
   CHECK(seen);
+}
+
+/// Similarities of few values: one more than a floor is common, and decides.
+TEST(neighbours_of_small_whole_numbers_are_the_same_on_all_threads) {
+  const Item n = 3000, d = 6;
+  const Draws draws(6, 25);
+  std::vector<std::int16_t> values(static_cast<std::size_t>(n) * d);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<std::int16_t>(draws.below(8, i) - 3);
+  const RowsView rows{values.data(), n, d};
+  for (const Item k : {1, 10, 64, 200}) {
+    const Neighbours one = exact_neighbours(rows, k, plain());
+    for (const int threads : {2, 3}) {
+      const Neighbours found = exact_neighbours(rows, k, plain(threads));
+      CHECK(found.items == one.items);
+      CHECK(found.similarities == one.similarities);
+    }
+  }
 }

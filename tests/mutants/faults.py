@@ -204,10 +204,10 @@ OWN: list[Fault] = [
         "work inside a task goes on after another has failed",
     ),
     Fault(
-        "k-NN: a basket that is emptied knows a floor too high",
+        "k-NN: a basket that is emptied loses its last candidate",
         f"{SRC}/knn.cpp",
-        "floor_[row] = lists.floor_after(to, last);",
-        "floor_[row] = lists.floor_after(to, last) + 1;",
+        "if (value > lists.floor_after(to, item)) lists.push(to, value, item);",
+        "if (value > lists.floor_after(to, item) && item != last) lists.push(to, value, item);",
         "neighbours are lost on several threads",
     ),
     Fault(
