@@ -277,3 +277,17 @@ TEST(neighbours_of_small_whole_numbers_are_the_same_on_all_threads) {
     }
   }
 }
+
+/// In round 3 the rows of the second half fall to what those of the first are known to gain.
+TEST(a_bound_that_only_equals_the_best_gain_is_looked_at_for_its_lower_row) {
+  const Item n = 40;
+  std::vector<double> kernel(static_cast<std::size_t>(n) * n);
+  for (Item i = 0; i < n; ++i)
+    for (Item j = 0; j < n; ++j)
+      kernel[i * n + j] = i == j ? 1.0 : (i < n / 2) == (j < n / 2) ? 0.5 : 0.0;
+  Request request;
+  request.objective = objective::LogDet{0.1};
+  request.budget = 3;
+  const Chosen lazy = maximize(DenseView<double>{kernel.data(), n}, request, plain());
+  CHECK(lazy.items == std::vector<Item>{0, n / 2, 1});
+}
