@@ -1,6 +1,5 @@
 #include "smartx/kernel.hpp"
 
-
 #include "tiles.hpp"
 
 namespace smartx {

@@ -62,8 +62,7 @@ TEST(a_list_of_the_largest_size_fits) {
     std::vector<std::uint16_t> values(static_cast<std::size_t>(columns));
     std::fill_n(values.begin(), columns / 32, std::uint16_t{3});
     const std::vector<std::uint16_t> best(values.size() + Kernel16Cover::kPadding, 1);
-    Kernel16Cover cover(values.data(), 1, columns, columns, Kernel16Cover::Use::kOnce,
-                              *level.ops);
+    Kernel16Cover cover(values.data(), 1, columns, columns, Kernel16Cover::Use::kOnce, *level.ops);
     CHECK(cover.gain(0, best.data()) == 2 * (columns / 32));  // makes the list
     CHECK(cover.work(0) == columns / 32);
     CHECK(cover.gain(0, best.data()) == 2 * (columns / 32));
