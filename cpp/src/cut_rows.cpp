@@ -45,6 +45,7 @@ class CutEpochs {
         self_(static_cast<std::size_t>(rows.n)),
         next_(all_items(rows.n)),
         candidates_(rows, penalty, context) {
+    remaining_.reserve(static_cast<std::size_t>(equal.classes()));
     for (Item c = 0; c < equal.classes(); ++c) remaining_.push_back(equal.first(c));
     const std::vector<std::int64_t> sum = sum_rows(rows, context);
     const Digits all(sum);
@@ -69,6 +70,8 @@ class CutEpochs {
   }
 
   Selection<double> run() {
+    out_.items.reserve(static_cast<std::size_t>(budget_));
+    out_.gains.reserve(static_cast<std::size_t>(budget_));
     while (left() > 0) {
       const Offset count = candidate_count();
       // What an epoch is likely to reach: some 0.4 of its candidates, rows like the mean.

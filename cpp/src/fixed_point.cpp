@@ -143,6 +143,10 @@ std::vector<std::int64_t> sum_rows(RowsView rows) {
 
 std::vector<std::int64_t> sum_rows(RowsView rows, const Context& context) {
   constexpr Offset kBlock = 4096;
+  if (rows.n <= kBlock) {
+    context.check();
+    return sum_rows(rows);
+  }
   const auto d = static_cast<std::size_t>(rows.d);
   std::vector<std::vector<std::int64_t>> sums(static_cast<std::size_t>(context.threads()));
   parallel_tasks((rows.n + kBlock - 1) / kBlock, context, [&](Offset b, int hand, const Context&) {
