@@ -46,11 +46,13 @@ Chosen solve_costs(F f, const EqualRows& equal, const Request& request, const Co
   return best;
 }
 
+constexpr Item kFewToBound = 64;
+
 template <class F>
 Selection<typename F::Gain> greedy(F& f, const EqualRows& equal, const Request& request,
                                    const Context& context) {
-  if constexpr (has_weigh<F>::value) {
-    if (request.options.optimizer == Optimizer::kLazy)
+  if constexpr (has_weigh<F>::value) {  // of a few rows the gains cost less than their bounds
+    if (request.options.optimizer == Optimizer::kLazy && equal.rows() > kFewToBound)
       return greedy_log_det(f, equal, request.budget, context);
   }
   return Greedy<F>(f, equal, request.options, context).run(request.budget);
