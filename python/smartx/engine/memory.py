@@ -45,14 +45,12 @@ def kernel_fits(rows: int, memory_bytes: int) -> bool:
     needed = kernel_bytes(rows)
     if needed > memory_bytes:
         return False
-    available = available_bytes() if needed > _ALWAYS_THERE else None
-    if available is not None and needed > available:
-        raise InputError(
-            f"the dense kernel of {rows:,} rows takes {needed >> 20:,} MiB, "
-            f"but {available >> 20:,} MiB are free",
-            place="memory_bytes",
-            fix=f"pass memory_bytes below {needed} to use a sparse graph, or free memory",
-        )
+    _check_free(
+        needed,
+        f"the dense kernel of {rows:,} rows takes",
+        place="memory_bytes",
+        fix=f"pass memory_bytes below {needed} to use a sparse graph, or free memory",
+    )
     return True
 
 
@@ -71,14 +69,8 @@ def neighbour_bytes(rows: int, dimensions: int, k: int, threads: int) -> int:
 def check_neighbours(rows: int, dimensions: int, k: int, threads: int) -> None:
     """Raise InputError where the graph of the k nearest neighbours takes more than there is."""
     needed = neighbour_bytes(rows, dimensions, k, threads)
-    available = available_bytes() if needed > _ALWAYS_THERE else None
-    if available is not None and needed > available:
-        raise InputError(
-            f"the {k:,} neighbours of {rows:,} rows take {needed >> 20:,} MiB, "
-            f"but {available >> 20:,} MiB are free",
-            place="k",
-            fix="pass a smaller k, or free memory",
-        )
+    what = f"the {k:,} neighbours of {rows:,} rows take"
+    _check_free(needed, what, place="k", fix="pass a smaller k, or free memory")
 
 
 def dense_head(rows: int, memory_bytes: int) -> tuple[int, int]:
@@ -97,14 +89,22 @@ def check_log_det(rows: int, budget: int) -> None:
 
     Every row keeps one float64 for every chosen row, at worst: 8 * rows * budget bytes.
     """
-    needed = 8 * rows * budget
+    _check_free(
+        8 * rows * budget,
+        f"log-det of {budget:,} of {rows:,} rows may take",
+        place="budget",
+        fix="pass the embedding rows instead, which need none of it, or a smaller budget",
+    )
+
+
+def _check_free(needed: int, what: str, place: str, fix: str) -> None:
+    """Raise InputError where `what` takes more bytes than are free."""
     available = available_bytes() if needed > _ALWAYS_THERE else None
     if available is not None and needed > available:
         raise InputError(
-            f"log-det of {budget:,} of {rows:,} rows may take {needed >> 20:,} MiB, "
-            f"but {available >> 20:,} MiB are free",
-            place="budget",
-            fix="pass the embedding rows instead, which need none of it, or a smaller budget",
+            f"{what} {needed >> 20:,} MiB, but {available >> 20:,} MiB are free",
+            place=place,
+            fix=fix,
         )
 
 
