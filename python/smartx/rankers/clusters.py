@@ -1,0 +1,54 @@
+"""K-means, by scikit-learn, of which the same rows and seed make the same clusters."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.draws import CLUSTER_STARTS, draws_at
+from smartx.errors import InputError, MissingPackageError
+
+
+def clusters_of(
+    rows: NDArray[np.floating[Any]],
+    count: int,
+    row_ids: NDArray[np.int64],
+    *,
+    seed: int,
+    iterations: int = 20,
+) -> NDArray[np.int32]:
+    """(n,) the cluster of each row, numbered from 0 without gaps, at most `count` of them.
+
+    rows: (n, d) float32 or float64; squared distances in that precision.  count: above n it is n.
+    row_ids: (n,) what the draws of the first centres go by: the rows with the lowest draws.
+    iterations: at most; it stops when no row changes its cluster.
+    One thread sums, so that the number of threads changes nothing; another processor may round
+    differently, and then a row that is as near to one centre as to another may change sides.
+    Raises InputError where a row is not finite, MissingPackageError without scikit-learn.
+    """
+    if not np.isfinite(rows).all():
+        row = int(np.argmin(np.isfinite(rows).all(axis=1)))
+        raise InputError(f"row {int(row_ids[row])} is not finite", place="clusters")
+    count = min(count, len(rows))
+    if count <= 1:
+        return np.zeros(len(rows), dtype=np.int32)
+    starts = np.argsort(draws_at(seed, CLUSTER_STARTS, row_ids), kind="stable")[:count]
+    labels = _fitted(rows, rows[np.sort(starts)], iterations)
+    return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+
+
+def _fitted(rows: NDArray[Any], starts: NDArray[Any], iterations: int) -> NDArray[np.int32]:
+    try:
+        from sklearn.cluster import KMeans
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        raise MissingPackageError(
+            "scikit-learn", needed_for="a ranker that makes clusters", extra="clusters"
+        ) from None
+    fit = KMeans(len(starts), init=starts, n_init=1, max_iter=iterations, tol=0.0)
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fewer different rows than clusters: there are fewer then
+        return np.asarray(fit.fit(rows).labels_, dtype=np.int32)
