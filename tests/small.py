@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,23 @@ from smartx.budget import allot
 from smartx.corpus import Columns, Corpus, ingest
 from smartx.engine import quantize
 from smartx.mixture import Mixture, assemble, mixture_facts, write_mixture
+from smartx.needs import VECTORS
 from smartx.rankers import RandomRanker, rank_corpus
 from smartx.weights import Proportional
 
-RANKERS = {name: strategies.RANKERS.made(name) for name in strategies.RANKERS.ours}
+
+def _plain_rankers() -> Iterator[tuple[str, Any]]:
+    """Those that read nothing but vectors, as they are without parameters."""
+    for name in strategies.RANKERS.ours:
+        fields = dataclasses.fields(strategies.RANKERS.find(name))
+        empty = dataclasses.MISSING
+        if all(f.default is not empty or f.default_factory is not empty for f in fields):
+            ranker = strategies.RANKERS.made(name)
+            if set(ranker.needs) <= {VECTORS}:
+                yield name, ranker
+
+
+RANKERS = dict(_plain_rankers())
 NAMES = ["zs_opt", "zs_noopt", "fs_opt", "fs_noopt"]
 
 

@@ -17,10 +17,11 @@ MAP = REPOSITORY / "docs" / "architecture.md"
 # From the ground up: a file imports only from rooms above its own in this list (or from its own
 # room).
 ROOMS = [
-    "errors", "progress", "costs", "draws", "options", "strategies", "config_file", "config",
-    "files", "store", "run_folder", "lock",
-    "engine", "corpus", "embed", "means", "weights", "rankers", "budget", "mixture", "report",
-    "planning", "runs", "verify", "preflight", "pipeline", "doctor", "demo",
+    "errors", "progress", "costs", "draws", "options", "amounts", "needs", "strategies",
+    "config_file", "config", "files", "store", "run_folder", "lock",
+    "engine", "corpus", "embed", "features", "means", "leave_out", "clusters", "weights", "rankers",
+    "budget", "mixture", "selection", "report",
+    "planning", "runs", "verify", "preflight", "pipeline", "doctor", "demo", "compare", "swarm",
     "terminal", "display", "flags", "cli",
 ]  # fmt: skip
 

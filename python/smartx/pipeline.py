@@ -41,6 +41,7 @@ from smartx.files import storing
 from smartx.lock import working_in
 from smartx.means import kept_task_means
 from smartx.mixture import Mixture, assemble, check_replaceable, mixture_facts, write_mixture
+from smartx.needs import VECTORS
 from smartx.planning import Limits, Plan, Vectors, plan_of
 from smartx.preflight import check, check_tasks
 from smartx.progress import Progress, Silent, counted, warn
@@ -147,7 +148,7 @@ class Session:
     @property
     def ranks_vectors(self) -> bool:
         """Whether ranking looks at vectors."""
-        return self.ranker.needs_embeddings or self.config.near_duplicates is not None
+        return VECTORS in self.ranker.needs or self.config.near_duplicates is not None
 
     @property
     def needs_vectors(self) -> bool:
@@ -259,12 +260,14 @@ class Session:
         rankings = self.rank()
         means = self.means() if law.needs_means else None
         with self._doing("mix", out, out.parent):
-            groups = corpus.groups.resized(rankings.kept(corpus.groups.rows))
+            groups = corpus.groups.resized(rankings.kept_of_groups(corpus.groups))
             near = corpus.num_rows - int(groups.rows.sum())
             allotment = allot(
                 groups, law, means=means, total=total, seed=config.seed, left_out=near
             )
-            chosen = assemble(corpus, rankings, allotment.groups, seed=config.seed)
+            by_task = law.unit == "task" and rankings.per != "template"
+            budgets, of = (allotment.tasks, "task") if by_task else (allotment.groups, "template")
+            chosen = assemble(corpus, rankings, budgets, of=of, seed=config.seed)
             facts = mixture_facts(
                 corpus,
                 rankings,

@@ -22,6 +22,7 @@ from smartx.errors import ConfigError, StoreError
 from smartx.mixture.cost import mix_cost
 from smartx.progress import size
 from smartx.rankers.cost import SizeClass, rank_cost
+from smartx.rankers.pool import units_of
 from smartx.rankers.ranker import Ranker
 
 __all__ = ["Limits", "Plan", "SizeClass", "StagePlan", "Vectors", "plan_of"]
@@ -139,7 +140,7 @@ def plan_of(
     if vectors:
         stages.append(embed_cost(corpus, vectors, d, limits.work / "embeddings"))
     classes, rank = rank_cost(
-        groups.rows,
+        units_of(groups, ranker.per).rows,
         ranker,
         d,
         limits.work / "rankings",

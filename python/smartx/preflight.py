@@ -29,6 +29,7 @@ from smartx.embed.encoders import (
 from smartx.embed.vector_files import VectorsSpec, check_head
 from smartx.engine import resolve_threads
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
+from smartx.needs import VECTORS
 from smartx.run_folder import NAMES
 
 NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
@@ -154,7 +155,7 @@ def _readable(field: str, path: Path) -> None:
 
 def _looks_at_vectors(config: RunConfig) -> bool:
     law, ranker = config.law, config.row_ranker
-    return bool(law.needs_means or ranker.needs_embeddings or config.near_duplicates is not None)
+    return bool(law.needs_means or VECTORS in ranker.needs or config.near_duplicates is not None)
 
 
 def _encoder(config: RunConfig, *, at_hand: bool) -> None:

@@ -199,7 +199,7 @@ class TestEveryRanker:
         plain = rank_corpus(corpus, vectors, ranker, tmp_path, threads=1)
         ranked = rank_corpus(corpus, vectors, ranker, tmp_path, threads=1, near_duplicates=0.9)
         starts, sizes = corpus.groups.start.tolist(), corpus.groups.rows.tolist()
-        kept, total = ranked.kept(corpus.groups.rows).tolist(), 0
+        kept, total = ranked.kept(corpus.groups).tolist(), 0
         table = table_of(ranked).to_pylist()
         for start, rows, stay in zip(starts, sizes, kept, strict=True):
             row_ids, _, gains = plain.prefix(start, rows)
@@ -222,7 +222,7 @@ class TestEveryRanker:
         assert 0 < total < corpus.num_rows
         assert ranked.near_duplicates == {"threshold": 0.9, "rows": total}
         assert plain.near_duplicates is None
-        assert plain.kept(corpus.groups.rows).tolist() == sizes
+        assert plain.kept(corpus.groups).tolist() == sizes
 
     def test_neither_threads_nor_bundles_nor_files_change_them(
         self, ranker, corpus, vectors, tmp_path, monkeypatch
@@ -413,7 +413,7 @@ def test_near_duplicates_of_t0_are_those_of_a_brute_force_search(real_data, tmp_
     done = smartx.open_run(tmp_path / "work")
     corpus, embeddings = done.corpus(), done.embeddings()
     ranking = next(r for r in done.rankings() if r.near_duplicates["threshold"] == 0.95)
-    groups, kept = corpus.groups, ranking.kept(corpus.groups.rows)
+    groups, kept = corpus.groups, ranking.kept(corpus.groups)
     for group in np.argsort(-groups.rows)[:5].tolist():
         start, rows, stay = int(groups.start[group]), int(groups.rows[group]), int(kept[group])
         order = open_rankings(ranking.folder).prefix(start, rows)[0] - start

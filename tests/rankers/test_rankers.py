@@ -19,6 +19,7 @@ from smartx.rankers import (
     GraphCutRanker,
     RandomRanker,
     open_rankings,
+    rank,
     rank_corpus,
     rankings,
     run,
@@ -207,10 +208,10 @@ def test_a_damaged_ranking_is_an_error_that_names_file_and_fix(
 class Removing(RandomRanker):
     """Somebody deletes the run folder while it works."""
 
-    def rank(self, rows, sizes, first_row, *, threads):
-        if first_row > 40 and removed:
+    def rank(self, pool, *, threads):
+        if pool.row_ids[0] > 40 and removed:
             shutil.rmtree(removed.pop())
-        return super().rank(rows, sizes, first_row, threads=threads)
+        return super().rank(pool, threads=threads)
 
 
 removed = []
@@ -237,8 +238,8 @@ def test_missing_or_foreign_vectors_are_an_error(corpus, vectors, tmp_path):
 class Broken(RandomRanker):
     """Names a row twice and another never."""
 
-    def rank(self, rows, sizes, first_row, *, threads):
-        order, gains = super().rank(rows, sizes, first_row, threads=threads)
+    def rank(self, pool, *, threads):
+        order, gains = super().rank(pool, threads=threads)
         order[1] = order[0]
         return order, gains
 
@@ -253,11 +254,11 @@ def test_a_ranker_that_loses_a_row_is_found_out(corpus, tmp_path):
 def test_bundles_cover_all_groups_and_only_single_groups_are_too_large():
     sizes = np.random.default_rng(0).integers(1, 40_000, size=200)
     seconds = 4e-9 * sizes.astype(np.float64) ** 2
-    cuts = list(run.bundles(sizes, seconds, run.BUNDLE_ROWS))
+    cuts = list(rank.bundles(sizes, seconds, run.BUNDLE_ROWS))
     assert [first for first, _ in cuts] == [0, *[last for _, last in cuts[:-1]]]
     assert cuts[-1][1] == 200
     for first, last in cuts:
-        quick = seconds[first:last].sum() <= run.BUNDLE_SECONDS
+        quick = seconds[first:last].sum() <= rank.BUNDLE_SECONDS
         small = sizes[first:last].sum() <= run.BUNDLE_ROWS and quick
         assert small or last - first == 1
 
@@ -296,7 +297,7 @@ def test_parts_that_were_there_are_told_at_once(corpus, vectors, tmp_path, small
     rank_corpus(corpus, vectors, ranker, tmp_path, threads=1, progress=heard)
     assert sum(heard.amounts) == corpus.num_rows
     assert heard.amounts[0] > 0
-    assert len(heard.amounts) < len(list(run.bundles(sizes, np.zeros(len(sizes)), 10)))
+    assert len(heard.amounts) < len(list(rank.bundles(sizes, np.zeros(len(sizes)), 10)))
 
 
 def test_the_curve_is_the_value_of_the_first_parts_of_all_groups(corpus, vectors, tmp_path):

@@ -14,7 +14,7 @@ from smartx.engine import FacilityLocation, task_gains
 from smartx.errors import BudgetError, ConfigError, InputError
 from smartx.means import task_means
 from smartx.options import described
-from smartx.rankers import RandomRanker
+from smartx.rankers import RandomRanker, pool_of
 from smartx.strategies import LAWS
 from smartx.weights import (
     Equal,
@@ -133,13 +133,13 @@ def test_random_rows_counts_the_lowest_draws_of_all_rows(corpus, total):
 @pytest.mark.parametrize("total", range(9))
 def test_equal_draws_go_to_the_lower_row_in_law_and_ranker_alike(monkeypatch, total):
     keys = np.array([5, 3, 3, 9, 3, 5, 3, 3], dtype=np.uint64)
-    for module in ("weights.random_rows", "rankers.random"):
-        monkeypatch.setattr(f"smartx.{module}.draws", lambda *where: keys)
+    for name in ("weights.random_rows.draws", "rankers.random.draws_at"):
+        monkeypatch.setattr(f"smartx.{name}", lambda *where: keys)
     sizes = np.array([3, 4, 1])
     starts = np.cumsum(sizes) - sizes
     shares = RandomRows().shares(Ground([("a",), ("b",), ("c",)], starts, sizes, None, 0), total)
     counts = dict(zip(shares.order.tolist(), shares.weights.astype(int).tolist(), strict=True))
-    order, _ = RandomRanker().rank(None, sizes, 0, threads=1)
+    order, _ = RandomRanker().rank(pool_of(sizes), threads=1)
     chosen = [
         int(row)
         for group, start in enumerate(starts)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from smartx.draws import MIXTURE_ORDER, draws_at
 from smartx.errors import BudgetError, InputError
-from smartx.rankers import Rankings
+from smartx.rankers import Rankings, Units, units_of
+from smartx.rankers.rankings import Prefix
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
@@ -21,8 +22,8 @@ class Chosen:
     """The rows of a mixture, in its order.
 
     row_ids: (n,) int64 rows of the corpus, no repeats.
-    ranks: (n,) int32, place of each row in the ranking of its group, 0 is best.
-    gains: (n,) float64, marginal gain of each row when its group's ranking took it.
+    ranks: (n,) int32, place of each row in the ranking of its unit, 0 is best.
+    gains: (n,) float64, marginal gain of each row when its unit's ranking took it.
     """
 
     row_ids: NDArray[np.int64]
@@ -34,36 +35,64 @@ class Chosen:
 
 
 def assemble(
-    corpus: Corpus, rankings: Rankings, group_budgets: NDArray[np.int64], *, seed: int
+    corpus: Corpus,
+    rankings: Rankings,
+    budgets: NDArray[np.int64],
+    *,
+    of: str = "template",
+    seed: int,
 ) -> Chosen:
-    """The first rows of every group's ranking, shuffled by the seed.
+    """The first rows of the rankings, shuffled by the seed.
 
-    group_budgets: (g,) int64, rows of each group of the corpus.
+    budgets: int64, rows of each group ("template") or each task of the corpus, as `of` says, or one
+    number for the "corpus". Where other units were ranked, the rows of a group or task are taken in
+    the order in which they stand in the ranking of these.
     The place of a row depends on the seed and its row id alone, so the rows that two mixtures share
     stand in the same order in both.
-    Raises BudgetError where a group is to give more than it holds, near duplicates left out.
+    Raises BudgetError where more is to be given than there is, rows that nobody takes left out.
     """
     groups = corpus.groups
-    if len(group_budgets) != len(groups) or rankings.num_rows != corpus.num_rows:
+    cells = units_of(groups, of)
+    if len(budgets) != len(cells) or rankings.num_rows != corpus.num_rows:
         raise InputError(
-            f"budgets for {len(group_budgets):,} groups and rankings of "
-            f"{rankings.num_rows:,} rows do not fit a corpus of {len(groups):,} groups "
-            f"and {corpus.num_rows:,} rows"
+            f"budgets for {len(budgets):,} of {len(cells):,} and rankings of "
+            f"{rankings.num_rows:,} rows do not fit a corpus of {corpus.num_rows:,} rows"
         )
-    kept = rankings.kept(groups.rows)
-    over = np.flatnonzero((group_budgets > kept) | (group_budgets < 0))
+    kept = cells.of_groups(rankings.kept_of_groups(groups))
+    over = np.flatnonzero((budgets > kept) | (budgets < 0))
     if len(over):
-        group = int(over[0])
-        asked, held = int(group_budgets[group]), int(kept[group])
+        cell = int(over[0])
+        asked, held = int(budgets[cell]), int(kept[cell])
         raise BudgetError(
-            f"group {group} holds {held:,} rows and {asked:,} are asked",
+            f"{_WORDS[of]} {cell} holds {held:,} rows and {asked:,} are asked",
             asked=asked,
             available=held,
         )
-    taken = np.flatnonzero(group_budgets)
-    prefixes = list(rankings.prefixes(groups.start[taken], group_budgets[taken]))
+    if of == rankings.per:
+        taken = np.flatnonzero(budgets)
+        prefixes = list(rankings.prefixes(cells.start[taken], budgets[taken]))
+    else:
+        prefixes = [_first_of_cells(rankings, rankings.units(groups), cells, budgets)]
     if not prefixes:
         return Chosen(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0))
     row_ids, ranks, gains = (np.concatenate(column) for column in zip(*prefixes, strict=True))
     order = np.lexsort((row_ids, draws_at(seed, MIXTURE_ORDER, row_ids)))
     return Chosen(row_ids[order], ranks[order], gains[order])
+
+
+def _first_of_cells(
+    rankings: Rankings, units: Units, cells: Units, budgets: NDArray[np.int64]
+) -> Prefix:
+    """The first rows of each cell, in the order of the units that were ranked."""
+    whole = [
+        np.concatenate(c) for c in zip(*rankings.prefixes(units.start, units.rows), strict=True)
+    ]
+    cell = np.searchsorted(cells.start, whole[0], side="right") - 1
+    order = np.argsort(cell, kind="stable")
+    begins = np.repeat(np.cumsum(cells.rows) - cells.rows, cells.rows)
+    first = order[np.arange(len(order)) - begins < np.repeat(budgets, cells.rows)]
+    row_ids, ranks, gains = (column[first] for column in whole)
+    return row_ids, ranks, gains
+
+
+_WORDS = {"template": "group", "task": "task", "corpus": "corpus"}

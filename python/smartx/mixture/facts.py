@@ -60,7 +60,7 @@ def mixture_facts(
         "near_duplicates": rankings.near_duplicates,
         "shares": spread_of(allotment.weights, corpus.groups.tasks().rows),
         "tasks": _tasks(corpus, rankings, allotment, embedding or {}),
-        "groups": _groups(corpus, allotment),
+        "groups": _groups(corpus, chosen),
         "value": _value(rankings, chosen),
     }
 
@@ -102,7 +102,7 @@ def _tasks(
     """
     tasks = corpus.groups.tasks()
     sizes = corpus.groups.rows
-    near = np.add.reduceat(sizes - rankings.kept(sizes), tasks.first_group[:-1])
+    near = np.add.reduceat(sizes - rankings.kept_of_groups(corpus.groups), tasks.first_group[:-1])
     seen = {
         name: np.add.reduceat(np.array(embedding[name]["by_group"]), tasks.first_group[:-1])
         for name in SEEN
@@ -127,9 +127,11 @@ def _tasks(
     ]
 
 
-def _groups(corpus: Corpus, allotment: Allotment) -> list[dict[str, Any]]:
+def _groups(corpus: Corpus, chosen: Chosen) -> list[dict[str, Any]]:
     """One entry a group, in corpus order. `task`: its place in `tasks`."""
     groups = corpus.groups
+    own = np.searchsorted(groups.start, chosen.row_ids, side="right") - 1
+    rows = np.bincount(own, minlength=len(groups))
     first = groups.tasks().first_group
     task = np.repeat(np.arange(len(first) - 1), np.diff(first))
     return [
@@ -137,7 +139,7 @@ def _groups(corpus: Corpus, allotment: Allotment) -> list[dict[str, Any]]:
             "task": int(task[i]),
             "template": groups.template[i],
             "capacity": int(groups.rows[i]),
-            "rows": int(allotment.groups[i]),
+            "rows": int(rows[i]),
         }
         for i in range(len(groups))
     ]

@@ -1,4 +1,4 @@
-"""What ranking the groups of a corpus will take."""
+"""What ranking the units of a corpus will take."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from smartx.engine import (
     near_duplicate_seconds,
     seconds_of,
 )
+from smartx.needs import VECTORS
+from smartx.rankers.pool import pool_of
 from smartx.rankers.ranker import Ranker
 from smartx.rankers.rankings import PART_ROWS
 from smartx.rankers.run import bundle_rows
@@ -35,7 +37,7 @@ Sizes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SizeClass:
-    """Groups of like size: how many, their rows, the engine that ranks them, and how long."""
+    """Units of like size: how many, their rows, the engine that ranks them, and how long."""
 
     largest: int
     groups: int
@@ -56,11 +58,12 @@ def rank_cost(
     done: bool,
     measure: bool,
 ) -> tuple[tuple[SizeClass, ...], StagePlan]:
-    """The classes of groups and the stage.
+    """The classes of units and the stage.
 
-    sizes: (g,) rows of each group.  memory: that may be used.  near_duplicates: are looked for.
-    done: the ranking is there.  measure: time this machine instead of taking nominal speeds.
-    A group is not compared for near duplicates while it is ranked, so the larger memory counts.
+    sizes: (u,) rows of each unit that is ranked by itself.  memory: that may be used.
+    near_duplicates: are looked for.  done: the ranking is there.
+    measure: time this machine instead of taking nominal speeds.
+    A unit is not compared for near duplicates while it is ranked, so the larger memory counts.
     """
     d, rows = dimensions, int(sizes.sum())
     nominal = Speed(NOMINAL.products * threads, NOMINAL.greedy * threads)
@@ -70,7 +73,7 @@ def rank_cost(
     if done:
         return classes, StagePlan("rank", folder, 0.0, BASE_BYTES, 0, done=True)
     took, peak = float(seconds.sum()) + 2e-7 * rows, ranker.memory(sizes, d, threads)
-    disk, read = ROW_BYTES * rows, ranker.needs_embeddings or near_duplicates
+    disk, read = ROW_BYTES * rows, VECTORS in ranker.needs or near_duplicates
     if near_duplicates:
         products = measured_products(d, threads) if measure else nominal.products
         took += float(near_duplicate_seconds(sizes, d, products).sum())
@@ -84,13 +87,17 @@ def rank_cost(
 def measured_speed(ranker: Ranker, dimensions: int, threads: int) -> Speed:
     """How fast this machine ranks, from about a second of work on made-up rows."""
     d, free = dimensions, float("inf")
-    products = measured_products(d, threads) if ranker.needs_embeddings else NOMINAL.products
+    nominal = Speed(NOMINAL.products * threads, NOMINAL.greedy * threads)
+    if not set(ranker.needs) <= {VECTORS}:  # nothing is made up for the others
+        return nominal
+    products = measured_products(d, threads) if ranker.needs else NOMINAL.products
     size = 256
     while size < _SAMPLE_ROWS and _greedy(ranker, [size * 2], d) < _SAMPLE_SECONDS:
         size *= 2
-    rows = np.concatenate([made_up_rows(size, d)] * threads) if ranker.needs_embeddings else None
+    rows = np.concatenate([made_up_rows(size, d)] * threads)
     sizes = np.full(threads, size, dtype=np.int64)
-    took = seconds_of(lambda: ranker.rank(rows, sizes, 0, threads=threads))
+    pool = pool_of(sizes, {VECTORS.key: rows})
+    took = seconds_of(lambda: ranker.rank(pool, threads=threads))
     took -= float(ranker.seconds(sizes, d, Speed(products, free)).sum())
     return Speed(products, max(_greedy(ranker, sizes, d) / max(took, 1e-6), 0.01))
 
@@ -108,7 +115,7 @@ def _near_bytes(sizes: Sizes, d: int, threads: int) -> int:
 
 
 def _classes(sizes: Sizes, seconds: NDArray[np.float64], ranker: Ranker) -> Iterator[SizeClass]:
-    """Groups by size class, cut further where the engine changes."""
+    """Units by size class, cut further where the engine changes."""
     known = np.unique(sizes).tolist()
     engines = [ranker.engine(size) for size in known]
     changes = zip(known, engines, engines[1:], strict=False)

@@ -1,4 +1,4 @@
-"""Near duplicates in a ranking: behind all other rows of their group, each beside the row it is
+"""Near duplicates in a ranking: behind all other rows of their unit, each beside the row it is
 near.
 """
 
@@ -9,36 +9,28 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from smartx.engine import near_duplicates
+from smartx.rankers.pool import Pool
+from smartx.rankers.ranker import Order
 
 # What the table of a ranking has besides, where near duplicates were looked for: the row_id of the
 # row that stays instead, and the cosine of the two; null for a row that stays.
 COLUMNS = pa.schema([("duplicate_of", pa.int64()), ("cosine", pa.float64())])
 
-Order = tuple[NDArray[np.int32], NDArray[np.float64]]
-
 
 def set_apart(
-    rows: NDArray[np.int16],
-    sizes: NDArray[np.int64],
-    ranked: Order,
-    threshold: float,
-    first_row: int,
-    threads: int,
+    pool: Pool, ranked: Order, threshold: float, *, threads: int
 ) -> tuple[Order, list[pa.Array]]:
-    """The order and gains with the near duplicates of each group last, and COLUMNS beside them.
+    """The order and gains with the near duplicates of each unit last, and COLUMNS beside them.
 
-    rows: (n, d) int16 Q12, groups of `sizes` one after another, from row id `first_row` on.
     ranked: order and gains as a ranker gave them. Both kinds of rows keep that order.
     """
     order, gains = ranked
-    found = near_duplicates(rows, sizes, order, threshold, threads=threads)
-    stays = found.origin < 0
-    begins = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    found = near_duplicates(pool.vectors, pool.sizes, order, threshold, threads=threads)
+    stays, begins = found.origin < 0, pool.begins()
     origin = begins + np.where(stays, 0, found.origin)
-    instead = first_row + begins + order[origin]
+    instead = pool.row_ids[begins + order[origin]]
     last = np.lexsort((~stays, begins))  # stable
     columns = [
         pa.array(values[last], field.type, mask=stays[last])

@@ -8,9 +8,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.draws import ROW_ORDER, draws
+from smartx.draws import ROW_ORDER, draws_at
 from smartx.engine import NOMINAL, Speed
-from smartx.rankers.ranker import Ranker
+from smartx.needs import Need
+from smartx.rankers.pool import Pool
+from smartx.rankers.ranker import Order, Ranker
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,11 @@ class RandomRanker(Ranker):
     seed: int = 0
 
     name: ClassVar[str] = "random"
-    needs_embeddings: ClassVar[bool] = False
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Nothing."""
+        return ()
 
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
@@ -36,18 +42,9 @@ class RandomRanker(Ranker):
         """There is one."""
         return "draws"
 
-    def rank(
-        self,
-        rows: NDArray[np.int16] | None,
-        sizes: NDArray[np.int64],
-        first_row: int,
-        *,
-        threads: int,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    def rank(self, pool: Pool, *, threads: int) -> Order:
         """Lowest draw first; equal draws by row."""
-        count = int(sizes.sum())
-        group = np.repeat(np.arange(len(sizes)), sizes)
-        keys = draws(self.seed, ROW_ORDER, first_row, first_row + count)
-        order = np.lexsort((keys, group))  # stable, so ties keep the order of the rows
-        starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return (order - starts).astype(np.int32), np.zeros(count)
+        unit = np.repeat(np.arange(len(pool.sizes)), pool.sizes)
+        keys = draws_at(self.seed, ROW_ORDER, pool.row_ids)
+        order = np.lexsort((keys, unit))  # stable, so ties keep the order of the rows
+        return (order - pool.begins()).astype(np.int32), np.zeros(len(pool))

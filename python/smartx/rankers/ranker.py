@@ -1,57 +1,68 @@
-"""What a ranker is: it orders the rows of a group so that every prefix is a selection."""
+"""What a ranker is: it orders the rows of a unit so that every prefix is a selection."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx.engine import NOMINAL, Speed
-from smartx.options import Options
+from smartx.needs import VECTORS, Need
+from smartx.options import Options, one_of
+from smartx.rankers.pool import Pool
+
+Order = tuple[NDArray[np.int32], NDArray[np.float64]]
 
 
+@dataclass(frozen=True)
 class Ranker(Options):
     """A ranker is a frozen dataclass of this kind. Its fields are its parameters; what `parameters`
-    says is all that its order depends on besides the rows.
+    says, and the features that it needs, are all that its order depends on besides the rows.
 
+    per: what is ranked by itself: the rows of one template of a task, of a task, or of the corpus.
     name: by which configurations and manifests know it.
-    needs_embeddings: whether it looks at vectors. One that does not never makes anyone embed.
     """
 
+    per: Annotated[str, one_of("template", "task", "corpus")] = field(
+        default="template", kw_only=True
+    )
+
     name: ClassVar[str]
-    needs_embeddings: ClassVar[bool] = True
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What it reads of the rows. One that reads no vectors never makes anyone embed."""
+        return (VECTORS,)
+
+    def parameters(self) -> dict[str, Any]:
+        """The values by name; `per` where it is not the usual one."""
+        own = super().parameters()
+        return own if self.per != "template" else {n: own[n] for n in own if n != "per"}
 
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
     ) -> NDArray[np.float64]:
-        """(g,) about how long groups of these sizes take, each above 0; here: a look at each value.
+        """(u,) about how long units of these sizes take, each above 0; here: a look at each value.
 
+        dimensions: values of a row, of all features together.
         speed: of a machine, its threads together; NOMINAL: one thread of docs/performance.md.
         """
         return np.asarray(2e-9 * max(1, dimensions) / speed.greedy * sizes, dtype=np.float64)
 
     def memory(self, sizes: NDArray[np.int64], dimensions: int, threads: int) -> int:
-        """Peak bytes of ranking groups of these sizes, besides the rows; here: float64 rows."""
+        """Peak bytes of ranking units of these sizes, besides the rows; here: float64 rows."""
         return 8 * max(1, dimensions) * int(sizes.max(initial=0))
 
     def engine(self, rows: int) -> str:
-        """The way in which a group of that many rows is ranked, in a word for a plan."""
+        """The way in which a unit of that many rows is ranked, in a word for a plan."""
         return self.name
 
-    def rank(
-        self,
-        rows: NDArray[np.int16] | None,
-        sizes: NDArray[np.int64],
-        first_row: int,
-        *,
-        threads: int,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Rank adjacent groups, each by itself and completely.
+    def rank(self, pool: Pool, *, threads: int) -> Order:
+        """Rank the units, each by itself and completely.
 
-        rows: (n, d) int16 Q12, the groups one after another; None where embeddings are not needed.
-        sizes: (g,) int64, rows of each group, summing to n.  first_row: row id of the first row.
-        Returns order (n,) int32, places inside the group, best first, group after group; and gains
+        Returns order (n,) int32, places inside the unit, best first, unit after unit; and gains
         (n,) float64, aligned with the order.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Rankings on disk, read back: every row of every group in order; a budget is a prefix."""
+"""Rankings on disk, read back: every row of every unit in order; a budget is a prefix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from smartx.errors import StoreError
 from smartx.files import unchanged_digest
 from smartx.rankers.near import COLUMNS
+from smartx.rankers.pool import Units, units_of
 from smartx.store import Stage
+
+if TYPE_CHECKING:
+    from smartx.corpus import Groups
 
 STAGE = "ranking"
 PART_ROWS = 65_536  # rows of one file: what a killed run does not have to rank again
@@ -32,7 +36,7 @@ Prefix = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Rankings:
-    """All rows of a corpus by (group, rank): those of a group stand at start..start+rows.
+    """All rows of a corpus by (unit, rank): those of a unit stand at start..start+rows.
 
     folder: where they are.  digest: names exactly this content.  manifest: as the stage wrote it.
     """
@@ -55,13 +59,29 @@ class Rankings:
         found = self.manifest.get("near_duplicates")
         return {name: found[name] for name in ("threshold", "rows")} if found else None
 
-    def kept(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many of the rows of each group may be taken: all but its near duplicates.
+    @property
+    def per(self) -> str:
+        """What was ranked by itself: the rows of a "template", of a "task" or of the "corpus"."""
+        return str(self.manifest["per"])
 
-        sizes: (g,) int64, rows of each group. The rows that may be taken are ranked first.
+    def units(self, groups: Groups) -> Units:
+        """What was ranked by itself. groups: of the corpus."""
+        return units_of(groups, self.per)
+
+    def kept(self, groups: Groups) -> NDArray[np.int64]:
+        """(u,) how many of the rows of each unit may be taken: all but its near duplicates and what
+        was left out. The rows that may be taken are ranked first.
         """
-        found = self.manifest.get("near_duplicates")
-        return sizes - np.array(found["by_group"], dtype=np.int64) if found else sizes
+        return self.units(groups).rows - self._apart("units")
+
+    def kept_of_groups(self, groups: Groups) -> NDArray[np.int64]:
+        """(g,) the same of each group of the corpus."""
+        return groups.rows - self._apart("groups")
+
+    def _apart(self, of: str) -> NDArray[np.int64] | int:
+        """How many rows nobody takes, of each of the units or groups."""
+        found = self.manifest.get("apart")
+        return np.array(found[of], dtype=np.int64) if found else 0
 
     def duplicates(self) -> pa.Table:
         """The near duplicates: row_id, duplicate_of (the row that stays instead) and cosine.
@@ -77,11 +97,11 @@ class Rankings:
         return pa.concat_tables(found)
 
     def prefix(self, start_row: int, count: int) -> Prefix:
-        """The first `count` rows of the group that begins at `start_row`: row ids, ranks, gains."""
+        """The first `count` rows of the unit that begins at `start_row`: row ids, ranks, gains."""
         return next(self.prefixes(np.array([start_row]), np.array([count])))
 
     def prefixes(self, starts: NDArray[np.int64], counts: NDArray[np.int64]) -> Iterator[Prefix]:
-        """`prefix` of many groups, in rising order of starts; each block is read once.
+        """`prefix` of many units, in rising order of starts; each block is read once.
 
         Raises StoreError where a file is missing or damaged.
         """

@@ -24,9 +24,9 @@ from smartx.engine import (
     ranking_seconds,
 )
 from smartx.engine.objectives import PENALTIES, RIDGES
-from smartx.errors import InputError
 from smartx.options import Takes, number, size_in_bytes
-from smartx.rankers.ranker import Ranker
+from smartx.rankers.pool import Pool
+from smartx.rankers.ranker import Order, Ranker
 
 
 class SubmodularRanker(Ranker):
@@ -62,20 +62,11 @@ class SubmodularRanker(Ranker):
         """As the engine room decides by the size of the group."""
         return engine_of(rows, self.function, self.dense_limit)
 
-    def rank(
-        self,
-        rows: NDArray[np.int16] | None,
-        sizes: NDArray[np.int64],
-        first_row: int,
-        *,
-        threads: int,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Greedy order and gains of every group."""
-        if rows is None:
-            raise InputError(f"the ranker {self.name} needs embeddings", place="rows")
+    def rank(self, pool: Pool, *, threads: int) -> Order:
+        """Greedy order and gains of every unit."""
         return rank_groups(
-            rows,
-            sizes,
+            pool.vectors,
+            pool.sizes,
             self.function,
             threads=threads,
             memory_bytes=self.dense_limit,
@@ -98,7 +89,9 @@ class FacilityLocationRanker(SubmodularRanker):
 
     def parameters(self) -> dict[str, Any]:
         """What decides which engine runs it."""
-        return {"dense_bytes": self.dense_limit, "graph_neighbours": GRAPH_NEIGHBOURS}
+        own = super().parameters()
+        del own["dense_limit"]
+        return {**own, "dense_bytes": self.dense_limit, "graph_neighbours": GRAPH_NEIGHBOURS}
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx.needs import Need
 from smartx.options import Options
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Ground:
     means: (M, d) float64, mean vector of each unit, in units of engine.SCALE; None where the law
     needs none.
     seed: of every random choice.
+    features: what the law needs besides, by `Need.key`: of every row of the corpus, from row id 0
+    on, or a table.
     """
 
     names: Sequence[tuple[str, ...]]
@@ -34,6 +37,7 @@ class Ground:
     rows: NDArray[np.int64]
     means: NDArray[np.float64] | None
     seed: int
+    features: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,11 @@ class WeightLaw(Options):
         """Whether it looks at `Ground.means`."""
         return False
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What it reads besides: scores of rows, tables. It finds them in `Ground.features`."""
+        return ()
+
     def check(self, names: Sequence[tuple[str, ...]]) -> None:
         """Raise ConfigError, with the parameter as place, for what cannot be with these tasks.
 
@@ -79,12 +88,16 @@ class WeightLaw(Options):
 
 
 def task_ground(
-    groups: Groups, *, means: NDArray[np.float64] | None = None, seed: int = 0
+    groups: Groups,
+    *,
+    means: NDArray[np.float64] | None = None,
+    seed: int = 0,
+    features: Mapping[str, NDArray[Any]] | None = None,
 ) -> Ground:
     """The tasks of a corpus as the ground of a law. means: (M, d) float64, by task."""
     tasks = groups.tasks()
     names = list(zip(tasks.source, tasks.task, strict=True))
-    return Ground(names, tasks.start, tasks.rows, means, seed)
+    return Ground(names, tasks.start, tasks.rows, means, seed, features or {})
 
 
 def group_ground(groups: Groups, *, seed: int = 0) -> Ground:
