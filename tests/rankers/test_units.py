@@ -125,13 +125,12 @@ def test_a_left_out_row_covers_nobody(corpus, vectors, tmp_path):
 
 
 def test_rows_that_were_trained_on_are_told_to_the_ranker_and_not_taken(corpus, tmp_path):
-    class Seeing(RandomRanker):
-        seen = []
+    seen = []
 
+    class Seeing(RandomRanker):
         def rank(self, pool, *, threads):
-            self.seen.append(
-                pool.row_ids[pool.trained].tolist() if pool.trained is not None else []
-            )
+            if pool.trained is not None:
+                seen.extend(pool.row_ids[pool.trained].tolist())
             return super().rank(pool, threads=threads)
 
     trained = np.array([1, 4, 20])
