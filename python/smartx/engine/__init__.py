@@ -24,6 +24,7 @@ from smartx.engine.memory import (
     kernel_bytes,
 )
 from smartx.engine.near_duplicates import NearDuplicates, checked_threshold, near_duplicates
+from smartx.engine.near_rows import NearRows, near_rows
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
 from smartx.engine.select import Selection, maximize
@@ -42,6 +43,7 @@ __all__ = [
     "GraphCut",
     "LogDet",
     "NearDuplicates",
+    "NearRows",
     "Objective",
     "Selection",
     "SimilarityGraph",
@@ -60,6 +62,7 @@ __all__ = [
     "near_duplicate_bytes",
     "near_duplicate_seconds",
     "near_duplicates",
+    "near_rows",
     "other_scale",
     "quantize",
     "rank_groups",

@@ -46,7 +46,7 @@ def near_duplicates(
     Raises InputError where the arguments do not fit each other or the threshold is out of range.
     """
     count = resolve_threads(threads)
-    millionths = _millionths(threshold)
+    millionths = millionths_of(threshold)
     if not len(rows):
         return NearDuplicates(np.empty(0, np.int32), np.empty(0, np.float64))
     rows = as_rows(rows, name="rows", threads=count)
@@ -57,10 +57,11 @@ def near_duplicates(
 
 def checked_threshold(threshold: float) -> float:
     """The threshold to the millionth. Raises InputError unless it is in 0.000001 .. 1."""
-    return _millionths(threshold) / _core.COSINE_UNIT
+    return millionths_of(threshold) / _core.COSINE_UNIT
 
 
-def _millionths(threshold: float) -> int:
+def millionths_of(threshold: float) -> int:
+    """A threshold in the units that the core takes. Raises InputError as `checked_threshold`."""
     unit = _core.COSINE_UNIT
     if not math.isfinite(threshold) or not 1 <= round(threshold * unit) <= unit:
         raise InputError(
