@@ -98,7 +98,11 @@ def test_a_wrong_flag_is_not_blamed_on_the_file(tmp_path):
         ({"row": 5}, "no such field", 'did you mean "rows"?'),
         ({"near-duplicates": 5}, "no such field", 'did you mean "near_duplicates"?'),
         ({"zzz": 5}, "no such field", "the fields are: "),
-        ({"preset": "smart"}, "one of smart-acl2024, proportional", "did you mean smart-acl2024?"),
+        (
+            {"preset": "smart"},
+            "one of smart-acl2024, smart-balanced, proportional",
+            "did you mean smart-acl2024?",
+        ),
         ({"ranker": "facility"}, "one of ", "did you mean facility-location?"),
         ({"rows": "1k"}, "a whole number is needed (given: '1k')", "25000"),
         ({"rows": "10%"}, "a whole number is needed", "25000"),

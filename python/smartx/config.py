@@ -27,7 +27,7 @@ from smartx.strategies import LAWS, RANKERS, Table, facts_of
 
 DEFAULT_ENCODER = "thenlper/gte-large"  # SMART as published
 
-Preset = Literal["smart-acl2024", "proportional", "equal", "random"]
+Preset = Literal["smart-acl2024", "smart-balanced", "proportional", "equal", "random"]
 
 # mixture = weight law x ranker x budget. A preset names the first two, whole; the user's own choice
 # goes before it.
@@ -36,6 +36,7 @@ PRESETS: dict[str, tuple[str, str]] = {
         "taylor-softmax:function=graph-cut,function.penalty=0.4,temperature=1",
         "facility-location",
     ),
+    "smart-balanced": ("power:exponent=0.5", "facility-location:per=task"),
     "proportional": ("proportional", "random"),
     "equal": ("equal", "random"),
     "random": ("random-rows", "random"),
@@ -43,6 +44,7 @@ PRESETS: dict[str, tuple[str, str]] = {
 
 
 SIZES = ("memory",)  # fields in bytes
+LISTS = ("sources", "feature")  # fields of many values
 STRATEGIES: dict[str, Table] = {"weights": LAWS, "ranker": RANKERS}  # fields that hold one
 
 
@@ -103,6 +105,13 @@ class RunConfig(BaseModel):
     )
     vectors_column: str | None = Field(None, description="column of the vectors in a Parquet file")
 
+    feature: list[str] = Field(
+        default=[],
+        description="what a strategy needs to know of the rows besides: NAME=FILE.npy or "
+        "NAME=FILE.parquet:COLUMN, one entry a row of the sources, in their order (columns of the "
+        "sources are known by their names)",
+    )
+
     # Which strategy
     preset: Preset = Field("smart-acl2024", description="a named choice of weight law and ranker")
     seed: int = Field(0, ge=-MOST, le=MOST, description="seed of every random choice")
@@ -144,14 +153,18 @@ class RunConfig(BaseModel):
         description="most to use, such as 8G (default: 3/4 of what is available)",
     )
 
-    @field_validator("sources", "out", "run_dir", "vectors", "encoder", "tokenizer", mode="before")
+    @field_validator(
+        "sources", "feature", "out", "run_dir", "vectors", "encoder", "tokenizer", mode="before"
+    )
     @classmethod
     def _paths_are_not_empty_and_begin_at_home(cls, value: Any) -> Any:
         return [_path(one) for one in value] if isinstance(value, list | tuple) else _path(value)
 
-    @field_validator("sources", mode="before")
+    @field_validator(*LISTS, mode="before")
     @classmethod
-    def _one_source_is_a_list(cls, value: Any) -> Any:
+    def _one_is_a_list(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return [f"{name}={one}" for name, one in value.items()]
         return [value] if isinstance(value, str | Path) else value
 
     @field_validator(*SIZES, mode="before")

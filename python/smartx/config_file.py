@@ -71,6 +71,11 @@ def _seen_from(folder: Path, name: str, value: Any) -> Any:
     if name == "sources":
         given = value if isinstance(value, list) else [value]
         return [_source(folder, source) if isinstance(source, str) else source for source in given]
+    if name == "feature":
+        if isinstance(value, dict):
+            value = [f"{key}={place}" for key, place in value.items()]
+        given = value if isinstance(value, list) else [value]
+        return [_named(folder, one) if isinstance(one, str) else one for one in given]
     if name in _STRATEGIES and value is not None:
         options = spelled(value) if isinstance(value, str) else value
         if isinstance(options, dict) and isinstance(options.get("code"), str):
@@ -80,6 +85,12 @@ def _seen_from(folder: Path, name: str, value: Any) -> Any:
         return value
     joined = folder / value
     return str(joined) if name in _FOLDERS or (name in _MAYBE_PATHS and joined.exists()) else value
+
+
+def _named(folder: Path, given: str) -> str:
+    """The path in NAME=PATH, as seen from the YAML file."""
+    name, sign, path = given.partition("=")
+    return f"{name}={folder / path}" if sign and path and not path.startswith("~") else given
 
 
 def _source(folder: Path, source: str) -> str:

@@ -8,12 +8,12 @@ import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
-from smartx.config import SIZES, STRATEGIES, RunConfig
+from smartx.config import LISTS, SIZES, STRATEGIES, RunConfig
 from smartx.display import flag, in_flags
 from smartx.progress import size
 
@@ -21,7 +21,7 @@ from smartx.progress import size
 PANELS: dict[str, tuple[str, ...]] = {
     "How much, and where to": ("rows", "out", "overwrite", "run_dir", "threads", "memory"),
     "Which strategy": (
-        "preset", "weights", "ranker", "near_duplicates", "seed",
+        "preset", "weights", "ranker", "feature", "near_duplicates", "seed",
     ),
     "How rows are embedded": (
         "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
@@ -34,7 +34,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
-RANKING = ("preset", "ranker", "near_duplicates", "seed")
+RANKING = ("preset", "ranker", "feature", "near_duplicates", "seed")
 METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
 
 
@@ -55,7 +55,9 @@ def _option(name: str) -> inspect.Parameter:
         show_default=False,
         metavar=metavar,
     )
-    kind = bool if field.annotation is bool else str
+    kind: Any = bool if field.annotation is bool else str
+    if name in LISTS:
+        kind = list[str]
     return _keyword(name, Annotated[kind | None, option], None)
 
 
@@ -65,7 +67,7 @@ def _help(name: str, field: FieldInfo) -> str:
         choices = [*STRATEGIES[name].ours]
     if choices:
         words.append(f"[dim](one of: {', '.join(choices)})[/]")
-    if field.default not in (None, "") and field.annotation is not bool:
+    if field.default not in (None, "", []) and field.annotation is not bool:
         default = size(field.default) if name in SIZES else field.default
         words.append(f"[dim](default: {default})[/]")
     return " ".join(words)
@@ -77,13 +79,16 @@ def _metavar(name: str, annotation: Any) -> str:
         return "SIZE"
     if name in STRATEGIES or _choices(annotation):
         return "NAME"
+    if name in LISTS:
+        return "TEXT"
     kinds = _members(annotation)
     return next(word for kind, word in METAVARS.items() if kind in kinds)
 
 
 def _choices(annotation: Any) -> list[str]:
     """The values of a Literal; none for other types."""
-    return [choice for kind in _members(annotation) for choice in get_args(kind)]
+    literals = (kind for kind in _members(annotation) if get_origin(kind) is Literal)
+    return [choice for kind in literals for choice in get_args(kind)]
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

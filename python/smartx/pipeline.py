@@ -11,7 +11,7 @@ seconds.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cached_property, partial
@@ -37,17 +37,18 @@ from smartx.embed import (
 )
 from smartx.engine import default_memory, resolve_threads
 from smartx.errors import ConfigError, StoreError
+from smartx.features import feature_files, feature_there, kept_feature
 from smartx.files import storing
 from smartx.lock import working_in
 from smartx.means import kept_task_means
 from smartx.mixture import Mixture, assemble, check_replaceable, mixture_facts, write_mixture
-from smartx.needs import VECTORS
+from smartx.needs import VECTORS, Feature, Need
 from smartx.planning import Limits, Plan, Vectors, plan_of
 from smartx.preflight import check, check_tasks
 from smartx.progress import Progress, Silent, counted, warn
 from smartx.rankers import Rankings, is_ranked, near_duplicates_line, rank_corpus
 from smartx.report import render
-from smartx.run_folder import CORPUS, EMBEDDINGS, MEANS, RANKINGS, mean, record
+from smartx.run_folder import CORPUS, EMBEDDINGS, FEATURES, MEANS, RANKINGS, mean, record
 from smartx.runs import Run
 from smartx.runs import open_run as open_run
 from smartx.store import folder_of
@@ -150,6 +151,24 @@ class Session:
         """Whether ranking looks at vectors."""
         return VECTORS in self.ranker.needs or self.config.near_duplicates is not None
 
+    def features(self, needs: Sequence[Need], *, make: bool = True) -> dict[str, Feature]:
+        """What is needed of the rows besides vectors and tokens, by `Need.key`.
+
+        make: what is not in the run folder yet; else it is not among what is returned.
+        """
+        given, folder = feature_files(self.config.feature), self.run.folder / FEATURES
+        found: dict[str, Feature] = {}
+        for need in needs:
+            if not need.name:
+                continue
+            asked = (self.corpus, need, given.get(need.name), folder)
+            feature = (
+                kept_feature(*asked, progress=self.progress) if make else feature_there(*asked)
+            )
+            if feature is not None:
+                found[need.key] = feature
+        return found
+
     @property
     def needs_vectors(self) -> bool:
         """Whether anything looks at vectors."""
@@ -229,13 +248,15 @@ class Session:
         made = Vectors(embeddings.dimensions, 0.0, False, done=True) if embeddings else None
         limits = self._limits(rows=None, out=None)
         self._plan_with(embeddings, made, limits, measure=False).check()
-        with self._doing("rank", self.run.folder / RANKINGS):
+        with self._doing("rank", self.run.folder / RANKINGS, self.run.folder / FEATURES):
+            features = self.features(self.ranker.needs)
             rankings = rank_corpus(
                 self.corpus,
                 embeddings,
                 self.ranker,
                 self.run.folder / RANKINGS,
                 threads=self.threads,
+                features=features,
                 near_duplicates=self.config.near_duplicates,
                 memory=self.memory,
                 progress=self.progress,
@@ -260,10 +281,20 @@ class Session:
         rankings = self.rank()
         means = self.means() if law.needs_means else None
         with self._doing("mix", out, out.parent):
+            features = {
+                key: feature.rows(0, corpus.num_rows)
+                for key, feature in self.features(law.needs).items()
+            }
             groups = corpus.groups.resized(rankings.kept_of_groups(corpus.groups))
             near = corpus.num_rows - int(groups.rows.sum())
             allotment = allot(
-                groups, law, means=means, total=total, seed=config.seed, left_out=near
+                groups,
+                law,
+                means=means,
+                total=total,
+                seed=config.seed,
+                left_out=near,
+                features=features,
             )
             by_task = law.unit == "task" and rankings.per != "template"
             budgets, of = (allotment.tasks, "task") if by_task else (allotment.groups, "template")
@@ -335,7 +366,10 @@ class Session:
         measure: bool,
     ) -> Plan:
         near, folder = self.config.near_duplicates, self.run.folder / RANKINGS
-        ranked = is_ranked(self.corpus, embeddings, self.ranker, folder, near_duplicates=near)
+        features = self.features(self.ranker.needs, make=False)
+        ranked = is_ranked(
+            self.corpus, embeddings, self.ranker, folder, features=features, near_duplicates=near
+        )
         return plan_of(
             self.corpus,
             self.ranker,

@@ -17,6 +17,7 @@ from typing import NoReturn
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.corpus.hub import hub_name
+from smartx.corpus.numbers import check_column
 from smartx.corpus.sources import find_sources
 from smartx.embed.devices import devices_of, torch_library
 from smartx.embed.encoders import (
@@ -29,6 +30,7 @@ from smartx.embed.encoders import (
 from smartx.embed.vector_files import VectorsSpec, check_head
 from smartx.engine import resolve_threads
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
+from smartx.features import feature_files, missing
 from smartx.needs import VECTORS
 from smartx.run_folder import NAMES
 
@@ -52,6 +54,7 @@ def check(config: RunConfig, *, command: str) -> None:
             _fault(field, "it is needed here and not given", f"give `{field}`")
     _columns(config)
     _vectors(config)
+    _features(config)
     _machine(config)
     if command in READS_SOURCES:
         _sources(config.sources)
@@ -75,6 +78,10 @@ def check_tasks(config: RunConfig, corpus: Corpus) -> None:
         config.law.check(list(zip(tasks.source, tasks.task, strict=True)))
     except InputError as problem:
         _fault("weights", f"{problem.place}: {problem.fault}", problem.fix)
+    given = feature_files(config.feature)
+    for need in (*config.law.needs, *config.row_ranker.needs):
+        if need.kind == "column" and need.name and need.name not in given:
+            check_column(corpus, need.name)
 
 
 def _fault(field: str, fault: str, fix: str = "") -> NoReturn:
@@ -133,6 +140,16 @@ def _vectors(config: RunConfig) -> None:
             f"a column is named, and {config.vectors.name} has none",
             "leave it out, or name a Parquet file in `vectors`",
         )
+
+
+def _features(config: RunConfig) -> None:
+    """Files of features are there; what only a file can give has one."""
+    given = feature_files(config.feature)
+    for file in given.values():
+        _readable("feature", file.path)
+    for need in (*config.law.needs, *config.row_ranker.needs):
+        if need.name and need.kind != "column" and need.name not in given:
+            raise missing(need)
 
 
 def _machine(config: RunConfig) -> None:

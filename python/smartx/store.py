@@ -36,7 +36,13 @@ MANIFEST = "manifest.json"
 MIXTURE = "mixture"  # the stage that stands in OUT
 _ID = 16  # hex digits of a key that name a folder
 _SEAL = "seal"
-_COMMANDS = {"corpus": "ingest", "embeddings": "embed", "ranking": "rank", "means": "mix"}
+_COMMANDS = {
+    "corpus": "ingest",
+    "embeddings": "embed",
+    "ranking": "rank",
+    "means": "mix",
+    "features": "rank",
+}
 
 
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:

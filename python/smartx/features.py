@@ -1,0 +1,303 @@
+"""Features of the rows from files, kept in the run folder in the order of the corpus.
+
+    RUN/features/ID/manifest.json  values-*.npy
+
+A file has one entry for every row of the sources, in their order, as a file of vectors has; or it
+is a table of its own. ID names the corpus, the file's content and what it is taken for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from smartx.corpus import Corpus
+from smartx.corpus.numbers import numbers_of
+from smartx.embed.embeddings import RowsFile
+from smartx.embed.npy import write_npy
+from smartx.embed.vector_files import VectorsSpec, opened
+from smartx.engine import quantize
+from smartx.errors import ConfigError, InputError
+from smartx.files import unchanged_digest
+from smartx.needs import InMemory, Need
+from smartx.progress import Progress, Silent, step
+from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
+
+SCHEMA = 1  # raised when the same file gives another feature
+STAGE = "features"
+SHARD_ROWS = 65_536
+TYPES: Mapping[str, type[np.generic]] = {
+    "vectors": np.int16,
+    "matrix": np.float32,
+    "column": np.float64,
+    "table": np.float32,
+}
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """Where a feature comes from: an .npy file, or a column of a Parquet file."""
+
+    path: Path
+    column: str | None = None
+
+
+def feature_files(given: list[str]) -> dict[str, FeatureFile]:
+    """NAME=FILE or NAME=FILE:COLUMN, by name. Raises ConfigError for anything else."""
+    files: dict[str, FeatureFile] = {}
+    for one in given:
+        name, sign, place = one.partition("=")
+        if not sign or not name.strip() or not place:
+            raise ConfigError(
+                f'"{one}" is not of the form NAME=FILE',
+                place="feature",
+                fix="write NAME=FILE.npy, or NAME=FILE.parquet:COLUMN",
+            )
+        if name.strip() in files:
+            raise ConfigError(f'"{name.strip()}" is given twice', place="feature")
+        path, colon, column = place.rpartition(":")
+        whole = not colon or os.path.exists(place)
+        files[name.strip()] = FeatureFile(Path(place if whole else path), None if whole else column)
+    return files
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFeature:
+    """A feature in the run folder; what it holds is read when it is asked for."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Names the content."""
+        return str(self.manifest["digest"])
+
+    @property
+    def dimensions(self) -> int:
+        """Values of a row."""
+        return int(self.manifest["dimensions"])
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows start..stop-1, or all of a table. Raises StoreError for a damaged file."""
+        kind, count = self.manifest["parameters"]["kind"], int(self.manifest["rows"])
+        if kind == "table":
+            start, stop = 0, count
+        if not 0 <= start <= stop <= count:
+            raise InputError(f"rows {start}..{stop} are not within 0..{count}")
+        pieces = [np.empty((0, self.dimensions), dtype=TYPES[kind])]
+        for number, entry in enumerate(self.manifest["files"]):
+            begin = number * SHARD_ROWS
+            first, last = max(start, begin), min(stop, begin + entry["rows"])
+            if first < last:
+                file = self.folder / entry["name"]
+                shard = RowsFile(file, FileEntry(**entry), TYPES[kind], self.dimensions)
+                pieces.append(shard.read(first - begin, last - begin))
+        values = np.concatenate(pieces) if len(pieces) > 2 else pieces[-1]
+        return values[:, 0] if kind == "column" else values
+
+
+def kept_feature(
+    corpus: Corpus,
+    need: Need,
+    file: FeatureFile | None,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+) -> StoredFeature:
+    """The feature that is needed, from folder/ID; it is made first where it is not there.
+
+    file: None: a column of the corpus.  folder: the run's `features`.
+    Raises VectorsError, InputError for a file that does not fit the corpus, or a column that is not
+    there or holds no numbers.
+    """
+    stage, key, parameters, inputs = _stage(corpus, need, file, folder)
+    if stage.reuse(key):
+        return StoredFeature(stage.folder, stage.manifest(SCHEMA))
+    stage.keep_parts(key, lambda _: key)
+    stage.begin()
+    if need.kind in ("vectors", "matrix"):
+        if file is None:
+            raise missing(need)
+        entries, width, rows = _shards(corpus, need, file, stage, key, progress or Silent())
+    else:
+        whole = numbers_of(corpus, need.name) if file is None else _array(file)
+        values = _placed(corpus, need, file, whole)
+        width, rows = values.shape[1], len(values)
+        entries = [
+            Sidecar(stage.folder / _shard_name(number), key).commit(
+                len(piece), partial(write_npy, piece)
+            )
+            for number, piece in enumerate(
+                values[start : start + SHARD_ROWS] for start in range(0, rows, SHARD_ROWS)
+            )
+        ]
+    content = "".join(entry.sha256 for entry in entries)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    facts = {"digest": digest, "dimensions": width, "rows": rows}
+    stage.finish(
+        key=key, schema=SCHEMA, parameters=parameters, inputs=inputs, files=entries, facts=facts
+    )
+    return StoredFeature(stage.folder, stage.manifest(SCHEMA))
+
+
+def feature_there(
+    corpus: Corpus, need: Need, file: FeatureFile | None, folder: Path
+) -> StoredFeature | None:
+    """The same if it is there already; `kept_feature` looks closer."""
+    stage, key, _, _ = _stage(corpus, need, file, folder)
+    return StoredFeature(stage.folder, stage.manifest(SCHEMA)) if stage.is_done(key) else None
+
+
+def missing(need: Need) -> ConfigError:
+    """What is raised where nobody said where a feature comes from."""
+    return ConfigError(
+        f'"{need.name}" of the rows is needed ({_WORDS[need.kind]}) and not given',
+        place="feature",
+        fix=f"give `feature` {need.name}=FILE.npy, or {need.name}=FILE.parquet:COLUMN",
+    )
+
+
+_WORDS = {
+    "vectors": "vectors of another encoder, one a row",
+    "matrix": "a matrix, one line a row",
+    "column": "a number a row: a column of the sources, or a file",
+    "table": "a table that is not aligned with the rows",
+}
+
+
+def _stage(
+    corpus: Corpus, need: Need, file: FeatureFile | None, folder: Path
+) -> tuple[Stage, str, dict[str, Any], dict[str, str]]:
+    parameters: dict[str, Any] = {"name": need.name, "kind": need.kind}
+    inputs = {"corpus": corpus.digest} if need.kind != "table" else {}
+    if file is not None:
+        parameters["column"] = file.column
+        try:
+            inputs["file"] = unchanged_digest(file.path)
+        except OSError as problem:
+            fault = f"it cannot be read ({problem.strerror})"
+            raise InputError(fault, place=os.fspath(file.path), fix="check the path") from None
+    key = key_of(STAGE, SCHEMA, parameters, inputs)
+    return Stage(STAGE, folder_of(folder, key)), key, parameters, inputs
+
+
+def _shard_name(number: int) -> str:
+    return f"values-{number:05d}.npy"
+
+
+def _shards(
+    corpus: Corpus, need: Need, file: FeatureFile, stage: Stage, key: str, progress: Progress
+) -> tuple[list[FileEntry], int, int]:
+    """Vectors or a matrix, a shard at a time: they may be larger than memory."""
+    spec, rows, entries = VectorsSpec(file.path, file.column), corpus.num_rows, []
+    told = step(progress, f"feature {need.name}", rows, "rows")
+    with opened(spec, unchanged_digest(file.path), stage.folder) as source, told as advance:
+        _check_count(corpus, file, source.rows.num_rows)
+        for number, start in enumerate(range(0, rows, SHARD_ROWS)):
+            stop = min(start + SHARD_ROWS, rows)
+            sidecar = Sidecar(stage.folder / _shard_name(number), key)
+            entry = sidecar.whole_part()
+            if entry is None:
+                values = source.take(corpus.source_positions(start, stop))
+                _check_finite(file, values)
+                if need.kind == "matrix":
+                    made: NDArray[Any] = values.astype(np.float32)
+                else:
+                    made = values if values.dtype == np.int16 else quantize(values)
+                entry = sidecar.commit(stop - start, partial(write_npy, made))
+            entries.append(entry)
+            advance(stop - start)
+        return entries, source.rows.width, rows
+
+
+def _array(file: FeatureFile) -> NDArray[Any]:
+    """A file as a whole: one number, or a list of them, a row."""
+    place = os.fspath(file.path)
+    try:
+        if file.path.suffix.lower() != ".parquet":
+            return np.asarray(np.load(file.path, allow_pickle=False))
+        names = pq.read_schema(file.path).names
+        if file.column not in names:
+            asked = f'"{file.column}" is no column of it' if file.column else "no column is named"
+            raise InputError(
+                f"{asked}; there are: {', '.join(names)}",
+                place=place,
+                fix="write NAME=FILE.parquet:COLUMN",
+            )
+        column = pq.read_table(file.path, columns=[file.column])[file.column].combine_chunks()
+        if pa.types.is_nested(column.type):
+            return np.array(column.to_pylist(), dtype=np.float64)
+        return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    except (OSError, ValueError, pa.ArrowException) as problem:
+        if isinstance(problem, InputError):
+            raise
+        line = (str(problem).splitlines() or [""])[0][:200]
+        raise InputError(f"it cannot be read ({line})", place=place) from None
+
+
+def _placed(
+    corpus: Corpus, need: Need, file: FeatureFile | None, whole: NDArray[Any]
+) -> NDArray[Any]:
+    """A column in the order of the corpus as (n, 1), or a table as it is."""
+    place = need.name if file is None else os.fspath(file.path)
+    if whole.dtype.kind not in "biuf" or whole.ndim not in (1, 2) or 0 in whole.shape:
+        what = f"{whole.dtype} of shape {whole.shape}"
+        raise InputError(f"it holds {what}; numbers are needed", place=place)
+    if need.kind == "table":
+        table = whole.reshape(len(whole), -1).astype(np.float32)
+        if not np.isfinite(table).all():
+            raise InputError("it holds numbers that are not finite", place=place)
+        return table
+    if whole.ndim == 2 and whole.shape[1] != 1:
+        raise InputError(f"one number a row is needed, and it has {whole.shape[1]}", place=place)
+    values = whole.reshape(-1, 1).astype(np.float64)
+    if file is None:
+        return values
+    _check_count(corpus, file, len(values))
+    return values[corpus.source_positions(0, corpus.num_rows)]
+
+
+def _check_count(corpus: Corpus, file: FeatureFile, count: int) -> None:
+    if count != corpus.num_source_rows:
+        raise InputError(
+            f"it has {count:,} rows, and the sources have {corpus.num_source_rows:,}",
+            place=os.fspath(file.path),
+            fix="give one for every row of the sources, in their order",
+        )
+
+
+def _check_finite(file: FeatureFile, values: NDArray[Any]) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError("it holds numbers that are not finite", place=os.fspath(file.path))
+
+
+def in_memory(need: Need, values: Any, rows: int) -> InMemory:
+    """A feature that is given as an array, with the type of its kind.
+
+    rows: that there are. Raises InputError for an array of another shape.
+    """
+    array = np.asarray(values)
+    wanted = {"column": 1}.get(need.kind, 2)
+    aligned = need.kind != "table"
+    if array.dtype.kind not in "biuf" or array.ndim != wanted or (aligned and len(array) != rows):
+        raise InputError(
+            f"an array of {wanted} dimensions"
+            + (f" and {rows:,} rows" if aligned else "")
+            + f" is needed, not {array.dtype} of shape {array.shape}",
+            place=f"features[{need.name!r}]",
+        )
+    if need.kind == "vectors" and array.dtype != np.int16:
+        return InMemory(quantize(array))
+    dtype = np.int32 if need.kind == "tokens" else TYPES[need.kind]
+    return InMemory(np.ascontiguousarray(array.astype(dtype)), table=not aligned)
