@@ -6,6 +6,7 @@ run over that table.
 
 from __future__ import annotations
 
+from smartx.weights.cali_budget import CaliBudget
 from smartx.weights.chameleon import Chameleon
 from smartx.weights.coverage_mass import CoverageMass
 from smartx.weights.equal import Equal
@@ -21,6 +22,7 @@ from smartx.weights.law import (
     sum_in_order,
     task_ground,
 )
+from smartx.weights.mixmin import MixMin, mixmin_weights
 from smartx.weights.power import Power, Temperature
 from smartx.weights.proportional import Proportional
 from smartx.weights.random_rows import RandomRows
@@ -29,12 +31,14 @@ from smartx.weights.spread import effective, spread_line, spread_of
 from smartx.weights.taylor_softmax import TaylorSoftmax
 
 __all__ = [
+    "CaliBudget",
     "Chameleon",
     "CoverageMass",
     "Equal",
     "Given",
     "GreedyLaw",
     "Ground",
+    "MixMin",
     "Power",
     "Proportional",
     "RandomRows",
@@ -48,6 +52,7 @@ __all__ = [
     "effective",
     "exact_kernel",
     "group_ground",
+    "mixmin_weights",
     "on_grid",
     "spread_line",
     "spread_of",

@@ -15,8 +15,7 @@ import numpy as np
 from smartx.engine import FacilityLocation
 from smartx.errors import InputError
 from smartx.strategies import TASK_FUNCTIONS
-from smartx.weights.greedy import GreedyLaw, Kernel, TaskFunction
-from smartx.weights.kernels import exact_kernel
+from smartx.weights.greedy import GreedyLaw, Kernel, TaskFunction, kernel_of
 from smartx.weights.law import Ground, Shares
 
 
@@ -46,7 +45,7 @@ class CoverageMass(GreedyLaw):
         order, gains = self.first_tasks(ground)
         if ground.means is None:
             raise InputError("this law needs the mean vector of every task", place="means")
-        kernel = exact_kernel(ground.means, centred=self.kernel == "centred")
+        kernel = kernel_of(ground.means, self.kernel)
         kernel[order, order] = 2.0
         chosen = np.sort(order)
         nearest = chosen[kernel[:, chosen].argmax(axis=1)]

@@ -18,7 +18,12 @@ from smartx.weights.kernels import exact_kernel
 from smartx.weights.law import Ground, WeightLaw
 
 Order = tuple[NDArray[np.int64], NDArray[np.float64]]
-Kernel = Literal["cosine", "exact", "centred"]
+Kernel = Literal["cosine", "exact", "centred", "whitened"]
+
+
+def kernel_of(means: NDArray[np.float64], kernel: Kernel) -> NDArray[np.float64]:
+    """The exact kernel of a name."""
+    return exact_kernel(means, centred=kernel == "centred", whitened=kernel == "whitened")
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class GreedyLaw(WeightLaw):
     num_tasks: how many tasks get anything (M' of the paper); None: all.
     kernel: of the tasks' mean vectors. "cosine": as published, in float64; near ties are decided by
     rounding. "exact": the diagonal is 1 and sums are exact, so that ties are ties and go to the
-    lower task. "centred": the same of the means less their common mean.
+    lower task. "centred": the same of the means less their common mean. "whitened": and no
+    direction in which they differ counts for more than another.
     """
 
     function: Annotated[TaskFunction, TASK_FUNCTIONS.takes("graph-cut")] = field(
@@ -95,6 +101,6 @@ class GreedyLaw(WeightLaw):
         if self.kernel == "cosine":
             chosen = task_gains(ground.means, function)
         else:
-            kernel = exact_kernel(ground.means, centred=self.kernel == "centred")
+            kernel = kernel_of(ground.means, self.kernel)
             chosen = maximize(function, DenseKernel(kernel), count)
         return chosen.items.astype(np.int64), np.asarray(chosen.gains, dtype=np.float64)
