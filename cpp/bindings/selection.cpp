@@ -45,16 +45,33 @@ objective::LogDet log_det(double ridge) {
   return {ridge};
 }
 
-/// A request without its ground set, and the costs that it points to: a copy, so that it outlives
-/// the array of the caller.
+/// A request without its ground set, and the arrays that it points to: copies, so that it outlives
+/// those of the caller.
 struct HeldRequest {
   Request request;
   std::vector<double> costs;
+  std::vector<Item> templates, first;
 
   /// Throws where it does not fit a ground set of so many rows.
   Request over(Offset rows) const {
     require(request.budget <= rows, "budget: it is outside 0..rows");
     Request own = request;
+    if (!templates.empty()) {
+      require(static_cast<Offset>(templates.size()) == rows,
+              "templates: they and the rows differ in number");
+      for (const Item t : templates)
+        require(t >= 0 && t < rows, "templates: one is not from 0 to rows - 1");
+      own.templates = {templates.data(), rows};
+    }
+    if (!first.empty()) {
+      std::vector<char> seen(static_cast<std::size_t>(rows), 0);
+      for (const Item row : first) {
+        require(row >= 0 && row < rows && !seen[row], "first: they are not rows without repeats");
+        seen[row] = 1;
+      }
+      own.first = {first.data(), static_cast<Offset>(first.size())};
+      require(request.budget <= rows - own.first.size, "budget: it is more than the rows left");
+    }
     if (own.costs.of == nullptr) return own;
     require(static_cast<Offset>(costs.size()) == rows, "costs: they and the rows differ in number");
     own.costs.of = costs.data();
@@ -62,9 +79,16 @@ struct HeldRequest {
   }
 };
 
+std::vector<Item> items_of(const py::object& array, const char* name) {
+  if (array.is_none()) return {};
+  const auto values = vector_view<Item>(py::cast<py::array>(array), name);
+  return {values.begin(), values.end()};
+}
+
 HeldRequest request_of(const Objective& objective, Offset budget, Optimizer optimizer,
                        std::uint64_t seed, double epsilon, bool certificate, Offset candidates,
-                       const py::object& costs, double total) {
+                       const py::object& costs, double total, const py::object& templates,
+                       const py::object& first) {
   require(budget >= 0, "budget: it is outside 0..rows");
   require(epsilon > 0.0 && epsilon < 1.0, "epsilon: it is not above 0 and below 1");
   require(candidates >= 0, "candidates: they are below 0");
@@ -73,9 +97,18 @@ HeldRequest request_of(const Objective& objective, Offset budget, Optimizer opti
                     {optimizer, seed, epsilon},
                     certificate,
                     candidates,
+                    {},
+                    {},
                     {}},
-                   {}};
+                   {},
+                   items_of(templates, "templates"),
+                   items_of(first, "first")};
+  require(held.templates.empty() || optimizer == Optimizer::kLazy || optimizer == Optimizer::kNaive,
+          "templates: samples are drawn without them");
+  require(held.first.empty() || !certificate, "first: there is no certificate with them");
   if (costs.is_none()) return held;
+  require(held.templates.empty() && held.first.empty(),
+          "costs: they have no meaning with templates or rows that come first");
   require(total >= 0.0 && std::isfinite(total), "total: it is not a finite number from 0 on");
   const auto values = vector_view<double>(py::cast<py::array>(costs), "costs");
   without_gil(1, "", [&](const Context& context) {
@@ -197,17 +230,31 @@ py::tuple worth_of(const py::array& rows, const py::array& items, int threads) {
 }
 
 py::tuple rank_many(const py::array& rows, const py::array& sizes, const Objective& objective,
-                    int threads, Offset memory) {
+                    int threads, Offset memory, const py::object& templates,
+                    const py::object& first) {
   const RowsView view = rows_view(rows);
   const auto groups = vector_view<Offset>(sizes, "sizes");
+  GroupRows known;
+  if (!templates.is_none())
+    known.templates = vector_view<Item>(py::cast<py::array>(templates), "templates");
+  if (!first.is_none()) known.first = vector_view<bool>(py::cast<py::array>(first), "first");
+  require(known.templates.size == (templates.is_none() ? 0 : view.n),
+          "templates: they and the rows differ in number");
+  require(known.first.size == (first.is_none() ? 0 : view.n),
+          "first: they and the rows differ in number");
   GroupOrders orders = without_gil(threads, "", [&](const Context& context) {
     Offset left = view.n;
     each(groups.size, context, [&](Offset g) {
-      require(groups[g] >= 0 && groups[g] <= left, "sizes: they do not fit the rows");
-      left -= groups[g];
+      const Offset size = groups[g];
+      require(size >= 0 && size <= left, "sizes: they do not fit the rows");
+      for (Offset i = 0; known.templates.size > 0 && i < size; ++i) {
+        const Item t = known.templates[view.n - left + i];
+        require(t >= 0 && t < size, "templates: one is not below the rows of its group");
+      }
+      left -= size;
     });
     require(left == 0, "sizes: they do not fit the rows");
-    return rank_groups(view, groups, objective, context, memory);
+    return rank_groups(view, groups, objective, context, memory, known);
   });
   return py::make_tuple(hand_over(std::move(orders.order)), hand_over(std::move(orders.gains)));
 }
@@ -239,7 +286,8 @@ void bind_selection(py::module_& module) {
       .def(py::init(&request_of), arg("objective"), arg("budget"),
            py::arg_v("optimizer", Optimizer::kLazy, "Optimizer.lazy"), arg("seed") = 0,
            arg("epsilon") = 0.01, arg("certificate") = false, arg("candidates") = 0,
-           arg("costs") = py::none(), arg("total") = 0.0);
+           arg("costs") = py::none(), arg("total") = 0.0, arg("templates") = py::none(),
+           arg("first") = py::none());
   module.def("maximize_rows", &maximize_rows, arg("rows"), arg("request"), arg("threads") = 1);
   module.def("maximize_graph", &maximize_graph, arg("indptr"), arg("indices"), arg("weights"),
              arg("request"), arg("threads") = 1);
@@ -248,7 +296,8 @@ void bind_selection(py::module_& module) {
   module.def("maximize_with_head", &maximize_head, arg("rows"), arg("indptr"), arg("indices"),
              arg("weights"), arg("candidates"), arg("head"), arg("request"), arg("threads") = 1);
   module.def("rank_groups", &rank_many, arg("rows"), arg("sizes"), arg("objective"),
-             arg("threads") = 1, arg("memory") = kKernelsTogether);
+             arg("threads") = 1, arg("memory") = kKernelsTogether, arg("templates") = py::none(),
+             arg("first") = py::none());
   module.def("dense_worth", &worth_of, arg("rows"), arg("items"), arg("threads") = 1);
   module.def("cosine_kernel", &task_kernel, arg("means"), arg("threads") = 1);
 }

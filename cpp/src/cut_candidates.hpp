@@ -30,7 +30,7 @@ class CutCandidates {
     gains_.assign(padded, kLeftOut);
     gathered_.clear();
   }
-  /// Candidate c is that row; they ascend.
+  /// Candidate c is that row; those of a template ascend.
   void put(std::size_t c, Item row, std::int64_t inside, std::int64_t row_sum) {
     items_[c] = row;
     inside_[c] = static_cast<double>(inside);
@@ -57,6 +57,16 @@ class CutCandidates {
     });
     const auto part = std::max_element(high_of_part_.begin(), high_of_part_.end());
     return first_with(*part, (part - high_of_part_.begin()) * kPart);
+  }
+  /// The first of the largest gains from `first` to `last`, which are not the same.
+  std::size_t best_in(std::size_t first, std::size_t last) const {
+    double high[8];
+    std::fill_n(high, 8, kLeftOut);
+    std::size_t c = first;
+    for (; c + 8 <= last; c += 8)
+      for (std::size_t k = 0; k < 8; ++k) high[k] = std::max(high[k], gains_[c + k]);
+    for (; c < last; ++c) high[0] = std::max(high[0], gains_[c]);
+    return first_with(*std::max_element(high, high + 8), first);
   }
   /// The first candidate from `from` on with that gain; where there is none, their padded number.
   std::size_t first_with(double gain, std::size_t from) const {

@@ -8,6 +8,7 @@
 #include "smartx/blocks.hpp"
 #include "smartx/facility_location.hpp"
 #include "smartx/greedy.hpp"
+#include "smartx/turns.hpp"
 #include "smartx/vector_ops.hpp"
 #include "tiles.hpp"
 
@@ -120,29 +121,48 @@ std::vector<std::int64_t> all_gains(const PackedRows& all, const std::vector<std
   return sums;
 }
 
+/// The first rows, chosen among those proposed, ascending, by the dense objective.
+void choose_head(RowsView rows, const std::vector<Item>& proposed, Item head,
+                 const Request& request, Turns& turns, const Context& context, Chosen& all) {
+  const auto candidates = static_cast<Item>(proposed.size());
+  const HeadKernel kernel(rows, proposed, context);
+  DenseLocation dense({kernel.values.get(), candidates, rows.n, kernel.stride,
+                       Kernel16Cover::Use::kOnce, context.ops()},
+                      kUnit, context);
+  if (request.first.size > 0)
+    dense.start(coverage(rows, PackedRows(rows, context), request.first, context).data());
+  std::vector<Item> templates;
+  if (turns.any())
+    for (const Item row : proposed) templates.push_back(request.templates[row]);
+  turns.renumber(templates.data());
+  const EqualRows few(candidates);  // as if all rows differed
+  auto chosen = Greedy<DenseLocation>(dense, few, turns, request.options, context).run(head);
+  turns.renumber(request.templates.data);
+  for (Item& item : chosen.items) item = proposed[item];
+  append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit);
+}
+
 Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
                  const Request& request, const Context& context) {
   Chosen all;
   if (request.budget == 0) return all;
-  const EqualRows every(rows.n), few(candidates);  // as if all rows differed
+  const EqualRows every(rows.n);  // as if all rows differed
+  Turns turns = Turns::among(request.templates, request.first), proposing = turns;
   GraphLocation first({graph}, 1.0, context);
-  auto proposed = Greedy<GraphLocation>(first, every, request.options, context).run(candidates);
+  auto proposed =
+      Greedy<GraphLocation>(first, every, proposing, request.options, context)
+          .run(std::min(candidates, rows.n - static_cast<Item>(request.first.size)), request.first);
   all.evaluations += proposed.evaluations;
   std::sort(proposed.items.begin(), proposed.items.end());  // ties go to the lower row
-  {
-    const HeadKernel kernel(rows, proposed.items, context);
-    DenseLocation dense({kernel.values.get(), candidates, rows.n, kernel.stride,
-                         Kernel16Cover::Use::kOnce, context.ops()},
-                        kUnit, context);
-    auto chosen = Greedy<DenseLocation>(dense, few, request.options, context)
-                      .run(std::min(head, request.budget));
-    for (Item& item : chosen.items) item = proposed.items[item];
-    append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit);
-  }
-  if (request.budget > head) {
+  head = std::min({head, request.budget, static_cast<Item>(proposed.items.size())});
+  choose_head(rows, proposed.items, head, request, turns, context, all);
+  const Item left = request.budget - static_cast<Item>(all.items.size());
+  if (left > 0) {
+    std::vector<Item> already(request.first.begin(), request.first.end());
+    already.insert(already.end(), all.items.begin(), all.items.end());
     GraphLocation rest({graph}, 1.0, context);
-    const auto chosen = Greedy<GraphLocation>(rest, every, request.options, context)
-                            .run(request.budget - head, all.items);
+    const auto chosen = Greedy<GraphLocation>(rest, every, turns, request.options, context)
+                            .run(left, {already.data(), static_cast<Offset>(already.size())});
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit / 256.0);
   }
   return all;

@@ -28,8 +28,8 @@ std::uint64_t hash_of(const std::int16_t* values, Item count) noexcept {
 /// Finds the lowest equal row of every row, by a table of hashes.
 class Search {
  public:
-  Search(RowsView rows, const double* costs, const Context& context)
-      : rows_(rows), costs_(costs), context_(context), lowest_(static_cast<std::size_t>(rows.n)) {}
+  Search(RowsView rows, const double* marks, const Context& context)
+      : rows_(rows), marks_(marks), context_(context), lowest_(static_cast<std::size_t>(rows.n)) {}
 
   std::vector<Item> lowest() {
     const auto glance = [](const std::int16_t* row) { return hash_of(row, kGlance); };
@@ -58,7 +58,7 @@ class Search {
       if (row % 4096 == 4095) context_.check();
       __builtin_prefetch(rows_.row(std::min(row + kAhead, rows_.n - 1)));
       std::uint64_t hash = hash_of_row(rows_.row(row));
-      if (costs_ != nullptr) hash = mixed(hash + std::hash<double>{}(costs_[row]));
+      if (marks_ != nullptr) hash = mixed(hash + std::hash<double>{}(marks_[row]));
       const auto high = static_cast<std::uint32_t>(hash >> 32);
       std::size_t place = hash & mask;
       for (; table[place].row >= 0; place = (place + 1) & mask) {
@@ -73,21 +73,21 @@ class Search {
   }
 
   bool equal(Item a, Item b) const noexcept {
-    return (costs_ == nullptr || costs_[a] == costs_[b]) &&
+    return (marks_ == nullptr || marks_[a] == marks_[b]) &&
            std::memcmp(rows_.row(a), rows_.row(b), sizeof(std::int16_t) * rows_.d) == 0;
   }
 
   RowsView rows_;
-  const double* costs_;
+  const double* marks_;
   const Context& context_;
   std::vector<Item> lowest_;
 };
 
 }  // namespace
 
-EqualRows::EqualRows(RowsView rows, const Context& context, const double* costs)
+EqualRows::EqualRows(RowsView rows, const Context& context, const double* marks)
     : rows_(rows.n), classes_(rows.n) {
-  const std::vector<Item> lowest = Search(rows, costs, context).lowest();
+  const std::vector<Item> lowest = Search(rows, marks, context).lowest();
   Item classes = 0;
   for (Item row = 0; row < rows.n; ++row) classes += lowest[row] == row;
   if (classes == rows.n) return;

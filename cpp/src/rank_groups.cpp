@@ -17,15 +17,28 @@ struct Group {
   double cost() const { return static_cast<double>(rows) * rows; }
 };
 
-void rank_one(RowsView rows, const Group& group, const Objective& objective, const Context& context,
-              GroupOrders& out) {
+std::vector<Item> first_of(const Group& group, Span<const bool> first) {
+  std::vector<Item> rows;
+  for (Item row = 0; first.size > 0 && row < group.rows; ++row)
+    if (first[group.start + row]) rows.push_back(row);
+  return rows;
+}
+
+void rank_one(RowsView rows, const Group& group, const Objective& objective, const GroupRows& known,
+              const Context& context, GroupOrders& out) {
+  const std::vector<Item> first = first_of(group, known.first);
+  const auto firsts = static_cast<Item>(first.size());
   Request request;
   request.objective = objective;
-  request.budget = group.rows;
+  request.budget = group.rows - firsts;
+  if (known.templates.size > 0)
+    request.templates = {known.templates.data + group.start, group.rows};
+  request.first = {first.data(), firsts};
   const RowsView own{rows.data + group.start * rows.d, group.rows, rows.d};
   const Chosen chosen = maximize(own, request, context);
-  std::copy(chosen.items.begin(), chosen.items.end(), out.order.begin() + group.start);
-  std::copy(chosen.gains.begin(), chosen.gains.end(), out.gains.begin() + group.start);
+  const auto order = out.order.begin() + group.start;
+  std::copy(chosen.items.begin(), chosen.items.end(), std::copy(first.begin(), first.end(), order));
+  std::copy(chosen.gains.begin(), chosen.gains.end(), out.gains.begin() + group.start + firsts);
 }
 
 /// How long the groups from `first` on take one on each thread, costliest first, each on the thread
@@ -69,7 +82,7 @@ std::size_t count_alone(const std::vector<Group>& groups, bool has_kernel, int t
 }  // namespace
 
 GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective& objective,
-                        const Context& context, Offset memory) {
+                        const Context& context, Offset memory, const GroupRows& known) {
   GroupOrders out;
   out.order.resize(static_cast<std::size_t>(rows.n));
   out.gains.resize(static_cast<std::size_t>(rows.n));
@@ -86,11 +99,11 @@ GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective
   const bool has_kernel = std::holds_alternative<objective::FacilityLocation>(objective);
   const std::size_t alone = count_alone(groups, has_kernel, context.threads(), memory);
   with_team(context, [&](const Context& led) {
-    for (std::size_t i = 0; i < alone; ++i) rank_one(rows, groups[i], objective, led, out);
+    for (std::size_t i = 0; i < alone; ++i) rank_one(rows, groups[i], objective, known, led, out);
   });
   parallel_tasks(static_cast<Offset>(groups.size() - alone), context,
                  [&](Offset i, int, const Context& one) {
-                   rank_one(rows, groups[alone + i], objective, one, out);
+                   rank_one(rows, groups[alone + i], objective, known, one, out);
                  });
   return out;
 }

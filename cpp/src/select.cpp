@@ -12,6 +12,7 @@
 #include "smartx/log_det_gram.hpp"
 #include "smartx/log_det_greedy.hpp"
 #include "smartx/log_det_rows.hpp"
+#include "smartx/turns.hpp"
 
 namespace smartx {
 
@@ -51,11 +52,12 @@ constexpr Item kFewToBound = 64;
 template <class F>
 Selection<typename F::Gain> greedy(F& f, const EqualRows& equal, const Request& request,
                                    const Context& context) {
+  Turns turns = Turns::among(request.templates, request.first);
   if constexpr (has_weigh<F>::value) {  // of a few rows the gains cost less than their bounds
     if (request.options.optimizer == Optimizer::kLazy && equal.rows() > kFewToBound)
-      return greedy_log_det(f, equal, request.budget, context);
+      return greedy_log_det(f, equal, turns, request.budget, request.first, context);
   }
-  return Greedy<F>(f, equal, request.options, context).run(request.budget);
+  return Greedy<F>(f, equal, turns, request.options, context).run(request.budget, request.first);
 }
 
 template <class F>
@@ -86,9 +88,12 @@ Chosen shown(Selection<double>&& selection, double unit) {
 
 constexpr Item kFew = 16;  // rows whose tile would be mostly padding
 
-/// Which rows are equal. Of a few it is not worth asking.
+/// Which rows are equal, and of one template. Of a few it is not worth asking.
 EqualRows equal_of(RowsView rows, const Request& request, const Context& context) {
-  return rows.n <= kFew ? EqualRows(rows.n) : EqualRows(rows, context, request.costs.of);
+  if (rows.n <= kFew) return EqualRows(rows.n);
+  if (request.templates.size == 0) return EqualRows(rows, context, request.costs.of);
+  const std::vector<double> marks(request.templates.begin(), request.templates.end());
+  return EqualRows(rows, context, marks.data());
 }
 
 template <class Source>
@@ -131,8 +136,10 @@ Chosen choose(RowsView rows, const EqualRows& equal, objective::GraphCut cut,
               const Request& request, const Context& context) {
   Chosen chosen;
   if (request.options.optimizer == Optimizer::kLazy && request.costs.of == nullptr) {
-    chosen = shown(
-        greedy_cut(rows, equal, cut.penalty, request.budget, request.candidates, context), kCosine);
+    Turns turns = Turns::among(request.templates, request.first);
+    chosen = shown(greedy_cut(rows, equal, turns, cut.penalty, request.budget, request.first,
+                              request.candidates, context),
+                   kCosine);
   } else {
     Request plain = request;
     plain.certificate = false;
@@ -147,12 +154,17 @@ Chosen choose(RowsView rows, const EqualRows& equal, objective::GraphCut cut,
   return chosen;
 }
 
+/// How many rows S will have.
+Item to_add(const Request& request) {
+  return request.budget + static_cast<Item>(request.first.size);
+}
+
 Chosen choose(RowsView rows, const EqualRows& equal, objective::LogDet log_det,
               const Request& request, const Context& context) {
   if (GramEntries::pays(rows.n, rows.d))
     return solve(
         KernelLogDet<GramEntries>(GramEntries(equal.distinct(rows), context,
-                                              request.costs.of == nullptr ? request.budget : 0),
+                                              request.costs.of == nullptr ? to_add(request) : 0),
                                   log_det.ridge, context),
         equal, request, context);
   return solve(RowsLogDet(equal.distinct(rows), rows.n, log_det.ridge, context), equal, request,

@@ -16,7 +16,7 @@ class TopScores {
  public:
   /// The places of `count` of the largest scores, ascending; a few less where the sample deceives,
   /// which changes nothing but the time. Ties go to the lower place.
-  const std::vector<Item>& find(const std::vector<double>& scores, std::size_t count,
+  const std::vector<Item>& find(Span<const double> scores, std::size_t count,
                                 const Context& context) {
     gather(scores, likely_bar(scores, count), context);
     if (places_.size() > count) keep_best(scores, count);
@@ -25,18 +25,19 @@ class TopScores {
 
  private:
   /// A bar that somewhat more than `count` scores are likely to reach.
-  double likely_bar(const std::vector<double>& scores, std::size_t count) {
-    constexpr std::size_t kStep = 16;
+  double likely_bar(Span<const double> scores, std::size_t count) {
+    constexpr Offset kStep = 16;
     some_.clear();
-    for (std::size_t i = 0; i < scores.size(); i += kStep) some_.push_back(scores[i]);
+    for (Offset i = 0; i < scores.size; i += kStep) some_.push_back(scores[i]);
     const std::size_t rank = count / kStep + count / (2 * kStep) + 8;
     return rank < some_.size() ? nth_largest(rank) : -std::numeric_limits<double>::infinity();
   }
 
-  void gather(const std::vector<double>& scores, double bar, const Context& context) {
-    places_.resize(scores.size());
-    end_of_block_.resize(blocks_of(scores.size()));
-    for_each_block(scores.size(), context, [&](Offset block, Offset first, Offset last) noexcept {
+  void gather(Span<const double> scores, double bar, const Context& context) {
+    const auto size = static_cast<std::size_t>(scores.size);
+    places_.resize(size);
+    end_of_block_.resize(blocks_of(size));
+    for_each_block(size, context, [&](Offset block, Offset first, Offset last) noexcept {
       Offset end = first;
       for (Offset i = first; i < last; ++i) {
         places_[end] = static_cast<Item>(i);
@@ -52,7 +53,7 @@ class TopScores {
     places_.erase(all, places_.end());
   }
 
-  void keep_best(const std::vector<double>& scores, std::size_t count) {
+  void keep_best(Span<const double> scores, std::size_t count) {
     some_.clear();
     for (const Item i : places_) some_.push_back(scores[i]);
     const double bar = nth_largest(count - 1);

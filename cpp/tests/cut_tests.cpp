@@ -71,6 +71,12 @@ Selection<double> by_definition(const std::vector<std::int32_t>& s, Item n, doub
   return chosen;
 }
 
+Selection<double> epochs(RowsView rows, const EqualRows& equal, double penalty, Item budget,
+                         Offset candidates, int threads = 1) {
+  Turns turns;
+  return greedy_cut(rows, equal, turns, penalty, budget, {}, candidates, plain(threads));
+}
+
 TEST(epochs_over_classes_of_equal_rows_are_greedy_over_all_rows) {
   Random random(1);
   const Item n = 260;
@@ -86,8 +92,7 @@ TEST(epochs_over_classes_of_equal_rows_are_greedy_over_all_rows) {
           for (const Offset candidates : {0, 1, 5, 30}) {
             for (const EqualRows* classes : {&equal, &unasked}) {
               for (const int threads : {1, 3}) {
-                const auto chosen =
-                    greedy_cut(rows, *classes, penalty, n, candidates, plain(threads));
+                const auto chosen = epochs(rows, *classes, penalty, n, candidates, threads);
                 CHECK(chosen.items == expected.items);
                 CHECK(chosen.gains == expected.gains);
               }
@@ -105,8 +110,8 @@ TEST(of_a_class_of_equal_rows_greedy_asks_once) {
   const auto values = some_rows(n, d, 10, 0.5, random);
   const RowsView rows{values.data(), n, d};
   const EqualRows equal(rows, plain());
-  CHECK(greedy_cut(rows, equal, 0.4, n, 0, plain()).evaluations <= 100);
-  CHECK(greedy_cut(rows, equal, 0.4, n, 3, plain()).evaluations <= 10 * n);
+  CHECK(epochs(rows, equal, 0.4, n, 0).evaluations <= 100);
+  CHECK(epochs(rows, equal, 0.4, n, 3).evaluations <= 10 * n);
 }
 
 /// Rows of a plane: the sum of all lies along the first axis. Every gain is made as the definition

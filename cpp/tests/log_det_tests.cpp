@@ -43,12 +43,14 @@ template <class F>
 Selection<double> naive(F f, const EqualRows& equal, const Context& context = plain()) {
   GreedyOptions options;
   options.optimizer = Optimizer::kNaive;
-  return Greedy<F>(f, equal, options, context).run(equal.rows());
+  Turns turns;
+  return Greedy<F>(f, equal, turns, options, context).run(equal.rows());
 }
 
 template <class F>
 Selection<double> lazy(F f, const EqualRows& equal, const Context& context = plain()) {
-  return greedy_log_det(f, equal, equal.rows(), context);
+  Turns turns;
+  return greedy_log_det(f, equal, turns, equal.rows(), {}, context);
 }
 
 TEST(lazy_log_det_is_naive_over_classes_and_over_all_rows_on_either_side) {

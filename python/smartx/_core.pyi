@@ -87,6 +87,8 @@ class Request:
         candidates: int = 0,
         costs: NDArray[np.float64] | None = None,
         total: float = 0.0,
+        templates: NDArray[np.int32] | None = None,
+        first: NDArray[np.int32] | None = None,
     ) -> None: ...
 
 # items, gains, evaluations, gap of the certificate where asked for
@@ -119,6 +121,8 @@ def rank_groups(
     objective: Objective,
     threads: int = 1,
     memory: int = 536870912,
+    templates: NDArray[np.int32] | None = None,
+    first: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
 def dense_worth(rows: _Rows, items: NDArray[np.int32], threads: int = 1) -> tuple[float, float]: ...
 def cosine_kernel(means: NDArray[np.float64], threads: int = 1) -> NDArray[np.float64]: ...

@@ -157,8 +157,8 @@ OWN: list[Fault] = [
     Fault(
         "equal rows of unequal cost are one class",
         f"{SRC}/select.cpp",
-        "EqualRows(rows, context, request.costs.of);",
-        "EqualRows(rows, context);",
+        "return EqualRows(rows, context, request.costs.of);",
+        "return EqualRows(rows, context);",
         "a dear row is bought at a cheap one's cost",
     ),
     Fault(

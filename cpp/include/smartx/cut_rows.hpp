@@ -7,6 +7,7 @@
 #include "smartx/context.hpp"
 #include "smartx/equal_rows.hpp"
 #include "smartx/fixed_point.hpp"
+#include "smartx/turns.hpp"
 #include "smartx/types.hpp"
 
 namespace smartx {
@@ -15,9 +16,10 @@ namespace smartx {
 /// same bits of gains, in Q12 units. `candidates`: about how many classes of equal rows an epoch
 /// looks at closely; it changes the time alone, 0 stands for a good number.
 /// Time about O(c sqrt(c) d + n sqrt(c)) for n rows of c classes, memory O(n) + 16 MiB for
-/// 200,000 classes. Throws std::invalid_argument as GraphCut does.
-Selection<double> greedy_cut(RowsView rows, const EqualRows& equal, double penalty, Item budget,
-                             Offset candidates, const Context& context);
+/// 200,000 classes. Throws std::invalid_argument as GraphCut does. `first`: in S from the start.
+Selection<double> greedy_cut(RowsView rows, const EqualRows& equal, Turns& turns, double penalty,
+                             Item budget, Span<const Item> first, Offset candidates,
+                             const Context& context);
 
 /// No set of as many rows is worth more than the chosen one plus this, in Q12 units. The kernel is
 /// positive semidefinite, so f over fractional sets is concave and lies below its tangent at S:

@@ -14,7 +14,8 @@ namespace smartx {
 /// One ranking in three steps. Greedy over the graph proposes its first `candidates` rows. Greedy
 /// over the dense 16-bit objective of all rows chooses the first `head` among them (a kernel of
 /// candidates x n). Greedy over the graph goes on from there. The gains of the head are those of
-/// the dense objective, the others those of the graph's. head <= candidates <= n.
+/// the dense objective, the others those of the graph's. head <= candidates <= n. The head ends
+/// early where no candidate is left of a template whose turn it is.
 /// Row v of the graph lists what v covers. Request.certificate is not looked at.
 Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
                           const Request& request, const Context& context);

@@ -16,8 +16,8 @@ class EqualRows {
  public:
   /// All of n rows differ.
   explicit EqualRows(Item n) : rows_(n), classes_(n) {}
-  /// Rows of unequal cost differ too, where costs are given, (n,).
-  EqualRows(RowsView rows, const Context& context, const double* costs = nullptr);
+  /// Rows of unequal marks (a cost, a template) differ too, where marks are given, (n,).
+  EqualRows(RowsView rows, const Context& context, const double* marks = nullptr);
 
   Item rows() const { return rows_; }
   Item classes() const { return classes_; }

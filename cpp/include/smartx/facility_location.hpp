@@ -88,6 +88,12 @@ class FacilityLocation {
     if constexpr (kReal) find_first_gains(context);
   }
 
+  /// S becomes one that covers u as well as best[u] says, (covered,).
+  void start(const typename Cover::Weight* best) {
+    std::copy_n(best, cover_.covered(), best_.begin());
+    first_.clear();
+  }
+
   Item size() const { return cover_.size(); }
   Gain gain(Item v) noexcept {
     if (!first_.empty()) return first_[v];

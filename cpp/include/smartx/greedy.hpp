@@ -2,7 +2,8 @@
 // In every round the row with the largest gain is added; ties go to the lower row. Lazy gives what
 // naive gives and lazier-than-lazy what stochastic gives, always and bit for bit: they only skip
 // rows whose upper bound cannot win. Equal rows have equal gains, so of each class of them only the
-// lowest row that is left competes.
+// lowest row that is left competes. Where there are templates (turns.hpp), equal rows are of one
+// template, and only rows of those whose turn it is compete.
 #pragma once
 
 #include <algorithm>
@@ -11,12 +12,14 @@
 #include <type_traits>
 #include <vector>
 
+#include "smartx/bounds.hpp"
 #include "smartx/candidate.hpp"
 #include "smartx/context.hpp"
 #include "smartx/equal_rows.hpp"
 #include "smartx/real.hpp"
 #include "smartx/rng.hpp"
 #include "smartx/set_function.hpp"
+#include "smartx/turns.hpp"
 #include "smartx/types.hpp"
 
 namespace smartx {
@@ -29,23 +32,26 @@ struct GreedyOptions {
   double epsilon = 0.01;   // their sample is ceil(n / budget * log(1 / epsilon)) rows a round
 };
 
-/// One run of greedy. The items of f are classes of equal rows; what is chosen are rows. f ends as
-/// it is after the last addition.
+/// One run of greedy. The items of f are classes of equal rows; what is chosen are rows. f and the
+/// turns end as they are after the last addition. Samples are drawn without turns.
 template <class F>
 class Greedy {
   static_assert(is_set_function<F>::value, "F is not a set function: see set_function.hpp");
   using Gain = typename F::Gain;
 
  public:
-  Greedy(F& f, const EqualRows& equal, const GreedyOptions& options, const Context& context)
-      : f_(f), equal_(equal), options_(options), context_(context) {}
+  Greedy(F& f, const EqualRows& equal, Turns& turns, const GreedyOptions& options,
+         const Context& context)
+      : f_(f), equal_(equal), turns_(turns), options_(options), context_(context) {}
 
   /// 0 <= budget <= rows, less what is in S `already`: rows that are added first and not returned.
-  Selection<Gain> run(Item budget, const std::vector<Item>& already = {}) {
+  /// Ends early where no row is left of a template whose turn it is.
+  Selection<Gain> run(Item budget, Span<const Item> already = {}) {
     in_already_.assign(static_cast<std::size_t>(equal_.rows()), 0);
     for (const Item row : already) {
       f_.add(equal_.class_of(row));
       in_already_[row] = 1;
+      context_.check();
     }
     chosen_.items.reserve(budget);
     chosen_.gains.reserve(budget);
@@ -110,6 +116,7 @@ class Greedy {
 
   void add(const Candidate<Gain>& winner) {
     f_.add(equal_.class_of(winner.item));
+    turns_.give(turns_.of(winner.item));
     chosen_.items.push_back(winner.item);
     chosen_.gains.push_back(winner.gain);
     context_.check();
@@ -126,7 +133,9 @@ class Greedy {
     std::vector<Item> rows = fronts();
     std::vector<Gain> gains;
     for (Item round = 0; round < budget; ++round) {
-      const Candidate<Gain> best = best_of(rows, gains);
+      const Candidate<Gain> best =
+          turns_.any() ? best_of(in_turn(rows), gains) : best_of(rows, gains);
+      if (best.item < 0) break;
       add(best);
       const auto place = std::find(rows.begin(), rows.end(), best.item);
       const Item after = equal_.after(best.item);
@@ -138,45 +147,44 @@ class Greedy {
     }
   }
 
+  std::vector<Item> in_turn(const std::vector<Item>& rows) const {
+    std::vector<Item> own;
+    for (const Item row : rows)
+      if (turns_.may_give(row)) own.push_back(row);
+    return own;
+  }
+
   void lazy(Item budget) {
     const std::vector<Item> rows = fronts();
     std::vector<Gain> gains;
     evaluate(rows, gains);
-    std::vector<Bound<Gain>> heap;
-    for (std::size_t i = 0; i < rows.size(); ++i) heap.push_back({gains[i], rows[i]});
-    std::make_heap(heap.begin(), heap.end(), LosesTo{});
-    for (Item round = 0; round < budget; ++round) {
+    Bounds<Gain> bounds(turns_);
+    const Gain before = f_.risen();  // with the rows that are in S already
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      bounds.put_unordered({gains[i] - before, rows[i]});
+    bounds.order();
+    for (Item round = 0; round < budget && !bounds.empty(); ++round) {
       const Gain risen = f_.risen();
-      const Candidate<Gain> best = round == 0 ? pop_fresh(heap) : settle(heap, risen);
-      for (const Bound<Gain>& bound : parked_) push(heap, bound);
+      const bool fresh = round == 0 && risen == 0;
+      const Candidate<Gain> best = fresh ? take_fresh(bounds) : settle(bounds, risen);
+      for (const Bound<Gain>& bound : parked_) bounds.put(bound);
       add(best);
+      bounds.turn();
       const Item after = equal_.after(best.item);
-      if (after >= 0) push(heap, {best.gain - risen, after});
+      if (after >= 0) bounds.put({best.gain - risen, after});
     }
   }
 
-  static void push(std::vector<Bound<Gain>>& heap, const Bound<Gain>& bound) {
-    heap.push_back(bound);
-    std::push_heap(heap.begin(), heap.end(), LosesTo{});
-  }
-
-  static Bound<Gain> pop(std::vector<Bound<Gain>>& heap) {
-    std::pop_heap(heap.begin(), heap.end(), LosesTo{});
-    const Bound<Gain> top = heap.back();
-    heap.pop_back();
-    return top;
-  }
-
-  static Candidate<Gain> pop_fresh(std::vector<Bound<Gain>>& heap) {
-    const Bound<Gain> top = pop(heap);
+  static Candidate<Gain> take_fresh(Bounds<Gain>& bounds) {
+    const Bound<Gain> top = bounds.take();
     return {top.key, top.item};
   }
 
-  /// Takes bounds off the heap and asks for their gains until no bound left can beat the best gain.
+  /// Takes bounds away and asks for their gains until no bound left can beat the best gain.
   /// Those asked for that did not win are left in parked_, as bounds of this round. The winner is
-  /// the best of all rows of the heap, whatever the order of asking, so several are asked at once:
-  /// a share of what the round before needed, then a quarter at a time.
-  Candidate<Gain> settle(std::vector<Bound<Gain>>& heap, Gain risen) {
+  /// the best of all rows that may be chosen, whatever the order of asking, so several are asked at
+  /// once: a share of what the round before needed, then a quarter at a time.
+  Candidate<Gain> settle(Bounds<Gain>& bounds, Gain risen) {
     Candidate<Gain> best{};
     parked_.clear();
     Offset asked = 0;
@@ -184,9 +192,9 @@ class Greedy {
       const Offset likely = asked == 0 ? asked_before_ / 2 : asked_before_ / 4;
       const Offset wanted = std::max({kFewest, likely, asked / 8});
       together_.clear();
-      while (!heap.empty() && static_cast<Offset>(together_.size()) < wanted &&
-             can_beat(heap.front(), risen, best))
-        together_.push_back(pop(heap).item);
+      while (!bounds.empty() && static_cast<Offset>(together_.size()) < wanted &&
+             can_beat(bounds.top(), risen, best))
+        together_.push_back(bounds.take().item);
       if (together_.empty()) break;
       asked += static_cast<Offset>(together_.size());
       evaluate(together_, fresh_);
@@ -267,11 +275,11 @@ class Greedy {
   Candidate<Gain> best_by_bounds(const std::vector<Item>& rows) {
     const Gain risen = f_.risen();
     std::vector<Item> unknown;
-    std::vector<Bound<Gain>> heap;
+    Bounds<Gain> bounds(turns_);
     for (const Item row : rows) {
       const Item c = equal_.class_of(row);
       if (asked_[c]) {
-        heap.push_back({keys_[c], row});
+        bounds.put_unordered({keys_[c], row});
       } else {
         unknown.push_back(row);
       }
@@ -279,9 +287,9 @@ class Greedy {
     std::vector<Gain> gains;
     Candidate<Gain> best = best_of(unknown, gains);
     for (std::size_t i = 0; i < unknown.size(); ++i) note(unknown[i], gains[i] - risen);
-    std::make_heap(heap.begin(), heap.end(), LosesTo{});
-    if (!heap.empty() && can_beat(heap.front(), risen, best)) {
-      const Candidate<Gain> settled = settle(heap, risen);
+    bounds.order();
+    if (!bounds.empty() && can_beat(bounds.top(), risen, best)) {
+      const Candidate<Gain> settled = settle(bounds, risen);
       for (const Bound<Gain>& bound : parked_) note(bound.item, bound.key);
       note(settled.item, settled.gain - risen);
       best.challenge(settled.gain, settled.item);
@@ -296,6 +304,7 @@ class Greedy {
 
   F& f_;
   const EqualRows& equal_;
+  Turns& turns_;
   const GreedyOptions options_;
   const Context context_;
   Selection<Gain> chosen_;

@@ -36,6 +36,12 @@ struct Request {
   /// gain per cost is chosen. Together they are worth at least (1 - 1/e) / 2 of the best for a
   /// monotone submodular f. Source: Leskovec et al., 2007 (CELF).
   Costs costs;
+  /// (n,) template of each row, in 0 .. n - 1, each of which keeps to its share (turns.hpp); empty:
+  /// any row may be next. Only for lazy and naive, without costs.
+  Span<const Item> templates;
+  /// Different rows that are in S from the start: they are not chosen, and budget does not count
+  /// them. Without costs and certificate.
+  Span<const Item> first;
 };
 
 /// A selection whose gains are in the units of the set function's definition: similarities of
@@ -63,6 +69,16 @@ struct GroupOrders {
   std::vector<double> gains;  // (rows,)
 };
 
+/// What is known of the rows of groups beside their vectors.
+struct GroupRows {
+  /// (rows,) template of each, from 0 on and below the number of rows of its group: each template
+  /// keeps to its share of its group (turns.hpp). Empty: any row may be next.
+  Span<const Item> templates;
+  /// (rows,) whether a row comes first: before all others of its group, in the order of rows, with
+  /// a gain of 0; the others are greedy's choice given these. Empty: none does.
+  Span<const bool> first;
+};
+
 /// Kernels of groups that are ranked side by side may take so many bytes together.
 constexpr Offset kKernelsTogether = Offset{512} << 20;
 
@@ -70,6 +86,7 @@ constexpr Offset kKernelsTogether = Offset{512} << 20;
 /// whose kernels would take more than `memory` then, and those too costly for the others to keep up
 /// with, which run one after another on all threads. `sizes` sum to rows.n.
 GroupOrders rank_groups(RowsView rows, Span<const Offset> sizes, const Objective& objective,
-                        const Context& context, Offset memory = kKernelsTogether);
+                        const Context& context, Offset memory = kKernelsTogether,
+                        const GroupRows& known = {});
 
 }  // namespace smartx

@@ -12,9 +12,11 @@ from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows, quantize
 from smartx.engine.memory import DENSE_BYTES, DENSE_TASKS, TOGETHER_BYTES, kernel_fits
 from smartx.engine.objectives import FacilityLocation, Objective, in_core
-from smartx.engine.select import Selection, check_objective, maximize
+from smartx.engine.select import Selection, check_objective, maximize, order_rows
 from smartx.engine.threads import resolve_threads
 from smartx.errors import InputError
+
+_NONE = np.empty(0, np.int32)
 
 
 def rank_groups(
@@ -22,35 +24,74 @@ def rank_groups(
     sizes: NDArray[np.int64],
     function: Objective,
     *,
+    templates: NDArray[np.int32] | None = None,
+    first: NDArray[np.bool_] | None = None,
     threads: int | None = None,
     memory_bytes: int = DENSE_BYTES,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Order every group of adjacent rows completely, each over its own rows alone.
 
     rows: (n, d) int16 Q12.  sizes: (g,) int64 >= 0, summing to n.
+    templates: (n,) int32, number of the template of each row, from 0 on and below the rows of its
+    group. Greedy is then over the whole group, but of the first s rows each template gives
+    size * s / n of it, rounded up or down, at every s: whatever prefix is taken is balanced. A row
+    may be next if its template is behind its share, got * n < size * (s + 1), and no other template
+    is then bound to fall a whole row behind. None: any row may be next.
+    first: (n,) whether a row comes first, as one that was trained on before: such rows are the
+    first places of their group, in the order of rows, with a gain of 0; the others are greedy's
+    choice given these, and shares are of the others.
     Returns order (n,) int32, places inside each group, best first, group after group; and gains
     (n,) float64 in that order. Neither depends on `threads` or on the other groups.
-    Raises InputError where rows and sizes do not fit each other or rows are not Q12.
+    Raises InputError where the arrays do not fit each other or rows are not Q12.
     """
     check_objective(function)
     count = resolve_threads(threads)
     sizes = _checked_sizes(sizes, len(rows))
+    templates = _checked_templates(templates, sizes)
+    first = _checked_first(first, len(rows))
     if len(rows) == 0:
         return np.empty(0, np.int32), np.empty(0, np.float64)
     rows = as_rows(rows, name="rows", threads=count)
     order, gains = np.empty(len(rows), np.int32), np.empty(len(rows), np.float64)
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    for first, last in pairwise(_calls(sizes, function, memory_bytes)):
-        start, stop = int(ends[first]), int(ends[last])
-        own = rows[start:stop]
-        if last - first == 1 and not _fits(int(sizes[first]), function, memory_bytes):
-            chosen = maximize(function, own, stop - start, threads=count, memory_bytes=memory_bytes)
-            order[start:stop], gains[start:stop] = chosen.items, chosen.gains
+    for first_group, last in pairwise(_calls(sizes, function, memory_bytes)):
+        start, stop = int(ends[first_group]), int(ends[last])
+        own = slice(start, stop)
+        of = None if templates is None else templates[own]
+        before = None if first is None else first[own]
+        if last - first_group == 1 and not _fits(stop - start, function, memory_bytes):
+            order[own], gains[own] = _rank_one(
+                rows[own], of, before, function, threads=count, memory_bytes=memory_bytes
+            )
         elif stop > start:
-            order[start:stop], gains[start:stop] = _core.rank_groups(
-                own, sizes[first:last], in_core(function), count, TOGETHER_BYTES
+            order[own], gains[own] = _core.rank_groups(
+                rows[own],
+                sizes[first_group:last],
+                in_core(function),
+                count,
+                TOGETHER_BYTES,
+                of,
+                before,
             )
     return order, gains
+
+
+def _rank_one(
+    rows: NDArray[np.int16],
+    templates: NDArray[np.int32] | None,
+    first: NDArray[np.bool_] | None,
+    function: Objective,
+    *,
+    threads: int,
+    memory_bytes: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """A group whose kernel does not fit."""
+    before = np.flatnonzero(first).astype(np.int32) if first is not None else _NONE
+    chosen = order_rows(
+        function, rows, templates, before, threads=threads, memory_bytes=memory_bytes
+    )
+    gains = np.concatenate([np.zeros(len(before)), chosen.gains])
+    return np.concatenate([before, chosen.items]), gains
 
 
 def task_gains(
@@ -103,6 +144,40 @@ def _checked_sizes(sizes: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
     if sizes.sum() != rows:
         raise InputError(f"they sum to {sizes.sum()}, but there are {rows} rows", place="sizes")
     return sizes
+
+
+def _checked_templates(
+    templates: NDArray[np.int32] | None, sizes: NDArray[np.int64]
+) -> NDArray[np.int32] | None:
+    if templates is None:
+        return None
+    templates, rows = np.asarray(templates), int(sizes.sum())
+    if templates.shape != (rows,) or templates.dtype.kind not in "iu":
+        raise InputError(
+            f"expected ({rows},) integers, got shape {templates.shape}, dtype {templates.dtype}",
+            place="templates",
+        )
+    wrong = (templates < 0) | (templates >= np.repeat(sizes, sizes))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"row {row} is of template {templates[row]}, which is not one of 0 to rows of its "
+            f"group - 1 ({int(wrong.sum())} such rows)",
+            place="templates",
+            fix="number the templates of each group from 0 on",
+        )
+    return np.ascontiguousarray(templates, dtype=np.int32)
+
+
+def _checked_first(first: NDArray[np.bool_] | None, rows: int) -> NDArray[np.bool_] | None:
+    if first is None:
+        return None
+    first = np.asarray(first)
+    if first.shape != (rows,) or first.dtype != np.bool_:
+        raise InputError(
+            f"expected ({rows},) bool, got shape {first.shape}, dtype {first.dtype}", place="first"
+        )
+    return np.ascontiguousarray(first)
 
 
 def _fits(size: int, function: Objective, memory_bytes: int) -> bool:

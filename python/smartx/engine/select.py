@@ -82,6 +82,8 @@ class _Task:
     certificate: bool
     costs: NDArray[np.float64] | None = None
     total: float = 0.0
+    templates: NDArray[np.int32] | None = None
+    first: NDArray[np.int32] | None = None
 
     def request(self) -> _core.Request:
         return _core.Request(
@@ -93,6 +95,8 @@ class _Task:
             self.certificate,
             costs=self.costs,
             total=self.total,
+            templates=self.templates,
+            first=self.first,
         )
 
 
@@ -162,6 +166,34 @@ def maximize(
         return _over_kernel(task, ground)
     rows = as_rows(ground, threads=task.threads)
     return _over_rows(task, rows, whole_number(memory_bytes, "memory_bytes", 0, 1 << 62))
+
+
+def order_rows(
+    function: Objective,
+    rows: NDArray[np.int16],
+    templates: NDArray[np.int32] | None,
+    first: NDArray[np.int32],
+    *,
+    threads: int,
+    memory_bytes: int,
+) -> Selection:
+    """What lazy greedy chooses of all rows but those that come first and are in S from the start.
+
+    rows: (n, d) Q12.  templates: (n,) in 0..n-1, each of which keeps to its share of the rows, or
+    None.  first: rows, ascending.
+    """
+    task = _Task(
+        function,
+        len(rows) - len(first),
+        "lazy",
+        0,
+        0.01,
+        threads,
+        certificate=False,
+        templates=templates,
+        first=first,
+    )
+    return _over_rows(task, rows, memory_bytes)
 
 
 def check_objective(function: object) -> None:
