@@ -27,8 +27,9 @@ from smartx.weights import (
     task_ground,
 )
 
+WITH_PARAMETERS = ("given", "cali-budget", "mixmin")  # that they cannot do without
 LAW_CASES = {
-    **{name: LAWS.made(name) for name in LAWS.ours if name != "given"},
+    **{name: LAWS.made(name) for name in LAWS.ours if name not in WITH_PARAMETERS},
     **{
         form: LAWS.made(form)
         for form in (
@@ -40,6 +41,11 @@ LAW_CASES = {
             "scale-free:curve=taylor,kernel=centred,num_tasks=3",
             "coverage-mass:num_tasks=3,of=rows",
             "taylor-softmax:kernel=exact,function=scaled-graph-cut,num_tasks=3",
+            "taylor-softmax:kernel=whitened",
+            "cali-budget:need=loss",
+            "cali-budget:need=loss,floor=4,exponent=0",
+            "mixmin:log_probs=probs",
+            "mixmin:log_probs=probs,lengths=lengths,steps=9,columns=boolq+anli+qa+cot",
         )
     },
     "taylor-softmax, 3 random tasks": TaylorSoftmax(RandomTasks(), num_tasks=3),
@@ -57,12 +63,28 @@ def means(corpus):
     return task_means(vectors_for(corpus), corpus.groups.tasks())
 
 
+def features_for(law, corpus):
+    """Something for all that a law needs: scores of rows, some of them without, and tables."""
+    rng, found = np.random.default_rng(1), {}
+    widths = {"probs": len(corpus.groups.tasks()), "lengths": 1}
+    for need in law.needs:
+        if need.kind == "column":
+            found[need.key] = rng.gamma(2.0, size=corpus.num_rows)
+            found[need.key][3] = np.nan
+        else:
+            found[need.key] = rng.gamma(2.0, size=(9, widths[need.name])).astype(np.float32)
+    return found
+
+
 @pytest.mark.parametrize("law", LAW_CASES.values(), ids=LAW_CASES)
 class TestEveryLaw:
     def ground(self, law, corpus, means, seed=3):
         if law.unit == "group":
             return group_ground(corpus.groups, seed=seed)
-        return task_ground(corpus.groups, means=means if law.needs_means else None, seed=seed)
+        means = means if law.needs_means else None
+        return task_ground(
+            corpus.groups, means=means, seed=seed, features=features_for(law, corpus)
+        )
 
     def test_shares_name_units_once_with_weights_above_zero(self, law, corpus, means):
         ground = self.ground(law, corpus, means)
@@ -88,7 +110,8 @@ class TestEveryLaw:
 
     @pytest.mark.parametrize("total", [0, 1, 7, 20, 29])
     def test_budgets_sum_and_fit(self, law, corpus, means, total):
-        given = allot(corpus.groups, law, means=means, total=total, seed=5)
+        features = features_for(law, corpus)
+        given = allot(corpus.groups, law, means=means, total=total, seed=5, features=features)
         tasks = corpus.groups.tasks()
         assert given.groups.sum() == given.tasks.sum() == total
         assert (given.groups >= 0).all()
@@ -103,8 +126,9 @@ class TestEveryLaw:
             assert given.weights.sum() == pytest.approx(1)
 
     def test_more_rows_than_the_corpus_holds_is_an_error(self, law, corpus, means):
+        features = features_for(law, corpus)
         with pytest.raises(BudgetError) as caught:
-            allot(corpus.groups, law, means=means, total=62, seed=5)
+            allot(corpus.groups, law, means=means, total=62, seed=5, features=features)
         assert (caught.value.asked, caught.value.available) == (62, 61)
 
 
