@@ -211,6 +211,8 @@ LAWS = Table(
         "power": "smartx.weights.power:Power",
         "temperature": "smartx.weights.power:Temperature",
         "chameleon": "smartx.weights.chameleon:Chameleon",
+        "cali-budget": "smartx.weights.cali_budget:CaliBudget",
+        "mixmin": "smartx.weights.mixmin:MixMin",
         "given": "smartx.weights.given:Given",
         "random-rows": "smartx.weights.random_rows:RandomRows",
     },

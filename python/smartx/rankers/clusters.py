@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -40,15 +42,32 @@ def clusters_of(
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Libraries of linear algebra use one thread inside: sums then run in one order.
+
+    Raises MissingPackageError without scikit-learn, which brings what does that.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        raise _missing() from None
+    with threadpool_limits(1):
+        yield
+
+
 def _fitted(rows: NDArray[Any], starts: NDArray[Any], iterations: int) -> NDArray[np.int32]:
     try:
         from sklearn.cluster import KMeans
-        from threadpoolctl import threadpool_limits
     except ImportError:
-        raise MissingPackageError(
-            "scikit-learn", needed_for="a ranker that makes clusters", extra="clusters"
-        ) from None
+        raise _missing() from None
     fit = KMeans(len(starts), init=starts, n_init=1, max_iter=iterations, tol=0.0)
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer different rows than clusters: there are fewer then
         return np.asarray(fit.fit(rows).labels_, dtype=np.int32)
+
+
+def _missing() -> MissingPackageError:
+    return MissingPackageError(
+        "scikit-learn", needed_for="a ranker that makes clusters", extra="clusters"
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from smartx.engine import NOMINAL, Speed
 from smartx.errors import ConfigError, InputError
 from smartx.needs import Need, names_of_features
-from smartx.options import Takes, one_of, optional, whole
+from smartx.options import one_of, optional, whole
 from smartx.rankers.by_score import by_score
 from smartx.rankers.directions import products
 from smartx.rankers.pool import Pool
@@ -46,7 +46,7 @@ class InfluenceRanker(Ranker):
     targets: Annotated[tuple[str, ...], names_of_features()] = ("targets",)
     rates: Annotated[tuple[float, ...] | None, optional(rates_of_checkpoints())] = None
     subtask_rows: Annotated[int, whole(1)] = 1
-    cosines: Annotated[bool, Takes("yes or no", bool)] = True
+    cosines: bool = True
     per: Annotated[str, one_of("template", "task", "corpus")] = field(default="task", kw_only=True)
 
     name: ClassVar[str] = "influence"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from smartx.errors import ConfigError
 from smartx.needs import Need
-from smartx.options import Takes, number, one_of, optional
+from smartx.options import number, one_of, optional
 from smartx.rankers.by_score import by_score
 from smartx.rankers.pool import Pool
 from smartx.rankers.ranker import Order, Ranker
@@ -35,7 +35,7 @@ class LobassRanker(Ranker):
 
     before: str = "loss_before"
     after: str = "loss_after"
-    normalised: Annotated[bool, Takes("yes or no", bool)] = True
+    normalised: bool = True
     least: Annotated[float | None, optional(number())] = None
     most: Annotated[float | None, optional(number())] = None
     per: Annotated[str, one_of("template", "task", "corpus")] = field(default="task", kw_only=True)

@@ -35,5 +35,5 @@ def checked_rates(rates: tuple[float, ...] | None, checkpoints: int) -> list[flo
             place="rates",
             fix="give one for each matrix of gradients, in the same order",
         )
-    total = sum(given)
+    total = math.fsum(given)
     return [rate / total for rate in given]
