@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -29,27 +29,41 @@ from smartx.rankers.pool import Pool
 from smartx.rankers.ranker import Order, Ranker
 
 
+@dataclass(frozen=True)
 class SubmodularRanker(Ranker):
-    """The row with the largest marginal gain first, then again and again until none is left."""
+    """The row with the largest marginal gain first, then again and again until none is left.
 
-    dense_limit: int = DENSE_BYTES
+    balance: where tasks are ranked, each template keeps to its share of its task in every prefix
+    (see `engine.rank_groups`). Elsewhere it has no meaning.
+    """
+
+    balance: bool = field(default=True, kw_only=True)
 
     @property
     def function(self) -> Objective:
         """The set function."""
         raise NotImplementedError
 
+    @property
+    def _dense_bytes(self) -> int:
+        return DENSE_BYTES
+
+    def parameters(self) -> dict[str, Any]:
+        """The values by name; `balance` where tasks are ranked."""
+        own = super().parameters()
+        return own if self.per == "task" else {n: own[n] for n in own if n != "balance"}
+
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
     ) -> NDArray[np.float64]:
         """By the cost model of the engines."""
-        return ranking_seconds(sizes, dimensions, self.function, self.dense_limit, speed)
+        return ranking_seconds(sizes, dimensions, self.function, self._dense_bytes, speed)
 
     def memory(self, sizes: NDArray[np.int64], dimensions: int, threads: int) -> int:
         """Of the largest group of each engine, or of those that are ranked side by side."""
 
         def held(rows: int) -> int:
-            return ranking_bytes(rows, dimensions, self.function, self.dense_limit, threads)
+            return ranking_bytes(rows, dimensions, self.function, self._dense_bytes, threads)
 
         beside = sizes
         if isinstance(self.function, FacilityLocation):
@@ -60,16 +74,20 @@ class SubmodularRanker(Ranker):
 
     def engine(self, rows: int) -> str:
         """As the engine room decides by the size of the group."""
-        return engine_of(rows, self.function, self.dense_limit)
+        return engine_of(rows, self.function, self._dense_bytes)
 
     def rank(self, pool: Pool, *, threads: int) -> Order:
-        """Greedy order and gains of every unit."""
+        """Greedy order and gains of every unit, given the rows that were trained on before: these
+        are its first places, with a gain of 0.
+        """
         return rank_groups(
             pool.vectors,
             pool.sizes,
             self.function,
+            templates=pool.templates if self.balance and self.per == "task" else None,
+            first=pool.trained,
             threads=threads,
-            memory_bytes=self.dense_limit,
+            memory_bytes=self._dense_bytes,
         )
 
 
@@ -85,7 +103,15 @@ class FacilityLocationRanker(SubmodularRanker):
     dense_limit: Annotated[int, Takes("a size such as 4G", size_in_bytes)] = DENSE_BYTES
 
     name: ClassVar[str] = "facility-location"
-    function: ClassVar[FacilityLocation] = FacilityLocation()
+
+    @property
+    def function(self) -> FacilityLocation:
+        """Facility location."""
+        return FacilityLocation()
+
+    @property
+    def _dense_bytes(self) -> int:
+        return self.dense_limit
 
     def parameters(self) -> dict[str, Any]:
         """What decides which engine runs it."""
