@@ -69,5 +69,5 @@ def _fitted(rows: NDArray[Any], starts: NDArray[Any], iterations: int) -> NDArra
 
 def _missing() -> MissingPackageError:
     return MissingPackageError(
-        "scikit-learn", needed_for="a ranker that makes clusters", extra="clusters"
+        "scikit-learn", needed_for="making clusters", extra="clusters"
     )

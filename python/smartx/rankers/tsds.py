@@ -64,7 +64,7 @@ class TsdsRanker(Ranker):
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
     ) -> NDArray[np.float64]:
         """All pairs for the density, and a thousand queries."""
-        pair = 5e-11 * max(1, dimensions) + 1e-8
+        pair = 2e-11 * max(1, dimensions) + 1e-9
         pairs = pair * sizes.astype(np.float64) * (sizes + TYPICAL_QUERIES)
         return np.asarray(pairs / speed.greedy + 1e-3, dtype=np.float64)
 
@@ -133,20 +133,27 @@ def densities(vectors: NDArray[np.int16], sigma: float, most: int) -> NDArray[np
     Squared distances are whole numbers in units of Q12 products, so that their sums are exact.
     """
     norms2, reach = _norms2(vectors), sigma * sigma * SQUARE
-    right = vectors.astype(np.float32).T
-    found = np.empty(len(vectors))
-    for start in range(0, len(vectors), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        products = vectors[block].astype(np.float32) @ right
-        far = norms2[block, None] + norms2 - 2.0 * products
+    wide, count = vectors.astype(np.float32), len(vectors)
+    least = (norms2 + norms2.min() - reach) / 2 - 4  # of a product of a row with one inside
+    counts, sums = np.zeros(count, dtype=np.int64), np.zeros(count)
+    for start in range(0, count, _BLOCK_ROWS):  # pairs of a block with itself and what follows
+        stop = min(count, start + _BLOCK_ROWS)
+        near = wide[start:stop] @ wide[start:].T
+        row, other = np.nonzero(near > least[start:stop, None].astype(np.float32))
+        far = norms2[row + start] + norms2[other + start] - 2.0 * near[row, other]
         inside = far < reach
-        counts = inside.sum(axis=1)
-        sums = np.where(inside, far, 0.0).sum(axis=1)
-        for row in np.flatnonzero(counts > most).tolist():
-            counts[row] = most
-            sums[row] = np.partition(far[row], most - 1)[:most].sum()
-        found[block] = counts - sums / reach
-    return found
+        row, other, far = row[inside] + start, other[inside] + start, far[inside]
+        behind = other >= stop
+        for ends, squares in ((row, far), (other[behind], far[behind])):
+            counts += np.bincount(ends, minlength=count)
+            sums += np.bincount(ends, weights=squares, minlength=count)
+    crowded = np.flatnonzero(counts > most)
+    for start in range(0, len(crowded), _BLOCK_ROWS):
+        rows = crowded[start : start + _BLOCK_ROWS]
+        far = norms2[rows, None] + norms2 - 2.0 * (wide[rows] @ wide.T)
+        counts[rows] = most
+        sums[rows] = np.partition(far, most - 1, axis=1)[:, :most].sum(axis=1)
+    return counts - sums / reach
 
 
 def transport(
