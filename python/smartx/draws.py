@@ -56,3 +56,6 @@ BOOTSTRAP = 19  # families of tasks drawn again for an interval
 CLUSTER_STARTS = 24  # the rows that K-means begins with
 CLUSTER_ROWS = 25  # the order of rows inside a cluster
 TARGET_DRAWS = 26  # rows drawn by what transport to queries gives them
+SWARM = 32  # the mixtures of a swarm
+SWARM_FOLDS = 33  # which of its runs are left out together
+SWARM_SEARCH = 34  # where a proposal is looked for
