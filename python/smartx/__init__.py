@@ -16,7 +16,6 @@ _PUBLIC = {
     "LogDet": "smartx.engine",
     "DenseKernel": "smartx.engine",
     "SimilarityGraph": "smartx.engine",
-    "Selection": "smartx.engine",
     "quantize": "smartx.engine",
     "knn_graph": "smartx.engine",
     "maximize": "smartx.engine",
@@ -24,6 +23,8 @@ _PUBLIC = {
     "TaylorSoftmax": "smartx.weights",
     "task_budgets": "smartx.budget",
     "template_budgets": "smartx.budget",
+    "select": "smartx.selection",
+    "Selection": "smartx.selection",
     "run": "smartx.pipeline",
     "open_run": "smartx.pipeline",
     "plan": "smartx.pipeline",
@@ -48,6 +49,7 @@ __all__ = [
     "plan",
     "quantize",
     "run",
+    "select",
     "task_budgets",
     "task_gains",
     "template_budgets",
@@ -61,7 +63,6 @@ if TYPE_CHECKING:
         FacilityLocation,
         GraphCut,
         LogDet,
-        Selection,
         SimilarityGraph,
         knn_graph,
         maximize,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     )
     from smartx.errors import SmartxError
     from smartx.pipeline import open_run, plan, run
+    from smartx.selection import Selection, select
     from smartx.weights import TaylorSoftmax
 
 

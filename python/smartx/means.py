@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from smartx.embed.npy import open_npy, write_npy
 from smartx.engine import sum_rows
+from smartx.needs import Feature
 from smartx.progress import Progress, Silent, step
 from smartx.store import Sidecar, Stage, folder_of, key_of
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
-    from smartx.embed import Embeddings
 
 SCHEMA = 1  # raised when the same vectors give another file
 STAGE, SUMS = "means", "sums.npy"
@@ -38,7 +38,7 @@ class Runs(Protocol):
 
 
 def kept_task_means(
-    corpus: Corpus, embeddings: Embeddings, folder: Path, *, progress: Progress | None = None
+    corpus: Corpus, embeddings: Feature, folder: Path, *, progress: Progress | None = None
 ) -> NDArray[np.float64]:
     """`task_means` from the sums in folder/ID, which are made first where they are not there.
 
@@ -62,7 +62,7 @@ def kept_task_means(
 
 
 def task_means(
-    embeddings: Embeddings, tasks: Runs, *, progress: Progress | None = None
+    embeddings: Feature, tasks: Runs, *, progress: Progress | None = None
 ) -> NDArray[np.float64]:
     """The plain mean of the stored rows of each task.
 
@@ -73,7 +73,7 @@ def task_means(
 
 
 def task_sums(
-    embeddings: Embeddings, tasks: Runs, *, progress: Progress | None = None
+    embeddings: Feature, tasks: Runs, *, progress: Progress | None = None
 ) -> NDArray[np.int64]:
     """(M, d) the exact sum of the stored rows of each task."""
     sums = np.zeros((len(tasks.rows), embeddings.dimensions), dtype=np.int64)

@@ -76,8 +76,20 @@ def assemble(
     if not prefixes:
         return Chosen(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0))
     row_ids, ranks, gains = (np.concatenate(column) for column in zip(*prefixes, strict=True))
-    order = np.lexsort((row_ids, draws_at(seed, MIXTURE_ORDER, row_ids)))
+    order = mixture_order(row_ids, seed)
     return Chosen(row_ids[order], ranks[order], gains[order])
+
+
+def mixture_order(
+    row_ids: NDArray[np.int64], seed: int, copies: NDArray[np.int32] | None = None
+) -> NDArray[np.int64]:
+    """(k,) the places of rows in the order in which a mixture has them, copies of a row together.
+
+    Where a row stands depends on the seed and its id alone.
+    """
+    keys = (row_ids, draws_at(seed, MIXTURE_ORDER, row_ids))
+    order: NDArray[np.int64] = np.lexsort(keys if copies is None else (copies, *keys))
+    return order
 
 
 def _first_of_cells(
