@@ -24,7 +24,7 @@ class Detection:
     """
 
     by: tuple[str, ...] = (EXACT, NGRAMS)
-    words: int = 13
+    words: int = 8
     share: float = 0.5
     least: int = 8
     common: int = 10
