@@ -66,3 +66,19 @@ def greedy(f: SetFunction, kernel: Kernel, budget: int) -> list[int]:
 def optimum(f: SetFunction, kernel: Kernel, budget: int) -> float:
     """The largest value of f on any set of `budget` rows."""
     return max(f(kernel, chosen) for chosen in combinations(range(len(kernel)), budget))
+
+
+def may_give(sizes: Sequence[int], got: Sequence[int]) -> list[int]:
+    """Which templates may give the next row, where each keeps to its share of all n rows.
+
+    Of the first s rows template t gives sizes[t] * s / n, rounded up or down, at every s. A row
+    whose place is past the first s is due where that share, rounded down, says so: where as many
+    rows are due as there are places left, only those templates may give that are due.
+    """
+    n, s = sum(sizes), sum(got)
+    may = [t for t in range(len(sizes)) if got[t] * n < sizes[t] * (s + 1)]
+    for places in range(s + 1, n + 1):
+        due = [max(0, size * places // n - own) for size, own in zip(sizes, got, strict=True)]
+        if sum(due) == places - s:
+            return [t for t in may if due[t] > 0]
+    return may

@@ -107,11 +107,16 @@ class Greedy {
     std::vector<Item> rows;
     rows.reserve(static_cast<std::size_t>(equal_.classes()));
     for (Item c = 0; c < equal_.classes(); ++c) {
-      Item row = equal_.first(c);
-      while (row >= 0 && in_already_[row]) row = equal_.after(row);
+      const Item row = not_already(equal_.first(c));
       if (row >= 0) rows.push_back(row);
     }
     return rows;
+  }
+
+  /// The row, or the next one of its class that is not in S already; -1 where there is none.
+  Item not_already(Item row) const {
+    while (row >= 0 && in_already_[row]) row = equal_.after(row);
+    return row;
   }
 
   void add(const Candidate<Gain>& winner) {
@@ -138,7 +143,7 @@ class Greedy {
       if (best.item < 0) break;
       add(best);
       const auto place = std::find(rows.begin(), rows.end(), best.item);
-      const Item after = equal_.after(best.item);
+      const Item after = not_already(equal_.after(best.item));
       if (after >= 0) {
         *place = after;
       } else {
@@ -170,7 +175,7 @@ class Greedy {
       for (const Bound<Gain>& bound : parked_) bounds.put(bound);
       add(best);
       bounds.turn();
-      const Item after = equal_.after(best.item);
+      const Item after = not_already(equal_.after(best.item));
       if (after >= 0) bounds.put({best.gain - risen, after});
     }
   }

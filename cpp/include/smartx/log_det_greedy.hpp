@@ -41,10 +41,10 @@ class LazyLogDet {
     Selection<double> chosen;
     chosen.items.reserve(budget);
     chosen.gains.reserve(budget);
-    std::vector<char> in_already(static_cast<std::size_t>(already.size > 0 ? equal_.rows() : 0));
+    if (already.size > 0) in_already_.assign(static_cast<std::size_t>(equal_.rows()), 0);
     for (const Item row : already) {
       f_.add(equal_.class_of(row));
-      in_already[row] = 1;
+      in_already_[row] = 1;
       context_.check();
     }
     std::vector<double> gains(static_cast<std::size_t>(f_.size()));
@@ -53,8 +53,7 @@ class LazyLogDet {
         256);
     const double before = f_.risen();
     for (Item c = 0; c < f_.size(); ++c) {
-      Item row = equal_.first(c);
-      while (row >= 0 && !in_already.empty() && in_already[row]) row = equal_.after(row);
+      const Item row = not_already(equal_.first(c));
       if (row >= 0) old_.put_unordered({gains[c] - before, row});
     }
     old_.order();
@@ -64,7 +63,8 @@ class LazyLogDet {
       const Candidate<double> best = sweeping_ ? sweep() : settle();
       f_.add(equal_.class_of(best.item));
       turns_.give(turns_.of(best.item));
-      const Item after = equal_.after(best.item);  // competes now, with no more to gain than this
+      // Competes now, with no more to gain than this.
+      const Item after = not_already(equal_.after(best.item));
       if (sweeping_) {
         if (after >= 0) old_.put_unordered({best.gain - risen_, after});
       } else {
@@ -80,6 +80,12 @@ class LazyLogDet {
   }
 
  private:
+  /// The row, or the next one of its class that is not in S already; -1 where there is none.
+  Item not_already(Item row) const {
+    while (!in_already_.empty() && row >= 0 && in_already_[row]) row = equal_.after(row);
+    return row;
+  }
+
   Candidate<double> settle() {
     Candidate<double> best{};
     weighed_.clear();
@@ -192,6 +198,7 @@ class LazyLogDet {
   const EqualRows& equal_;
   Turns& turns_;
   const Context context_;
+  std::vector<char> in_already_;  // (rows,), or empty
   double risen_ = 0.0;
   bool sweeping_ = false;           // old_ is in no order then, and all its rows are asked for
   Bounds<double> old_;              // of rounds before
