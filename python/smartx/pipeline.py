@@ -149,7 +149,7 @@ class Session:
     @property
     def ranks_vectors(self) -> bool:
         """Whether ranking looks at vectors."""
-        return VECTORS in self.ranker.needs or self.config.near_duplicates is not None
+        return VECTORS in self.ranker.reads or self.config.near_duplicates is not None
 
     def features(self, needs: Sequence[Need], *, make: bool = True) -> dict[str, Feature]:
         """What is needed of the rows besides vectors and tokens, by `Need.key`.
@@ -249,7 +249,7 @@ class Session:
         limits = self._limits(rows=None, out=None)
         self._plan_with(embeddings, made, limits, measure=False).check()
         with self._doing("rank", self.run.folder / RANKINGS, self.run.folder / FEATURES):
-            features = self.features(self.ranker.needs)
+            features = self.features(self.ranker.reads)
             rankings = rank_corpus(
                 self.corpus,
                 embeddings,
@@ -366,7 +366,7 @@ class Session:
         measure: bool,
     ) -> Plan:
         near, folder = self.config.near_duplicates, self.run.folder / RANKINGS
-        features = self.features(self.ranker.needs, make=False)
+        features = self.features(self.ranker.reads, make=False)
         ranked = is_ranked(
             self.corpus, embeddings, self.ranker, folder, features=features, near_duplicates=near
         )

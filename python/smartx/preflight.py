@@ -79,7 +79,7 @@ def check_tasks(config: RunConfig, corpus: Corpus) -> None:
     except InputError as problem:
         _fault("weights", f"{problem.place}: {problem.fault}", problem.fix)
     given = feature_files(config.feature)
-    for need in (*config.law.needs, *config.row_ranker.needs):
+    for need in (*config.law.needs, *config.row_ranker.reads):
         if need.kind == "column" and need.name and need.name not in given:
             check_column(corpus, need.name)
 
@@ -147,7 +147,7 @@ def _features(config: RunConfig) -> None:
     given = feature_files(config.feature)
     for file in given.values():
         _readable("feature", file.path)
-    for need in (*config.law.needs, *config.row_ranker.needs):
+    for need in (*config.law.needs, *config.row_ranker.reads):
         if need.name and need.kind != "column" and need.name not in given:
             raise missing(need)
 
@@ -172,7 +172,7 @@ def _readable(field: str, path: Path) -> None:
 
 def _looks_at_vectors(config: RunConfig) -> bool:
     law, ranker = config.law, config.row_ranker
-    return bool(law.needs_means or VECTORS in ranker.needs or config.near_duplicates is not None)
+    return bool(law.needs_means or VECTORS in ranker.reads or config.near_duplicates is not None)
 
 
 def _encoder(config: RunConfig, *, at_hand: bool) -> None:

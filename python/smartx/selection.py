@@ -112,7 +112,7 @@ def select(
     law, by = config.law, config.row_ranker
     rows = _rows_of(X, tasks, templates, sources, scores, tokens)
     excluded, included = rows.mask("exclude", exclude), rows.mask("include", include)
-    needs = dict.fromkeys((*law.needs, *by.needs))
+    needs = dict.fromkeys((*law.needs, *by.reads))
     if law.needs_means or config.near_duplicates is not None:
         needs[VECTORS] = None
     known = {need.key: rows.feature(need, features or {}) for need in needs}
@@ -270,7 +270,7 @@ def _coded(names: Names | None, count: int) -> tuple[NDArray[np.int64], list[str
 
 @dataclass(frozen=True, eq=False)
 class _RankedRows:
-    """All rows, best first in each unit. near_duplicates: (m,) row ids of those left out as such."""
+    """All rows, best first in each unit. near_duplicates: (m,) row ids of those left out."""
 
     row_ids: NDArray[np.int64]
     ranks: NDArray[np.int32]

@@ -204,3 +204,16 @@ def test_features_are_read_by_those_who_need_them_and_are_in_the_key(corpus, tmp
         features={**features, "unread": other["unread"]},
     )
     assert unread.folder == ranked.folder
+
+
+def test_vectors_of_another_encoder_are_named(corpus, vectors, tmp_path):
+    other = vectors_for(corpus, dimensions=5, seed=9)
+    named = {"other": InMemory(other.table, "o")}
+    asked = FacilityLocationRanker(vectors="other")
+    ranked = rank_corpus(corpus, None, asked, tmp_path, threads=1, features=named)
+    assert ranked.manifest["inputs"] == {"corpus": corpus.digest, "feature other": "o"}
+    assert ranked.manifest["parameters"]["vectors"] == "other"
+    own = rank_corpus(corpus, other, FacilityLocationRanker(), tmp_path, threads=1)
+    assert ranked.digest == own.digest
+    with pytest.raises(InputError, match="random looks at no vectors"):
+        RandomRanker(vectors="other")

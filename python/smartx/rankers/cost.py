@@ -73,7 +73,7 @@ def rank_cost(
     if done:
         return classes, StagePlan("rank", folder, 0.0, BASE_BYTES, 0, done=True)
     took, peak = float(seconds.sum()) + 2e-7 * rows, ranker.memory(sizes, d, threads)
-    disk, read = ROW_BYTES * rows, VECTORS in ranker.needs or near_duplicates
+    disk, read = ROW_BYTES * rows, bool(ranker.reads) or near_duplicates
     if near_duplicates:
         products = measured_products(d, threads) if measure else nominal.products
         took += float(near_duplicate_seconds(sizes, d, products).sum())
@@ -88,7 +88,7 @@ def measured_speed(ranker: Ranker, dimensions: int, threads: int) -> Speed:
     """How fast this machine ranks, from about a second of work on made-up rows."""
     d, free = dimensions, float("inf")
     nominal = Speed(NOMINAL.products * threads, NOMINAL.greedy * threads)
-    if not set(ranker.needs) <= {VECTORS}:  # nothing is made up for the others
+    if not set(ranker.reads) <= {VECTORS}:  # nothing is made up for the others
         return nominal
     products = measured_products(d, threads) if ranker.needs else NOMINAL.products
     size = 256

@@ -69,8 +69,9 @@ class Ranking:
     @property
     def needs(self) -> tuple[Need, ...]:
         """What is read of the rows."""
-        own = self.ranker.needs
-        return own if self.near is None or VECTORS in own else (*own, VECTORS)
+        own = self.ranker.reads
+        seen = self.near is None or any(need.kind == "vectors" for need in own)
+        return own if seen else (*own, VECTORS)
 
     @cached_property
     def units(self) -> Units:
@@ -114,6 +115,8 @@ class Ranking:
         numbers -= np.repeat(bounds[:-1], np.diff(bounds)).astype(np.int32)
         templates = np.repeat(numbers, self.groups.rows[groups])
         features = {n.key: self.features[n.key].rows(start, stop) for n in self.needs}
+        if self.ranker.vectors:
+            features[VECTORS.key] = features[self.ranker.vectors]
         tables = {need.key for need in self.needs if need.kind == "table"}
         trained = _inside(self.trained, start, stop)
         out = _inside(self.left_out, start, stop)
@@ -189,7 +192,7 @@ def _checked(ranker: Ranker, pool: Pool, threads: int) -> Order:
 def _missing(ranker: Ranker, need: Need, near: float | None) -> InputError:
     if need == VECTORS:
         whose = f"the ranker {ranker.name} needs"
-        asks = whose if need in ranker.needs or near is None else "near duplicates need"
+        asks = whose if need in ranker.reads or near is None else "near duplicates need"
         return InputError(f"{asks} embeddings", place="embeddings", fix="run `smartx embed` first")
     return InputError(
         f'the ranker {ranker.name} needs "{need.name}" of the rows ({need.kind})',

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.engine import NOMINAL, Speed
+from smartx.errors import ConfigError
 from smartx.needs import VECTORS, Need
-from smartx.options import Options, one_of
+from smartx.options import Options, Takes, one_of
 from smartx.rankers.pool import Pool
 
 Order = tuple[NDArray[np.int32], NDArray[np.float64]]
@@ -22,24 +23,38 @@ class Ranker(Options):
     says, and the features that it needs, are all that its order depends on besides the rows.
 
     per: what is ranked by itself: the rows of one template of a task, of a task, or of the corpus.
+    vectors: a feature to be looked at instead of the run's own vectors: those of another encoder.
     name: by which configurations and manifests know it.
     """
 
     per: Annotated[str, one_of("template", "task", "corpus")] = field(
         default="template", kw_only=True
     )
+    vectors: Annotated[str, Takes("the name of a feature", str)] = field(default="", kw_only=True)
 
     name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.vectors and VECTORS not in self.needs:
+            raise ConfigError(f"{self.name} looks at no vectors", place="vectors")
 
     @property
     def needs(self) -> tuple[Need, ...]:
         """What it reads of the rows. One that reads no vectors never makes anyone embed."""
         return (VECTORS,)
 
+    @property
+    def reads(self) -> tuple[Need, ...]:
+        """What it needs, with the vectors that are meant."""
+        mine = Need(self.vectors, "vectors")
+        return tuple(mine if need == VECTORS else need for need in self.needs)
+
     def parameters(self) -> dict[str, Any]:
-        """The values by name; `per` where it is not the usual one."""
+        """The values by name; `per` and `vectors` where they are not the usual ones."""
         own = super().parameters()
-        return own if self.per != "template" else {n: own[n] for n in own if n != "per"}
+        usual = {"per": "template", "vectors": ""}
+        return {n: value for n, value in own.items() if n not in usual or value != usual[n]}
 
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
