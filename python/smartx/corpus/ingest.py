@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import pyarrow as pa
 
 from smartx.corpus.ahead import one_ahead
 from smartx.corpus.blocks import Drop
 from smartx.corpus.columns import Columns
-from smartx.corpus.corpus import (
-    DROPPED_FILE,
-    GROUPS_FILE,
-    ROWS_PER_FILE,
-    SCHEMA,
-    STAGE,
-    Corpus,
-    open_corpus,
-    rows_file,
-)
+from smartx.corpus.corpus import DROPPED_FILE, SCHEMA, STAGE, Corpus, open_corpus
 from smartx.corpus.dropped import DROPPED, DropLedger
 from smartx.corpus.grouping import Arrivals, Order
 from smartx.corpus.layouts import Options, look_at
@@ -33,8 +22,9 @@ from smartx.corpus.overview import source_lines
 from smartx.corpus.reading import Reading
 from smartx.corpus.room import Room
 from smartx.corpus.sources import SourceFile, cannot_be_read, find_sources
-from smartx.corpus.tables import ROW_GROUP, table_file, write_table
+from smartx.corpus.tables import ROW_GROUP, table_file
 from smartx.corpus.tokens import Counting, TokenCounter, token_counter
+from smartx.corpus.writing import write_groups, write_rows
 from smartx.errors import CorpusError, InputError, plain
 from smartx.files import signature, storing, unchanged_digest
 from smartx.progress import Progress, Silent, step
@@ -219,11 +209,11 @@ class Ingestion:
                 order = arrivals.order(drop_repeats=self.duplicates == "drop")
                 _account_for_repeats(reading, order, self.files)
             with step(progress, "group rows", order.rows, "rows") as advance:
-                pieces = one_ahead(arrivals.placed(order))
-                entries = _write_rows(pieces, folder, counting, advance)
+                pieces = map(counting.counted, one_ahead(arrivals.placed(order)))
+                entries = write_rows(pieces, folder, advance)
         finally:
             arrivals.close()
-        entries += [*reading.entries, _write_groups(order, folder)]
+        entries += [*reading.entries, write_groups(order.names, order.sizes, folder)]
         dropped = sum(reading.ledger.reasons.values())
         entries.append(FileEntry.of(folder / DROPPED_FILE, dropped))
         _report(reading, order, progress)
@@ -288,41 +278,6 @@ def _nothing_left_fix(reading: Reading) -> str:
     if reasons["empty response"]:
         return "pass `keep_empty_responses` if the responses are meant to be empty"
     return "check that the columns are the right ones"
-
-
-def _write_rows(
-    pieces: Iterator[pa.Table], folder: Path, counting: Counting, advance: Callable[[int], None]
-) -> list[FileEntry]:
-    """pieces: of ROW_GROUP rows each, so that files are cut at whole pieces."""
-    entries: list[FileEntry] = []
-    while part := list(islice(pieces, 1)):
-        path = folder / rows_file(len(entries))
-        first = counting.counted(part[0])
-        with table_file(path, first.schema) as writer:
-            writer.write(first)
-            advance(first.num_rows)
-            for piece in islice(pieces, ROWS_PER_FILE // ROW_GROUP - 1):
-                writer.write(counting.counted(piece))
-                advance(piece.num_rows)
-        entries.append(FileEntry.of(path, writer.rows))
-    return entries
-
-
-def _write_groups(order: Order, folder: Path) -> FileEntry:
-    source, task, template = (list(names) for names in zip(*order.names, strict=True))
-    return write_table(
-        folder / GROUPS_FILE,
-        pa.table(
-            {
-                "group_id": pa.array(np.arange(len(order.names), dtype=np.int32)),
-                "source": pa.array(source, pa.string()),
-                "task": pa.array(task, pa.string()),
-                "template": pa.array(template, pa.string()),
-                "start": pa.array(np.cumsum(order.sizes) - order.sizes),
-                "rows": pa.array(order.sizes),
-            }
-        ),
-    )
 
 
 def _report(reading: Reading, order: Order, progress: Progress) -> None:
