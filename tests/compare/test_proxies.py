@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from smartx.compare.proxies import (
     BLOCK,
     coverage,
-    exact_match,
     macro_f1,
     overlap,
     probe,
@@ -94,11 +93,6 @@ def test_coverage_is_mean_and_tenth_percentile_of_cosines():
     found = coverage(products.astype(np.int32))
     assert math.isclose(found.mean, 0.5, abs_tol=1e-7)
     assert math.isclose(found.p10, 0.1, abs_tol=1e-7)
-
-
-def test_exact_match_looks_past_white_space_only():
-    assert exact_match([" yes\n", "no", "Yes"], ["yes", "no", "yes"]) == 2 / 3
-    assert exact_match([], []) is None
 
 
 def test_macro_f1_by_hand():

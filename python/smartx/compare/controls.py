@@ -21,7 +21,14 @@ IntVector = NDArray[np.int64]
 def random_rows(pool: IntVector, count: int, draw: int, *, seed: int) -> IntVector:
     """`count` of the rows `pool`, rising: those with the lowest numbers in a numbered draw."""
     keys = draws_at(seed, CONTROL + (draw << 8), pool)
-    return np.sort(pool[np.argsort(keys, kind="stable")[:count]])
+    if count >= len(pool):
+        return pool
+    last = np.partition(keys, count)[count]
+    taken = np.flatnonzero(keys < last)
+    if len(taken) < count:  # equal draws
+        taken = np.sort(np.argsort(keys, kind="stable")[:count])
+    chosen: IntVector = pool[taken]
+    return chosen
 
 
 def orders_in_tasks(pool: IntVector, task: IntVector, draw: int, *, seed: int) -> IntVector:

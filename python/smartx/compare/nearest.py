@@ -22,6 +22,7 @@ COLUMNS = 32_768  # and rows of the pool that they are multiplied with at a time
 LIST_BYTES = 1 << 26  # of all lists together
 SHORTEST, LONGEST = 64, 2_048  # rows in a list
 CHUNK = 16_384  # rows read at a time
+_NAME_BITS = 32  # of a key: a product, and below it the row that it is with
 
 IntVector = NDArray[np.int64]
 
@@ -128,15 +129,18 @@ def near_lists(
 
 def _largest(
     names: NDArray[np.int64], dots: NDArray[np.float32], width: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The `width` largest of each row with their names, largest first; of equal ones the lower
-    name. names: rising along a row, where values are equal.
+    name. names: below 2^32.
     """
     last = dots.shape[1] - width
     least = np.partition(dots, last, axis=1)[:, last : last + 1]
     row, column = np.nonzero(dots >= least)
-    values, found = dots[row, column], names[row, column]
-    order = np.lexsort((found, -values, row))
-    begins = np.searchsorted(row, np.arange(len(dots)))
-    kept = order[begins[:, np.newaxis] + np.arange(width)]
-    return found[kept], values[kept]
+    keys = (-dots[row, column].astype(np.int64) << _NAME_BITS) + names[row, column]
+    often = np.bincount(row, minlength=len(dots))
+    place = np.arange(len(row)) - np.repeat(np.cumsum(often) - often, often)
+    table = np.full((len(dots), int(often.max(initial=0))), np.iinfo(np.int64).max)
+    table[row, place] = keys
+    table.sort(axis=1)
+    kept = table[:, :width]
+    return kept & ((1 << _NAME_BITS) - 1), -(kept >> _NAME_BITS).astype(np.int32)

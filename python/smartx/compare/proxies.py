@@ -97,14 +97,6 @@ def overlap(choices: Sequence[IntVector]) -> NDArray[np.float64]:
     return found
 
 
-def exact_match(copied: Sequence[str], wanted: Sequence[str]) -> float | None:
-    """The part of responses that are, but for white space around them, those that are wanted."""
-    if not wanted:
-        return None
-    hits = sum(one.strip() == other.strip() for one, other in zip(copied, wanted, strict=True))
-    return hits / len(wanted)
-
-
 def probe(
     rows: NDArray[np.int16],
     tasks: NDArray[np.integer[Any]],

@@ -1,0 +1,157 @@
+"""Which strategies are compared: by name, from a text, a mapping or a YAML file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smartx.config import PRESETS
+from smartx.config_file import read_fields
+from smartx.errors import ConfigError, SmartxError
+from smartx.options import spelled
+from smartx.rankers import Ranker
+from smartx.strategies import LAWS, RANKERS, facts_of
+from smartx.weights import WeightLaw
+
+SMART = "taylor-softmax"
+USUAL = "defaults"  # stands for the usual list
+
+# What is compared where nothing is named, each a weight law and a ranker; presets go by their name.
+DEFAULTS: dict[str, tuple[str, str]] = {
+    "random": PRESETS["random"],
+    "proportional": PRESETS["proportional"],
+    "equal": PRESETS["equal"],
+    "square-root, random rows": ("power:exponent=0.5", "random"),
+    "smart-acl2024": PRESETS["smart-acl2024"],
+    "SMART weights, random rows": (SMART, "random"),
+    "SMART, facility location over tasks": (
+        f"{SMART}:function=facility-location",
+        "facility-location",
+    ),
+    "SMART, log-det over tasks": (f"{SMART}:function=log-det", "facility-location"),
+    "SMART weights, per task": (SMART, "facility-location:per=task"),
+    "coverage mass of 16 tasks": ("coverage-mass:num_tasks=16", "facility-location"),
+    "equal, facility location per template": ("equal", "facility-location"),
+    "equal, graph cut per template": ("equal", "graph-cut"),
+    "equal, log-det per template": ("equal", "log-det"),
+    "equal, facility location per task": ("equal", "facility-location:per=task"),
+    "equal, graph cut per task": ("equal", "graph-cut:per=task"),
+    "equal, log-det per task": ("equal", "log-det:per=task"),
+    "smart-balanced": ("power:exponent=0.5", "facility-location:per=task"),
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A strategy that is compared, under a name of its own."""
+
+    name: str
+    law: WeightLaw
+    ranker: Ranker
+
+    def facts(self) -> dict[str, Any]:
+        """Name, weight law and ranker with their parameters."""
+        return {
+            "name": self.name,
+            "weights": facts_of(self.law),
+            "ranker": facts_of(self.ranker),
+        }
+
+
+def candidates(given: Iterable[Any] = (), *, seed: int = 0) -> list[Candidate]:
+    """The strategies that are named; the usual ones where none are.
+
+    given: each a text, "NAME=WEIGHTS / RANKER", or "WEIGHTS / RANKER", or the name of a preset or
+    of a usual strategy, or "defaults" for all usual ones; or a mapping of name, weights and ranker;
+    or a Candidate.
+    seed: of laws and rankers that draw, where they name none.
+    Raises ConfigError that names the strategy at fault, and where two have one name.
+    """
+    found: list[Candidate] = []
+    for one in given or [USUAL]:
+        if one == USUAL:
+            found += [_made(name, *parts, seed) for name, parts in DEFAULTS.items()]
+        else:
+            found.append(one if isinstance(one, Candidate) else _read(one, seed))
+    names = [candidate.name for candidate in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f'two strategies are named "{twice}"',
+            place="strategy",
+            fix="write NAME=WEIGHTS / RANKER",
+        )
+    return found
+
+
+def candidates_in(path: Path) -> list[Any]:
+    """What a YAML file lists under `strategies`, as `candidates` takes it."""
+    path = Path(os.path.expanduser(path))
+    fields = read_fields(path)
+    listed = fields.get("strategies")
+    if not isinstance(listed, list) or not listed or len(fields) > 1:
+        raise ConfigError(
+            "it must be a list under the name `strategies`, and nothing else",
+            place=os.fspath(path),
+            fix="write lines such as `- {name: mine, weights: equal, ranker: random}`",
+        )
+    return [_seen_from(path.parent, one) for one in listed]
+
+
+def _read(given: Any, seed: int) -> Candidate:
+    if isinstance(given, Mapping):
+        return _of_mapping(given, seed)
+    text = str(given).strip()
+    known = {**PRESETS, **DEFAULTS}
+    if text in known:
+        return _made(text, *known[text], seed)
+    named, sign, rest = text.partition("=")
+    if not sign or ":" in named or "/" in named:
+        named, rest = text, text
+    weights, slash, ranker = rest.partition(" / ")
+    if not slash:
+        raise ConfigError(
+            f'"{text}" is no strategy',
+            place="strategy",
+            fix=f"write WEIGHTS / RANKER, or one of {', '.join(known)}, {USUAL}",
+        )
+    return _made(named.strip(), weights.strip(), ranker.strip(), seed)
+
+
+def _of_mapping(given: Mapping[str, Any], seed: int) -> Candidate:
+    unknown = given.keys() - {"name", "weights", "ranker"}
+    if unknown or not {"weights", "ranker"} <= given.keys():
+        raise ConfigError(
+            f"a strategy has weights, ranker and perhaps a name, and here are {', '.join(given)}",
+            place="strategy",
+        )
+    name = given.get("name") or f"{_word(given['weights'])} / {_word(given['ranker'])}"
+    return _made(str(name), given["weights"], given["ranker"], seed)
+
+
+def _word(part: Any) -> str:
+    return str(part.get("name", "")) if isinstance(part, Mapping) else str(part)
+
+
+def _made(name: str, weights: Any, ranker: Any, seed: int) -> Candidate:
+    try:
+        return Candidate(name, LAWS.made(weights, seed=seed), RANKERS.made(ranker, seed=seed))
+    except SmartxError as problem:
+        place = f"strategy {name}" + (f": {problem.place}" if problem.place else "")
+        raise ConfigError(problem.fault, place=place, fix=problem.fix) from None
+
+
+def _seen_from(folder: Path, given: Any) -> Any:
+    """A strategy of a YAML file; files of code are seen from the folder of that file."""
+    if not isinstance(given, Mapping):
+        return given
+    found = dict(given)
+    for part in ("weights", "ranker"):
+        value = found.get(part)
+        options = spelled(value) if isinstance(value, str) else value
+        if isinstance(options, Mapping) and isinstance(options.get("code"), str):
+            found[part] = {**options, "code": str(folder / os.path.expanduser(options["code"]))}
+    return found

@@ -1,0 +1,127 @@
+"""What a strategy chooses of the whole corpus, or of the pool of a fold, as a mixture would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.budget import allot
+from smartx.compare.candidates import Candidate
+from smartx.compare.holdout import Fold, Split
+from smartx.corpus import Corpus
+from smartx.corpus.corpus import Groups
+from smartx.embed import Embeddings
+from smartx.means import task_sums
+from smartx.mixture import assemble
+from smartx.needs import Feature
+from smartx.progress import Progress, Silent
+from smartx.rankers import Ranker, Rankings, rank_corpus
+from smartx.strategies import facts_of
+
+IntVector = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """row_ids: (n,) int64, rising.  tasks: (M,) int64, how many rows of each task of the corpus."""
+
+    row_ids: IntVector
+    tasks: IntVector
+
+
+@dataclass(eq=False)
+class Chooser:
+    """Ranks what has to be ranked, once, and takes the first rows by the budgets.
+
+    folder: the run's rankings, where all of these are kept.
+    """
+
+    corpus: Corpus
+    embeddings: Embeddings
+    split: Split
+    folder: Path
+    features: Mapping[str, Feature] = field(default_factory=dict)
+    seed: int = 0
+    threads: int = 1
+    memory: int | None = None
+    progress: Progress = field(default_factory=Silent)
+    _rankings: dict[str, Rankings] = field(default_factory=dict)
+    _sums: NDArray[np.int64] | None = None
+
+    def choose(self, candidate: Candidate, rows: int, fold: Fold | None) -> Choice:
+        """`rows` rows of the pool of a fold, or of the whole corpus.
+
+        The law sees the groups of the pool alone, with the means of their rows.
+        Raises BudgetError where the pool, or the tasks that the law chose, hold fewer rows.
+        """
+        groups = self.corpus.groups
+        pool = np.ones(len(groups), dtype=np.bool_) if fold is None else fold.groups
+        rankings = self.rankings(candidate.ranker, fold)
+        own = part_of(groups, pool)
+        means = self._means(pool) if candidate.law.needs_means else None
+        allotment = allot(own, candidate.law, means=means, total=rows, seed=self.seed)
+        by_group = np.zeros(len(groups), dtype=np.int64)
+        by_group[pool] = allotment.groups
+        first = groups.tasks().first_group[:-1]
+        by_task = np.add.reduceat(by_group, first)
+        whole = candidate.law.unit == "task" and rankings.per != "template"
+        budgets, of = (by_task, "task") if whole else (by_group, "template")
+        chosen = assemble(self.corpus, rankings, budgets, of=of, seed=self.seed)
+        return Choice(np.sort(chosen.row_ids), by_task)
+
+    def rankings(self, ranker: Ranker, fold: Fold | None) -> Rankings:
+        """All rows in order, those that the fold holds out behind the others of their unit.
+
+        Groups that are no part of a unit do not change its order: a ranking of templates serves
+        every fold, and one of tasks without the held-out templates does.
+        """
+        left_out = self._left_out(ranker.per, fold)
+        key = json.dumps([facts_of(ranker), ranker.per, len(left_out), left_out[:1].tolist()])
+        key += "" if fold is None or ranker.per != "corpus" else str(fold.tasks.tolist())
+        if key not in self._rankings:
+            self._rankings[key] = rank_corpus(
+                self.corpus,
+                self.embeddings,
+                ranker,
+                self.folder,
+                threads=self.threads,
+                features=self.features,
+                left_out=left_out,
+                memory=self.memory,
+                progress=self.progress,
+            )
+        return self._rankings[key]
+
+    def _left_out(self, per: str, fold: Fold | None) -> IntVector:
+        """Rising row ids."""
+        groups = self.corpus.groups
+        out = np.zeros(len(groups), dtype=np.bool_)
+        if fold is not None and per != "template":
+            out = self.split.templates if per == "task" else ~fold.groups
+        return np.flatnonzero(np.repeat(out, groups.rows)).astype(np.int64)
+
+    def _means(self, pool: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(m, d) of the tasks that have a group in the pool: the mean of its rows."""
+        if self._sums is None:
+            self._sums = task_sums(self.embeddings, self.corpus.groups, progress=self.progress)
+        own = part_of(self.corpus.groups, pool)
+        first = own.tasks().first_group[:-1]
+        means: NDArray[np.float64] = (
+            np.add.reduceat(self._sums[pool], first, axis=0) / (own.tasks().rows[:, np.newaxis])
+        )
+        return means
+
+
+def part_of(groups: Groups, kept: NDArray[np.bool_]) -> Groups:
+    """The groups that are kept, as those of a corpus of their own. kept: (g,) bool."""
+    rows = groups.rows[kept]
+    source, task, template = (
+        [name for name, stays in zip(column, kept.tolist(), strict=True) if stays]
+        for column in (groups.source, groups.task, groups.template)
+    )
+    return Groups(source, task, template, np.cumsum(rows) - rows, rows)
