@@ -15,12 +15,12 @@ _LN_2 = 0.6931471805599453
 
 
 def exponentials(draws: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """-ln u > 0 of u = (k + 1/2) / 2^53, k the upper 53 bits of a draw.
+    """-ln u > 0 of u = (k + 1/2) / 2^52, k the upper 52 bits of a draw.
 
     By ln m = 2 (s + s^3 / 3 + s^5 / 5 + ...), s = (m - 1) / (m + 1): each step has one right answer
     by IEEE 754. What libraries call log has not, and a last bit could change an order.
     """
-    u = ((draws >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    u = ((draws >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
     mantissa, exponent = np.frexp(u)
     s = (mantissa - 1.0) / (mantissa + 1.0)
     square, series = s * s, np.zeros(len(u))

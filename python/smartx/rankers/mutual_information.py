@@ -3,7 +3,8 @@
 Q: the queries, V: the rows of a unit, A: the chosen ones, s: cosines.
     FLQMI: sum over q in Q of max(0, largest s(q, a), a in A) + eta sum over a of largest s(a, q)
     FLVMI: sum over v in V of min(max(0, largest s(v, a), a in A), eta largest s(v, q))
-    GCMI:  2 sum over a in A, q in Q of s(a, q), which is modular: relevance alone
+    GCMI:  sum over a in A, q in Q of s(a, q), which is modular: relevance alone (the factor
+           2 lambda of the paper changes no order)
 Source: Kothawale et al. 2021 (SIMILAR, arXiv 2107.00717); the values that submodlib gives to
 FacilityLocationVariantMutualInformation, FacilityLocationMutualInformation and
 GraphCutMutualInformation, in this order.
@@ -153,7 +154,7 @@ class GcmiRanker(QueryRanker):
         for start in range(0, len(pool), step):
             own = pool.vectors[start : start + step].astype(np.float64)
             scores[start : start + step] = own @ total.astype(np.float64)
-        return by_score(pool, 2.0 * scores / COSINE)
+        return by_score(pool, scores / COSINE)
 
 
 def cover_queries(similar: NDArray[np.float32], eta: float) -> Order:

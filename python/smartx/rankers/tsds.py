@@ -191,6 +191,7 @@ def masses(
     queries, places = rows.shape
     each = 1.0 / queries / level / crowd
     each[np.arange(places) > last[:, None]] = 0.0
+    each[:, 0] = np.minimum(each[:, 0], 1.0 / queries)  # at once enough: the first is not full
     over = np.maximum(1.0 / queries - np.add.accumulate(each, axis=1)[:, -1], 0.0)
     each[np.arange(queries), last + 1] = over
     found = np.zeros(count)
