@@ -46,20 +46,27 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class GaussianProcess:
-    """The fitted surface. mean, size: of the metric.  variance: of the noise, where size is 1."""
+    """The fitted surface. centre, size: mean and deviation of the metric.  variance: of the noise,
+    where the size is 1.
+    """
 
     model: Any
     columns: Columns
-    mean: float
+    centre: float
     size: float
     variance: float
     freedom: float
+
+    def mean(self, shares: Matrix) -> Vector:
+        """See Surface."""
+        found: Vector = self.centre + self.size * self.model.predict(self.columns(shares))
+        return found
 
     def predict(self, shares: Matrix) -> Prediction:
         """See Surface."""
         mean, deviation = self.model.predict(self.columns(shares), return_std=True)
         spread = np.sqrt(np.maximum(deviation**2 - self.variance, 0.0))
-        return self._prediction(self.mean + self.size * mean, spread)
+        return self._prediction(self.centre + self.size * mean, spread)
 
     def difference(self, shares: Matrix, base: Vector) -> Prediction:
         """See Surface."""

@@ -1,13 +1,14 @@
 """The log-linear response: metric = c + exp(b + w . shares), with error bars at n < 2 p.
 
     f(x) = m + s (exp(k g(x)) - 1) / k,   g(x) = a + w . (x - centre)
-is the same family: c = m - s / k, and the factor s / k of the exponential. k says how bent it is;
-k = 0 is the plain linear regression in shares. Tasks are as many as runs, so w has a prior, normal
-with variance 1/ridge of the noise's. For every (k, ridge) of a grid the best (a, w) is found by
-Gauss-Newton and the evidence by Laplace's approximation, the noise variance integrated out; what is
-said is the average over the grid by evidence. So nothing is plugged in as if it were known, and the
-intervals are those of the posterior: on average over mixtures like those of the swarm they cover
-the truth at their level (Nychka, 1988), which bench/cases/swarm_coverage.py measures.
+is the same family: c = m - s / k, and s / k is the factor of the exponential. k, the bend, may be
+below 0 (c - exp(..)); k = 0 is the plain linear regression in shares. Tasks are about as many as
+runs, so w has a prior: normal, its variance 1/ridge of the noise's. For every (k, ridge) of a grid
+the best (a, w) is found by Gauss-Newton and the evidence by Laplace's approximation, the noise
+variance integrated out; what is said is the average over the grid by evidence. Nothing is plugged
+in as if it were known, and the intervals are those of the posterior: on average over mixtures like
+those of the swarm they cover the truth at their level (Nychka, 1988), which
+bench/cases/swarm_coverage.py measures.
 Source of the form: data mixing laws (Ye et al., 2024, arXiv 2403.16952, equation 7); olmix
 (arXiv 2602.12237) fits the same without a prior.
 """
@@ -21,16 +22,21 @@ import numpy as np
 
 from smartx.swarm.surface import Matrix, Prediction, Vector
 
-BENDS = (0.0, 0.15, 0.3, 0.5, 0.8, 1.2)  # k, where y has variance 1; all as likely beforehand
+BENDS = (-0.8, 1.6)  # between which k is looked for, where the metric has variance 1
 RIDGES = tuple(10.0 ** (power / 4) for power in range(-14, 3))  # noise over signal: 3e-4 to 3
+_POINTS = 7  # bends of a round; a round looks closer at those that the evidence leaves
+_ROUNDS = 5
+_DROP = 6.0  # in the logarithm of the evidence: what is lower does not count
 _STEPS = 40  # of Gauss-Newton, at most
-_LARGEST = 30.0  # of an exponent: beyond it a step is refused
+_LARGEST = 30.0  # of an exponent
+_FREE = 1e-9  # stiffness of a, which has no prior
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
     """One (k, ridge) of the grid, fitted. best: (p + 1,) a and w.  root: (p + 1, p + 1) lower
     triangle of the posterior's precision in units of the noise.  scale: noise variance.
+    evidence: its logarithm, less a constant.
     """
 
     bend: float
@@ -42,15 +48,25 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class LogLinear:
-    """The fitted surface. centre: (p,).  unit: of the columns.  mean, size: of the metric."""
+    """The fitted surface. weights: of the nodes, sum 1.  centre: (p,).  unit: of the columns.
+    middle, size: mean and deviation of the metric.
+    """
 
     nodes: tuple[Node, ...]
     weights: Vector
     centre: Vector
     unit: float
-    mean: float
+    middle: float
     size: float
     freedom: float
+
+    def mean(self, shares: Matrix) -> Vector:
+        """See Surface."""
+        inner = self._design(shares) @ np.array([node.best for node in self.nodes]).T
+        found = np.full(len(shares), self.middle)
+        for node, weight, column in zip(self.nodes, self.weights, inner.T, strict=True):
+            found += self.size * weight * _curve(node.bend, column)
+        return found
 
     def predict(self, shares: Matrix) -> Prediction:
         """See Surface."""
@@ -64,16 +80,16 @@ class LogLinear:
         """Mean and variance over the grid: of each node's, and between them."""
         means, variances = [], []
         for node in self.nodes:
-            mean, slopes = _response(node, self._design(shares))
+            mean, slopes = _response(node.bend, node.best, self._design(shares))
             if base is not None:
-                at_base, slope = _response(node, self._design(base[None, :]))
+                at_base, slope = _response(node.bend, node.best, self._design(base[None, :]))
                 mean, slopes = mean - at_base, slopes - slope
             means.append(mean)
             variances.append(node.scale * (np.linalg.solve(node.root, slopes.T) ** 2).sum(axis=0))
         every, weights = np.array(means), self.weights[:, None]
         middle = (weights * every).sum(axis=0)
         variance = (weights * (np.array(variances) + (every - middle) ** 2)).sum(axis=0)
-        offset = self.mean if base is None else 0.0
+        offset = self.middle if base is None else 0.0
         return Prediction(
             offset + self.size * middle, self.size * np.sqrt(variance), self.noise, self.freedom
         )
@@ -95,18 +111,10 @@ def fit_log_linear(shares: Matrix, metric: Vector) -> LogLinear:
     """
     centre, size = shares.mean(axis=0), float(metric.std())
     unit = float(np.sqrt(((shares - centre) ** 2).sum(axis=1).mean())) or 1.0
-    design, target = _design(shares, centre, unit), (metric - metric.mean()) / size
-    nodes = []
-    for bend in BENDS:
-        start = np.zeros(design.shape[1])
-        for ridge in reversed(RIDGES):  # from the stiffest: each begins where the last one ended
-            node = _fitted(design, target, bend, ridge, start)
-            start = node.best
-            nodes.append(node)
+    nodes = _grid(_design(shares, centre, unit), (metric - metric.mean()) / size)
     evidence = np.array([node.evidence for node in nodes])
     weights = np.exp(evidence - evidence.max())
-    weights /= weights.sum()
-    kept = np.flatnonzero(weights > 1e-4)
+    kept = np.flatnonzero(weights > 1e-3 * weights.sum())
     return LogLinear(
         tuple(nodes[i] for i in kept),
         weights[kept] / weights[kept].sum(),
@@ -118,45 +126,74 @@ def fit_log_linear(shares: Matrix, metric: Vector) -> LogLinear:
     )
 
 
+def _grid(design: Matrix, target: Vector) -> list[Node]:
+    """Nodes at bends of equal distance, as far as the evidence reaches, at every ridge that counts.
+
+    A sharp evidence may lie between two bends of a round, so rounds go on until several count.
+    """
+    bends, ridges = np.linspace(*BENDS, _POINTS), np.array(RIDGES)
+    for _ in range(_ROUNDS):
+        table = [_column(design, target, float(bend), ridges) for bend in bends]
+        evidence = np.array([[node.evidence for node in column] for column in table])
+        counts = evidence > evidence.max() - _DROP
+        rows, columns = np.flatnonzero(counts.any(axis=1)), np.flatnonzero(counts.any(axis=0))
+        first, last = max(0, int(rows[0]) - 1), min(len(bends) - 1, int(rows[-1]) + 1)
+        ridges = ridges[max(0, int(columns[0]) - 1) : int(columns[-1]) + 2]
+        if len(rows) > _POINTS // 2:
+            break
+        bends = np.linspace(bends[first], bends[last], _POINTS)
+    return [node for column in table for node in column]
+
+
+def _column(design: Matrix, target: Vector, bend: float, ridges: Vector) -> list[Node]:
+    """The nodes of one bend, from the stiffest: each begins where the last one ended."""
+    start, nodes = np.zeros(design.shape[1]), []
+    for ridge in ridges[::-1].tolist():
+        node = _fitted(design, target, bend, ridge, start)
+        start = node.best
+        nodes.append(node)
+    return nodes[::-1]
+
+
 def _design(shares: Matrix, centre: Vector, unit: float) -> Matrix:
     """(n, p + 1): ones, and the columns of shares about their centre, of mean square 1 a row."""
     return np.column_stack([np.ones(len(shares)), (shares - centre) / unit])
 
 
-def _response(node: Node, design: Matrix) -> tuple[Vector, Matrix]:
-    return _curve(node.bend, node.best, design)
+def _curve(bend: float, inner: Vector) -> Vector:
+    """(n,) the responses, in units of the metric's size. inner: (n,) g."""
+    if abs(bend) < 1e-9:
+        return inner
+    curve: Vector = np.expm1(np.clip(bend * inner, -_LARGEST, _LARGEST)) / bend
+    return curve
 
 
-def _curve(bend: float, best: Vector, design: Matrix) -> tuple[Vector, Matrix]:
-    """(n,) the responses, in units of the metric's size, and (n, p + 1) their slopes in `best`."""
+def _response(bend: float, best: Vector, design: Matrix) -> tuple[Vector, Matrix]:
+    """(n,) the responses, and (n, p + 1) their slopes in `best`."""
     inner = design @ best
-    if bend == 0:
-        return inner, design
-    grown = np.exp(np.minimum(bend * inner, _LARGEST))
-    return (grown - 1) / bend, grown[:, None] * design
+    grown = np.exp(np.clip(bend * inner, -_LARGEST, _LARGEST))
+    return _curve(bend, inner), grown[:, None] * design
 
 
 def _fitted(design: Matrix, target: Vector, bend: float, ridge: float, start: Vector) -> Node:
     """The best (a, w) of one (k, ridge): Gauss-Newton, halving a step that does not go down."""
     stiff = np.full(design.shape[1], ridge)
-    stiff[0] = 1e-9  # a is free
-    best = start
-    lost = _loss(design, target, bend, stiff, best)
-    for _ in range(_STEPS if bend else 1):
-        response, slopes = _curve(bend, best, design)
+    stiff[0] = _FREE
+    best, lost = start, _loss(design, target, bend, stiff, start)
+    for _ in range(_STEPS):
+        response, slopes = _response(bend, best, design)
         precision = slopes.T @ slopes + np.diag(stiff)
         step = np.linalg.solve(precision, slopes.T @ (target - response) - stiff * best)
-        length = 1.0
+        length, before = 1.0, lost
         while (now := _loss(design, target, bend, stiff, best + length * step)) > lost:
             length /= 2
             if length < 1e-6:
                 break
-        if length < 1e-6:
+        else:
+            best, lost = best + length * step, now
+        if before - lost <= 1e-7 * before:
             break
-        best, gone, lost = best + length * step, lost - now, now
-        if gone <= 1e-9 * (1 + lost):
-            break
-    _, slopes = _curve(bend, best, design)
+    _, slopes = _response(bend, best, design)
     root = np.linalg.cholesky(slopes.T @ slopes + np.diag(stiff))
     freedom = len(target) - 1
     evidence = (
@@ -168,5 +205,5 @@ def _fitted(design: Matrix, target: Vector, bend: float, ridge: float, start: Ve
 
 
 def _loss(design: Matrix, target: Vector, bend: float, stiff: Vector, best: Vector) -> float:
-    rest = target - _curve(bend, best, design)[0]
+    rest = target - _curve(bend, design @ best)
     return float(rest @ rest + stiff @ best**2)

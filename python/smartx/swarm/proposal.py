@@ -49,12 +49,12 @@ def propose(surface: Surface, limits: Limits, swarm: Matrix, *, worst: bool = Fa
     starts = np.vstack([centre[None, :], swarm, draws_around(prior, DRAWS, _SCALES)])
     starts = drawn_in(starts, centre, limits)
     sign = -1.0 if worst else 1.0
-    values = sign * surface.predict(starts).mean
+    values = sign * surface.mean(starts)
     own = np.argsort(values[: 1 + len(swarm)], kind="stable")[:2]
     searched = starts[np.argsort(values, kind="stable")[:_BEST]].mean(axis=0)
     begins = [centre, *starts[own], searched]
     found = [_descended(surface, start, limits, sign) for start in begins]
-    ends = sign * surface.predict(np.array(found)).mean
+    ends = sign * surface.mean(np.array(found))
     return on_grid(found[int(np.argmin(ends))])
 
 
@@ -67,10 +67,10 @@ def tilted(slopes: Vector, prior: Vector, caps: Vector, bound: float) -> Vector:
     held = prior > 0
     level = slopes - slopes[held].min()
     size = float(level[held].max())
-    if size <= 0:
+    if size <= 0 or bound <= 0:
         return _filled(prior, caps)
     cold, hot = size * 2e-3, size * 1e6
-    for _ in range(80):
+    for _ in range(60):
         middle = float(np.sqrt(cold * hot))
         if divergence(_tilted_at(level, prior, caps, middle), prior) > bound:
             cold = middle
@@ -123,12 +123,12 @@ def drawn_in(starts: Matrix, centre: Vector, limits: Limits) -> Matrix:
 def _descended(surface: Surface, start: Vector, limits: Limits, sign: float) -> Vector:
     """Conditional gradients from a start, until no step of a length of ours goes down."""
     prior, at = limits.prior, start
-    value = sign * float(surface.predict(at[None, :]).mean[0])
+    value = sign * float(surface.mean(at[None, :])[0])
     for _ in range(STEPS):
         slopes = sign * _slopes(surface, at, prior)
         goal = tilted(slopes, prior, limits.caps, limits.bound)
         along = at + _LENGTHS[:, None] * (goal - at)
-        values = sign * surface.predict(along).mean
+        values = sign * surface.mean(along)
         best = int(np.argmin(values))
         if values[best] >= value - 1e-10 * (1 + abs(value)):
             break
@@ -140,7 +140,7 @@ def _slopes(surface: Surface, at: Vector, prior: Vector) -> Vector:
     """(p,) slopes of the response at a mixture, each share growing at the cost of all."""
     size = len(at)
     moved = np.vstack([at[None, :], (1 - _DELTA) * at + _DELTA * np.eye(size)])
-    values = surface.predict(moved).mean
+    values = surface.mean(moved)
     slopes: Vector = np.where(prior > 0, (values[1:] - values[0]) / _DELTA, 0.0)
     return slopes
 

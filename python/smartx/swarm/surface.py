@@ -59,6 +59,9 @@ class Prediction:
 class Surface(Protocol):
     """A fitted response surface."""
 
+    def mean(self, shares: Matrix) -> Vector:
+        """(n,) the means of `predict` alone."""
+
     def predict(self, shares: Matrix) -> Prediction:
         """The responses of mixtures. shares: (n, p), rows that sum to 1."""
 

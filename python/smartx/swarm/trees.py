@@ -30,13 +30,18 @@ class BoostedTrees:
     model: Any
     errors: Vector
 
+    def mean(self, shares: Matrix) -> Vector:
+        """See Surface."""
+        found: Vector = self.model.predict(shares)
+        return found
+
     def predict(self, shares: Matrix) -> Prediction:
         """See Surface."""
-        return self._prediction(self.model.predict(shares), self.errors)
+        return self._prediction(self.mean(shares), self.errors)
 
     def difference(self, shares: Matrix, base: Vector) -> Prediction:
         """See Surface. Errors of two predictions count as independent."""
-        less = self.model.predict(shares) - self.model.predict(base[None, :])
+        less = self.mean(shares) - self.mean(base[None, :])
         return self._prediction(less, np.sqrt(2) * self.errors)
 
     def _prediction(self, mean: Vector, errors: Vector) -> Prediction:
