@@ -59,3 +59,4 @@ TARGET_DRAWS = 26  # rows drawn by what transport to queries gives them
 SWARM = 32  # the mixtures of a swarm
 SWARM_FOLDS = 33  # which of its runs are left out together
 SWARM_SEARCH = 34  # where a proposal is looked for
+TASK_SAMPLE = 40  # the rows that tasks are found among, where none are named

@@ -25,6 +25,7 @@ from smartx.engine.memory import (
 )
 from smartx.engine.near_duplicates import NearDuplicates, checked_threshold, near_duplicates
 from smartx.engine.near_rows import NearRows, near_rows
+from smartx.engine.nearest import nearest_centre
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
 from smartx.engine.select import Selection, maximize
@@ -62,6 +63,7 @@ __all__ = [
     "near_duplicate_bytes",
     "near_duplicate_seconds",
     "near_duplicates",
+    "nearest_centre",
     "near_rows",
     "other_scale",
     "quantize",
