@@ -69,7 +69,7 @@ def test_the_best_point_of_a_linear_response_is_that_of_a_general_solver(limits,
 
 
 @given(limits_of, st.integers(0, 999))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_proposals_keep_every_bound_and_are_as_good_as_a_general_solvers(limits, seed):
     rng = np.random.default_rng(seed)
     goal = rng.dirichlet(np.ones(len(limits.prior)))
