@@ -133,6 +133,11 @@ class RunConfig(BaseModel):
         description="leave out rows whose prompt's vector has at least this cosine with that of a "
         "better-ranked row of the same task and template, such as 0.95 (default: keep them)",
     )
+    near_duplicates_within: Literal["template", "task", "corpus"] | None = Field(
+        None,
+        description="where near duplicates are looked for: among the rows of one template of a "
+        "task, of a task, or of the corpus (default: among those that are ranked together)",
+    )
 
     # How much, and where to
     rows: int | None = Field(None, ge=1, le=MOST, description="rows of the mixture")
@@ -224,7 +229,9 @@ class RunConfig(BaseModel):
 
 def _strategy(config: RunConfig) -> tuple[object, ...]:
     law = {**facts_of(config.law), "num_tasks": None}
-    return law, facts_of(config.row_ranker), config.near_duplicates
+    near = config.near_duplicates
+    within = None if near is None else config.near_duplicates_within
+    return law, facts_of(config.row_ranker), near, within
 
 
 def _path(value: Any) -> Any:

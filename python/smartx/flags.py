@@ -21,7 +21,8 @@ from smartx.progress import size
 PANELS: dict[str, tuple[str, ...]] = {
     "How much, and where to": ("rows", "out", "overwrite", "run_dir", "threads", "memory"),
     "Which strategy": (
-        "preset", "weights", "ranker", "feature", "near_duplicates", "seed",
+        "preset", "weights", "ranker", "feature", "near_duplicates",
+        "near_duplicates_within", "seed",
     ),
     "How rows are embedded": (
         "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
@@ -34,7 +35,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
-RANKING = ("preset", "ranker", "feature", "near_duplicates", "seed")
+RANKING = ("preset", "ranker", "feature", "near_duplicates", "near_duplicates_within", "seed")
 METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
 
 

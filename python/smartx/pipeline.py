@@ -258,6 +258,7 @@ class Session:
                 threads=self.threads,
                 features=features,
                 near_duplicates=self.config.near_duplicates,
+                near_within=self.config.near_duplicates_within,
                 memory=self.memory,
                 progress=self.progress,
             )
@@ -365,10 +366,17 @@ class Session:
         *,
         measure: bool,
     ) -> Plan:
-        near, folder = self.config.near_duplicates, self.run.folder / RANKINGS
+        near, within = self.config.near_duplicates, self.config.near_duplicates_within
+        folder = self.run.folder / RANKINGS
         features = self.features(self.ranker.reads, make=False)
         ranked = is_ranked(
-            self.corpus, embeddings, self.ranker, folder, features=features, near_duplicates=near
+            self.corpus,
+            embeddings,
+            self.ranker,
+            folder,
+            features=features,
+            near_duplicates=near,
+            near_within=within,
         )
         return plan_of(
             self.corpus,
@@ -377,7 +385,7 @@ class Session:
             limits,
             ranked=ranked,
             measure=measure,
-            near_duplicates=near is not None,
+            near_within=None if near is None else within or self.ranker.per,
         )
 
     def _embedding_facts(self) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from smartx.errors import ConfigError, StoreError
 from smartx.mixture.cost import mix_cost
 from smartx.progress import size
 from smartx.rankers.cost import SizeClass, rank_cost
+from smartx.rankers.near import check_within
 from smartx.rankers.pool import units_of
 from smartx.rankers.ranker import Ranker
 
@@ -126,17 +127,20 @@ def plan_of(
     *,
     ranked: bool,
     measure: bool,
-    near_duplicates: bool = False,
+    near_within: str | None = None,
 ) -> Plan:
     """The plan for an ingested corpus.
 
     vectors: None where neither the ranker nor the weight law looks at any.  ranked: the ranking is
     there.  measure: time this machine (about a second) instead of taking nominal speeds.
-    near_duplicates: they are looked for while ranking.
+    near_within: what near duplicates are looked for in, while ranking; None: they are not.
+    Raises InputError where that is a corpus of too many rows.
     """
     groups, known = corpus.groups, vectors.dimensions if vectors else None
     d = known or ASSUMED_DIMENSIONS
     stages = []
+    if near_within is not None:
+        check_within(corpus.num_rows, d, near_within)
     if vectors:
         stages.append(embed_cost(corpus, vectors, d, limits.work / "embeddings"))
     classes, rank = rank_cost(
@@ -146,7 +150,7 @@ def plan_of(
         limits.work / "rankings",
         threads=limits.threads,
         memory=limits.memory,
-        near_duplicates=near_duplicates,
+        compared=None if near_within is None else units_of(groups, near_within).rows,
         done=ranked,
         measure=measure,
     )

@@ -35,7 +35,7 @@ from smartx.features import in_memory
 from smartx.means import task_means
 from smartx.mixture.assemble import mixture_order
 from smartx.needs import TOKENS, VECTORS, InMemory, Need
-from smartx.rankers.rank import BUNDLE_ROWS, Ranking, bundles
+from smartx.rankers.rank import BUNDLE_ROWS, Ranking
 
 Names = Sequence[Any] | NDArray[Any]
 
@@ -280,8 +280,7 @@ class _RankedRows:
 
 def _ranked(ranking: Ranking) -> _RankedRows:
     units = ranking.units
-    cuts = bundles(units.rows, ranking.seconds, BUNDLE_ROWS)
-    parts = [ranking.ranked(first, last) for first, last in cuts]
+    parts = [ranking.ranked(first, last) for first, last in ranking.bundles(BUNDLE_ROWS)]
     row_ids = np.concatenate([part.row_ids for part in parts])
     near = [
         part.row_ids[part.near[0].is_valid().to_numpy(zero_copy_only=False)]

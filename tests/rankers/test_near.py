@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from small import Vectors, flan_like
 from smartx.engine import quantize
 from smartx.errors import InputError
 from smartx.needs import VECTORS
+from smartx.rankers import FacilityLocationRanker, rank_corpus
 from smartx.rankers.near import MOST_ROWS, check_within, near_duplicates_line, set_apart
 from smartx.rankers.pool import Pool
 
@@ -110,3 +112,63 @@ def test_the_line_says_where_they_were_looked_for():
     assert near_duplicates_line(10, found).endswith("(cosine >= 0.95) and left out")
     wide = near_duplicates_line(10, {**found, "within": "corpus"})
     assert "within the corpus" in wide
+
+
+class TestWholeCorpus:
+    """rank_corpus over tasks and templates that share directions."""
+
+    @pytest.fixture
+    def corpus(self, tmp_path):
+        return flan_like(tmp_path)
+
+    @pytest.fixture
+    def vectors(self, corpus):
+        rng = np.random.default_rng(3)
+        rows = rng.normal(size=(12, 8))[rng.integers(12, size=corpus.num_rows)]
+        return Vectors(quantize(rows), manifest={"inputs": {"corpus": corpus.digest}})
+
+    @pytest.mark.parametrize("within", ["template", "task", "corpus"])
+    @pytest.mark.parametrize("per", ["template", "task"])
+    @pytest.mark.parametrize("most", [1 << 16, 5])
+    def test_just_one_row_of_a_direction_stays_in_each_part(
+        self, corpus, vectors, tmp_path, monkeypatch, per, within, most
+    ):
+        monkeypatch.setattr("smartx.rankers.run.BUNDLE_ROWS", most)
+        ranker = FacilityLocationRanker(per=per)
+        gone, before = np.array([0, 1, 7, 20]), np.array([3, 22])
+        more = {"near_duplicates": 0.999, "left_out": gone, "trained": before}
+        ranked = rank_corpus(
+            corpus, vectors, ranker, tmp_path, threads=2, near_within=within, **more
+        )
+        part = np.repeat(np.arange(len(corpus.groups)), corpus.groups.rows)
+        if within != "template":
+            tasks = corpus.groups.tasks()
+            part = np.repeat(np.arange(len(tasks)), tasks.rows)
+        if within == "corpus":
+            part = np.zeros_like(part)
+        keys = [(int(p), tuple(v)) for p, v in zip(part, vectors.table.tolist(), strict=True)]
+        table = ranked.duplicates().to_pydict()
+        instead = dict(zip(table["row_id"], table["duplicate_of"], strict=True))
+        takeable = set(range(corpus.num_rows)) - {*gone.tolist(), *before.tolist()}
+        assert set(instead) <= takeable
+        assert all(keys[row] == keys[other] for row, other in instead.items())
+        known = {keys[row] for row in before.tolist()}
+        stays = sorted(takeable - set(instead))
+        assert len({keys[row] for row in stays}) == len(stays)
+        assert {keys[row] for row in stays} | known == {keys[row] for row in takeable} | known
+        assert not {keys[row] for row in stays} & known
+        assert int(ranked.kept(corpus.groups).sum()) == len(stays)
+        assert ranked.near_duplicates["rows"] == len(instead)
+        assert ranked.near_duplicates.get("within", per) == within
+        assert int(ranked.kept_of_groups(corpus.groups).sum()) == len(stays)
+
+    def test_the_unit_that_is_ranked_is_the_usual_place(self, corpus, vectors, tmp_path):
+        ranker = FacilityLocationRanker()
+        usual, named, wide = (
+            rank_corpus(
+                corpus, vectors, ranker, tmp_path, threads=1, near_duplicates=0.9, near_within=place
+            )
+            for place in (None, "template", "corpus")
+        )
+        assert usual.folder == named.folder != wide.folder
+        assert wide.near_duplicates["rows"] > usual.near_duplicates["rows"]

@@ -54,14 +54,15 @@ def rank_cost(
     *,
     threads: int,
     memory: int,
-    near_duplicates: bool,
+    compared: Sizes | None,
     done: bool,
     measure: bool,
 ) -> tuple[tuple[SizeClass, ...], StagePlan]:
     """The classes of units and the stage.
 
     sizes: (u,) rows of each unit that is ranked by itself.  memory: that may be used.
-    near_duplicates: are looked for.  done: the ranking is there.
+    compared: rows of each part that is looked through for near duplicates; None: none is.
+    done: the ranking is there.
     measure: time this machine instead of taking nominal speeds.
     A unit is not compared for near duplicates while it is ranked, so the larger memory counts.
     """
@@ -73,13 +74,15 @@ def rank_cost(
     if done:
         return classes, StagePlan("rank", folder, 0.0, BASE_BYTES, 0, done=True)
     took, peak = float(seconds.sum()) + 2e-7 * rows, ranker.memory(sizes, d, threads)
-    disk, read = ROW_BYTES * rows, bool(ranker.reads) or near_duplicates
-    if near_duplicates:
+    disk, read = ROW_BYTES * rows, bool(ranker.reads) or compared is not None
+    together = int(sizes.max())
+    if compared is not None:
+        together = max(together, int(compared.max()))
         products = measured_products(d, threads) if measure else nominal.products
-        took += float(near_duplicate_seconds(sizes, d, products).sum())
-        peak = max(peak, _near_bytes(sizes, d, threads))
+        took += float(near_duplicate_seconds(compared, d, products).sum())
+        peak = max(peak, _near_bytes(compared, d, threads))
         disk += NEAR_ROW_BYTES * rows
-    held = 4 * d * max(int(sizes.max()), min(bundle_rows(d, memory), rows)) if read else 0
+    held = 4 * d * max(together, min(bundle_rows(d, memory), rows)) if read else 0
     peak += BASE_BYTES + _TABLE_BYTES * PART_ROWS + held
     return classes, StagePlan("rank", folder, took, peak, disk)
 

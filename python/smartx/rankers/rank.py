@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from smartx.engine import near_duplicate_seconds
 from smartx.errors import InputError
 from smartx.needs import VECTORS, Feature, Need, dimensions_of
-from smartx.rankers.near import COLUMNS, set_apart
+from smartx.rankers.near import COLUMNS, check_within, set_apart
 from smartx.rankers.pool import Pool, Units, units_of
 from smartx.rankers.ranker import Order, Ranker
 
@@ -51,6 +51,8 @@ class Ranking:
     trained: rising row ids of rows that a model was trained on; they are not taken either, and a
     ranker may count what others add to them.
     near: least cosine of near duplicates, or None.
+    near_within: "template", "task" or "corpus": which rows are compared with each other. None:
+    those that are ranked together.
     """
 
     groups: Groups
@@ -59,9 +61,13 @@ class Ranking:
     left_out: NDArray[np.int64] = field(default_factory=lambda: NO_ROWS)
     trained: NDArray[np.int64] = field(default_factory=lambda: NO_ROWS)
     near: float | None = None
+    near_within: str | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
+        if self.near is not None and self.near_within is not None:
+            d = dimensions_of(self.needs, self.features)
+            check_within(int(self.groups.rows.sum()), d, self.near_within)
         for need in self.needs:
             if need.key not in self.features:
                 raise _missing(self.ranker, need, self.near)
@@ -86,13 +92,32 @@ class Ranking:
         return np.bincount(groups, minlength=len(self.groups))
 
     @cached_property
+    def compared(self) -> Units:
+        """What is compared for near duplicates by itself."""
+        return units_of(self.groups, self.near_within or self.ranker.per)
+
+    @cached_property
     def seconds(self) -> NDArray[np.float64]:
         """(u,) about how long each unit takes, by the cost model."""
-        d = dimensions_of(self.needs, self.features)
-        seconds = self.ranker.seconds(self.units.rows, d)
-        return (
-            seconds if self.near is None else seconds + near_duplicate_seconds(self.units.rows, d)
-        )
+        d, units = dimensions_of(self.needs, self.features), self.units
+        seconds = self.ranker.seconds(units.rows, d)
+        if self.near is None or not len(units):
+            return seconds
+        rows = self.compared.rows
+        of_a_row = near_duplicate_seconds(rows, d) / np.maximum(rows, 1)
+        of_groups = self.groups.rows * np.repeat(of_a_row, np.diff(self.compared.first_group))
+        return seconds + np.add.reduceat(of_groups, units.first_group[:-1])
+
+    def bundles(self, most: int) -> Iterator[tuple[int, int]]:
+        """Units to be ranked together: as `bundles`, and none cuts rows that are compared."""
+        units, compared = self.units, self.compared
+        if self.near is None or len(compared) >= len(units):
+            yield from bundles(units.rows, self.seconds, most)
+            return
+        first = np.searchsorted(units.first_group, compared.first_group)
+        seconds = np.add.reduceat(self.seconds, first[:-1])
+        for begin, end in bundles(compared.rows, seconds, most):
+            yield int(first[begin]), int(first[end])
 
     def ranked(self, first: int, last: int) -> Ranked:
         """Units first..last-1 in order. Raises InputError where the ranker's answer is none."""
@@ -101,7 +126,8 @@ class Ranking:
         order = _checked(self.ranker, pool, self.threads)
         near: list[pa.Array] = []
         if self.near is not None:
-            order, near = set_apart(pool, order, self.near, threads=self.threads)
+            within = None if self.near_within is None else self._compared_of(pool)
+            order, near = set_apart(pool, order, self.near, within=within, threads=self.threads)
         row_ids, gains = pool.row_ids[pool.begins() + order[0]], order[1]
         if len(pool) == stop - start and pool.trained is None:
             return Ranked(row_ids, gains, near)
@@ -128,6 +154,12 @@ class Ranking:
             trained = None if trained is None else trained[stays]
             features = {k: v if k in tables else v[stays] for k, v in features.items()}
         return Pool(sizes, ids, templates, features, trained)
+
+    def _compared_of(self, pool: Pool) -> NDArray[np.int64]:
+        """How many rows of the pool are compared with each other, part after part."""
+        ends = self.compared.start + self.compared.rows
+        part = np.searchsorted(ends, pool.row_ids, side="right")
+        return np.bincount(part - part.min(initial=len(ends)))
 
     def _with_others(self, first: int, last: int, ranked: Ranked) -> Ranked:
         """The same with the rows that nobody takes behind the others of their unit."""

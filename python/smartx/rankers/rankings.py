@@ -52,12 +52,13 @@ class Rankings:
 
     @property
     def near_duplicates(self) -> dict[str, Any] | None:
-        """`threshold`, the least cosine of near duplicates, and how many `rows` are some.
+        """`threshold`, the least cosine of near duplicates, and how many `rows` are some; `within`
+        what they were looked for, where that is not what was ranked by itself.
 
         None: they were not looked for.
         """
         found = self.manifest.get("near_duplicates")
-        return {name: found[name] for name in ("threshold", "rows")} if found else None
+        return dict(found) if found else None
 
     @property
     def per(self) -> str:

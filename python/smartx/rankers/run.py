@@ -22,7 +22,7 @@ from smartx.errors import InputError
 from smartx.needs import TOKENS, VECTORS, Feature, digest_of, dimensions_of
 from smartx.progress import Progress, Silent, step
 from smartx.rankers.near import COLUMNS
-from smartx.rankers.rank import BUNDLE_ROWS, NO_ROWS, Ranking, bundles
+from smartx.rankers.rank import BUNDLE_ROWS, NO_ROWS, Ranking
 from smartx.rankers.ranker import Ranker
 from smartx.rankers.rankings import (
     BLOCK_ROWS,
@@ -55,6 +55,7 @@ def rank_corpus(
     left_out: NDArray[np.int64] = NO_ROWS,
     trained: NDArray[np.int64] = NO_ROWS,
     near_duplicates: float | None = None,
+    near_within: str | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
 ) -> Rankings:
@@ -65,15 +66,16 @@ def rank_corpus(
     left_out, trained: rising row ids, as `Ranking` says; both stand last in their unit.
     near_duplicates: least cosine of rows that are near duplicates; of these only the best-ranked
     stays in place, the others stand behind all other rows of their unit. None: not looked for.
+    near_within: which rows are compared with each other, as `Ranking` says; wider parts than units
+    are ranked as one bundle.
     memory: bytes that bundles keep to; None: 65,536 rows each. It does not change the ranking.
     Finished rankings and finished parts of the same input are reused.
     Raises InputError where a feature is missing or embeddings belong to another corpus, or where
     the ranker's answer is not an order of the rows.
     """
     progress = progress or Silent()
-    ranking = _ranking(
-        corpus, embeddings, ranker, features or {}, left_out, trained, near_duplicates, threads
-    )
+    near = near_duplicates, near_within
+    ranking = _ranking(corpus, embeddings, ranker, features or {}, left_out, trained, near, threads)
     parameters, inputs = _depends_on(corpus, ranking)
     key = key_of(STAGE, SCHEMA, parameters, inputs)
     stage = Stage(STAGE, folder_of(folder, key))
@@ -105,12 +107,12 @@ def is_ranked(
     left_out: NDArray[np.int64] = NO_ROWS,
     trained: NDArray[np.int64] = NO_ROWS,
     near_duplicates: float | None = None,
+    near_within: str | None = None,
 ) -> bool:
     """Whether the run's `rankings` seem to hold this one; `rank_corpus` looks closer."""
     try:
-        ranking = _ranking(
-            corpus, embeddings, ranker, features or {}, left_out, trained, near_duplicates, 1
-        )
+        near = near_duplicates, near_within
+        ranking = _ranking(corpus, embeddings, ranker, features or {}, left_out, trained, near, 1)
     except InputError:
         return False
     key = key_of(STAGE, SCHEMA, *_depends_on(corpus, ranking))
@@ -124,15 +126,19 @@ def _ranking(
     features: Mapping[str, Feature],
     left_out: NDArray[np.int64],
     trained: NDArray[np.int64],
-    near: float | None,
+    near: tuple[float | None, str | None],
     threads: int,
 ) -> Ranking:
-    """What is to be ranked. Raises InputError where it cannot be."""
-    near = None if near is None else checked_threshold(near)
+    """What is to be ranked. near: from which cosine, and within what.
+
+    Raises InputError where it cannot be.
+    """
+    cosine = None if near[0] is None else checked_threshold(near[0])
+    within = None if cosine is None or near[1] == ranker.per else near[1]
     known = {**features, TOKENS.key: _Tokens(corpus)}
     if embeddings is not None:
         known[VECTORS.key] = embeddings
-    ranking = Ranking(corpus.groups, ranker, known, left_out, trained, near, threads)
+    ranking = Ranking(corpus.groups, ranker, known, left_out, trained, cosine, within, threads)
     if VECTORS in ranking.needs:
         _check_embeddings(corpus, embeddings)
     return ranking
@@ -149,6 +155,8 @@ def _depends_on(corpus: Corpus, ranking: Ranking) -> tuple[dict[str, Any], dict[
     parameters = {"ranker": facts.pop("name"), **facts}
     if ranking.near is not None:
         parameters["near_duplicates"] = ranking.near
+    if ranking.near_within is not None:
+        parameters["near_duplicates_within"] = ranking.near_within
     apart = {"left_out": ranking.left_out, "trained": ranking.trained}
     inputs |= {name: digest_of(row_ids) for name, row_ids in apart.items() if len(row_ids)}
     return parameters, inputs
@@ -180,7 +188,7 @@ def _rank_missing(ranking: Ranking, parts: _Parts, most: int, progress: Progress
     ends = np.concatenate([units.start, [int(units.rows.sum())]])
     cuts = [
         (first, last, parts.lack(int(ends[first]), int(ends[last])))
-        for first, last in bundles(units.rows, ranking.seconds, most)
+        for first, last in ranking.bundles(most)
     ]
     with step(progress, f"rank ({ranking.ranker.name})", int(told[-1]), "rows") as advance:
         advance(sum(int(told[last] - told[first]) for first, last, missing in cuts if not missing))
@@ -317,6 +325,8 @@ def _facts(folder: Path, entries: Sequence[FileEntry], ranking: Ranking) -> dict
     facts["rows"] = int(groups.rows.sum())
     if near is not None:
         facts["near_duplicates"] = {"threshold": near, "rows": int(duplicates.sum())}
+        if ranking.near_within is not None:
+            facts["near_duplicates"]["within"] = ranking.near_within
     apart = duplicates + ranking.gone
     if apart.any():
         of_units = ranking.units.of_groups(apart)
