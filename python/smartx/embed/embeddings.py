@@ -106,11 +106,33 @@ class Embeddings:
         """
         if not 0 <= start <= stop <= self.num_rows:
             raise InputError(f"rows {start}..{stop} are not within 0..{self.num_rows}")
-        files, inside = self._at(start, stop)
+        if "vectors" in self.manifest:
+            return self._gathered(self.places(start, stop))
+        return self._gathered(np.arange(start, stop))
+
+    def take(self, row_ids: NDArray[np.int64]) -> NDArray[np.int16]:
+        """The rows of these ids, in this order. Raises StoreError as `rows` does."""
+        if not len(row_ids):
+            return np.empty((0, self.dimensions), dtype=np.int16)
+        if not 0 <= row_ids.min() <= row_ids.max() < self.num_rows:
+            raise InputError(f"a row is not within 0..{self.num_rows - 1}")
+        if "vectors" in self.manifest:
+            return self._gathered(self._places_file().take(row_ids)[:, 0])
+        return self._gathered(row_ids)
+
+    def places(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Where in the parts of its encoder the vectors of rows start..stop-1 are."""
+        places: NDArray[np.int64] = self._places_file().read(start, stop)[:, 0]
+        return places
+
+    def _gathered(self, places: NDArray[np.int64]) -> NDArray[np.int16]:
+        """The vectors at these places: in parts of an encoder, or of a file of ready ones."""
+        parts = "vectors" in self.manifest
+        files, inside = np.divmod(places, SHARD_ROWS if parts else self.manifest["shard_rows"])
         numbers = np.unique(files).tolist()
         if len(numbers) == 1:
             return self._held[numbers[0]].take(inside)
-        rows = np.empty((stop - start, self.dimensions), dtype=np.int16)
+        rows = np.empty((len(places), self.dimensions), dtype=np.int16)
         for number in numbers:
             own = np.flatnonzero(files == number)
             rows[own] = self._held[number].take(inside[own])
@@ -124,13 +146,9 @@ class Embeddings:
             for number, file in self._held.items()
         )
 
-    def _at(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The file, by number, and the place in it of rows start..stop-1."""
-        if "vectors" not in self.manifest:
-            return np.divmod(np.arange(start, stop), self.manifest["shard_rows"])
+    def _places_file(self) -> RowsFile:
         entry = FileEntry(**self.manifest["files"][0])
-        places = RowsFile(self.folder / entry.name, entry, np.int64, 1).read(start, stop)
-        return np.divmod(places[:, 0], SHARD_ROWS)
+        return RowsFile(self.folder / entry.name, entry, np.int64, 1)
 
     @cached_property
     def _held(self) -> dict[int, RowsFile]:

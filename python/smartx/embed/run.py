@@ -69,7 +69,7 @@ def embed_corpus(
     else:
         assert asked.identity is not None
         made = _encoded(corpus, encoder, asked.identity, run_folder, part_rows, progress)
-        files, facts = _placed(corpus, *made, stage, asked.key)
+        files, facts = placed(corpus, *made, stage, asked.key)
         facts["made_by"] = made_by(encoder)
     stage.finish(
         key=asked.key,
@@ -139,7 +139,7 @@ def _asked(corpus: Corpus, encoder: Source, *, fetch: bool) -> _Asked | None:
     return _Asked(parameters, {**inputs, **identity.inputs}, identity)
 
 
-def _placed(
+def placed(
     corpus: Corpus, parts: Parts, places: Places, stage: Stage, key: str
 ) -> tuple[list[FileEntry], dict[str, Any]]:
     """Write where each row's vector lies, and count what the vectors are."""

@@ -1,0 +1,95 @@
+"""Embeddings of the same rows in another order, from those that are there: nothing is encoded, and
+no file of vectors is asked for. They are those that `embed_corpus` would make, under the same key.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.corpus import Corpus
+from smartx.embed.counts import facts_of
+from smartx.embed.embeddings import SCHEMA, STAGE, Embeddings, open_embeddings, shard_name
+from smartx.embed.npy import open_npy, write_npy
+from smartx.embed.parts import SHARD_ROWS, Parts, vector_digests
+from smartx.embed.parts import STAGE as VECTORS
+from smartx.embed.run import placed
+from smartx.errors import StoreError
+from smartx.progress import Progress, Silent, step
+from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
+
+
+def regrouped_embeddings(
+    embeddings: Embeddings,
+    corpus: Corpus,
+    order: NDArray[np.int64],
+    run_folder: Path,
+    *,
+    progress: Progress | None = None,
+) -> Embeddings:
+    """The embeddings of `corpus`, whose row r is row order[r] of the corpus that `embeddings` are
+    of. Raises StoreError where those are not what was written.
+    """
+    manifest = embeddings.manifest
+    inputs = {**manifest["inputs"], "corpus": corpus.digest}
+    key = key_of(STAGE, SCHEMA, manifest["parameters"], inputs)
+    stage = Stage(STAGE, folder_of(Path(run_folder) / STAGE, key))
+    if stage.reuse(key) and (found := open_embeddings(stage.folder, corpus)).whole():
+        return found
+    if "vectors" in manifest:
+        if not embeddings.whole():
+            raise StoreError(
+                "vectors that it points to are damaged or gone",
+                place=str(embeddings.folder),
+                fix="run `smartx embed` again; what is whole is kept",
+            )
+        held = str(manifest["vectors"]["key"])
+        parts = Parts(folder_of(Path(run_folder) / VECTORS, held), held)
+        places = embeddings.places(0, embeddings.num_rows)[order]
+        files, facts = placed(corpus, parts, places, stage, key)
+        facts["made_by"] = manifest["made_by"]
+    else:
+        files, facts = _shards(embeddings, corpus, order, stage, key, progress or Silent())
+    stage.finish(
+        key=key,
+        schema=SCHEMA,
+        parameters=manifest["parameters"],
+        inputs=inputs,
+        files=files,
+        facts={"num_rows": corpus.num_rows, **facts},
+    )
+    return open_embeddings(stage.folder, corpus)
+
+
+def _shards(
+    embeddings: Embeddings,
+    corpus: Corpus,
+    order: NDArray[np.int64],
+    stage: Stage,
+    key: str,
+    progress: Progress,
+) -> tuple[list[FileEntry], dict[str, Any]]:
+    """Ready vectors, a shard at a time; those that a killed run finished are kept."""
+    stage.keep_parts(key, lambda manifest: key)
+    stage.begin()
+    rows, entries = corpus.num_rows, list[FileEntry]()
+    digests = np.empty((rows, 2), dtype=np.uint64)
+    with step(progress, "group vectors by task", rows, "rows") as advance:
+        for number, start in enumerate(range(0, rows, SHARD_ROWS)):
+            stop = min(start + SHARD_ROWS, rows)
+            file = Sidecar(stage.folder / shard_name(number), key)
+            if entry := file.whole_part():
+                made = open_npy(file.part).read(0, stop - start)
+            else:
+                made = embeddings.take(order[start:stop])
+                entry = file.commit(stop - start, partial(write_npy, made))
+            entries.append(entry)
+            digests[start:stop] = vector_digests(made)
+            advance(stop - start)
+    facts = facts_of(corpus.groups, lambda start, stop: digests[start:stop])
+    size = {"dimensions": embeddings.dimensions, "shard_rows": SHARD_ROWS}
+    return entries, {**size, **facts}
