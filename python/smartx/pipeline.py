@@ -41,7 +41,14 @@ from smartx.features import feature_files, feature_there, kept_feature
 from smartx.files import storing
 from smartx.lock import working_in
 from smartx.means import kept_task_means
-from smartx.mixture import Mixture, assemble, check_replaceable, mixture_facts, write_mixture
+from smartx.mixture import (
+    Chosen,
+    Mixture,
+    assemble,
+    check_replaceable,
+    mixture_facts,
+    write_mixture,
+)
 from smartx.needs import VECTORS, Feature, Need
 from smartx.planning import Limits, Plan, Vectors, plan_of
 from smartx.preflight import check, check_tasks
@@ -276,51 +283,64 @@ class Session:
 
     def mix(self) -> Mixture:
         """The corpus and a ranking -> OUT, a folder that trainers load. Ranks first if need be."""
-        config, corpus, law = self.config, self.corpus, self.law
-        total, out = _required(config, "rows"), _required(config, "out")
-        check_tasks(config, corpus)
-        rankings = self.rank()
-        means = self.means() if law.needs_means else None
+        out, ranked = _required(self.config, "out"), self._ranked()
         with self._doing("mix", out, out.parent):
-            features = {
-                key: feature.rows(0, corpus.num_rows)
-                for key, feature in self.features(law.needs).items()
-            }
-            groups = corpus.groups.resized(rankings.kept_of_groups(corpus.groups))
-            near = corpus.num_rows - int(groups.rows.sum())
-            allotment = allot(
-                groups,
-                law,
-                means=means,
-                total=total,
-                seed=config.seed,
-                left_out=near,
-                features=features,
-            )
-            by_task = law.unit == "task" and rankings.per != "template"
-            budgets, of = (allotment.tasks, "task") if by_task else (allotment.groups, "template")
-            chosen = assemble(corpus, rankings, budgets, of=of, seed=config.seed)
-            facts = mixture_facts(
-                corpus,
-                rankings,
-                allotment,
-                chosen,
-                law=law,
-                ranker=self.ranker,
-                preset=self.preset,
-                seed=config.seed,
-                version=__version__,
-                embedding=self._embedding_facts(),
-            )
+            chosen, facts = self._chosen(*ranked)
             return write_mixture(
-                corpus,
+                self.corpus,
                 chosen,
                 out,
                 facts=facts,
                 report=render,
-                overwrite=config.overwrite,
+                overwrite=self.config.overwrite,
                 progress=self.progress,
             )
+
+    def choose(self) -> tuple[Chosen, dict[str, Any]]:
+        """The rows of the mixture, and the facts of its manifest. Ranks first if need be."""
+        with self.alone():
+            return self._chosen(*self._ranked())
+
+    def _ranked(self) -> tuple[Rankings, NDArray[np.float64] | None]:
+        """The rankings, and the means of the tasks where the law needs them."""
+        _required(self.config, "rows")
+        check_tasks(self.config, self.corpus)
+        return self.rank(), self.means() if self.law.needs_means else None
+
+    def _chosen(
+        self, rankings: Rankings, means: NDArray[np.float64] | None
+    ) -> tuple[Chosen, dict[str, Any]]:
+        config, corpus, law = self.config, self.corpus, self.law
+        features = {
+            key: feature.rows(0, corpus.num_rows)
+            for key, feature in self.features(law.needs).items()
+        }
+        groups = corpus.groups.resized(rankings.kept_of_groups(corpus.groups))
+        near = corpus.num_rows - int(groups.rows.sum())
+        allotment = allot(
+            groups,
+            law,
+            means=means,
+            total=_required(config, "rows"),
+            seed=config.seed,
+            left_out=near,
+            features=features,
+        )
+        by_task = law.unit == "task" and rankings.per != "template"
+        budgets, of = (allotment.tasks, "task") if by_task else (allotment.groups, "template")
+        chosen = assemble(corpus, rankings, budgets, of=of, seed=config.seed)
+        return chosen, mixture_facts(
+            corpus,
+            rankings,
+            allotment,
+            chosen,
+            law=law,
+            ranker=self.ranker,
+            preset=self.preset,
+            seed=config.seed,
+            version=__version__,
+            embedding=self._embedding_facts(),
+        )
 
     def plan(self, *, fetch: bool, speed: bool) -> Plan:
         """fetch: the encoder, to time it, if it is not here.  speed: measure that of ranking even
