@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from q12_reference import random_rows
 from smartx.draws import draws
 from smartx.errors import InputError
-from smartx.rankers import mutual_information, pool_of, query_sets
+from smartx.rankers import Pool, mutual_information, pool_of, query_sets
 from smartx.rankers.exponentials import exponentials
 from smartx.rankers.mutual_information import FlqmiRanker, FlvmiRanker, GcmiRanker, cover_queries
 from smartx.rankers.rds import RdsRanker, round_robin
@@ -172,6 +172,40 @@ def test_rows_that_no_query_is_near_come_by_their_nearness():
     rest = order[gains == 0]
     assert len(rest) > 5
     assert near[rest].tolist() == sorted(near[rest], reverse=True)
+
+
+@pytest.mark.parametrize("ranker", [FlqmiRanker(eta=0.5), FlvmiRanker(eta=0.9)])
+def test_what_trained_rows_cover_counts_for_nothing(ranker):
+    """Gains are those of greedy that goes on from the trained rows; they have none themselves."""
+    vectors, queries = random_rows(24, 5, 11), random_rows(4, 5, 12)
+    plain = pool_with(vectors, queries=queries)
+    trained = np.zeros(24, dtype=bool)
+    plainly, _ = ranker.rank(plain, threads=1)
+    known = plainly[:3].tolist()
+    trained[known] = True
+    pool = Pool(plain.sizes, plain.row_ids, plain.templates, plain.features, trained)
+    order, gains = ranker.rank(pool, threads=1)
+    wide, other = vectors.astype(np.int64), queries.astype(np.int64)
+    near = (wide @ other.T).max(axis=1)
+    if isinstance(ranker, FlqmiRanker):
+        similar = (wide @ other.T).tolist()
+
+        def value(chosen):
+            return flqmi(similar, 0.0, chosen) + 0.5 * sum(near[a] for a in chosen)
+    else:
+        similar, reach = (wide @ wide.T).tolist(), np.rint(np.maximum(near, 0) * 0.9).tolist()
+
+        def value(chosen):
+            return flvmi(similar, reach, chosen)
+
+    chosen = list(known)
+    for row, gain in zip(order.tolist(), gains.tolist(), strict=True):
+        left = [r for r in range(24) if r not in order[: order.tolist().index(row)]]
+        if gain > 0 and row not in known:
+            best = max(value([*chosen, r]) - value(chosen) for r in left if r not in chosen)
+            assert gain == pytest.approx(best / 2**24, abs=1e-12)
+        chosen.append(row)
+    assert plainly.tolist() != order.tolist()
 
 
 def test_what_has_no_room_is_refused_with_what_to_do(monkeypatch):

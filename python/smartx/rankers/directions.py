@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from smartx.errors import InputError
 
 GRID = 2.0**25
-BLOCK_VALUES = 1 << 24  # of which float64 copies are held at a time
+BLOCK_VALUES = 1 << 22  # of which float64 copies are held at a time
 
 
 def directions(

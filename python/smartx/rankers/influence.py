@@ -75,7 +75,7 @@ class InfluenceRanker(Ranker):
 
     def memory(self, sizes: NDArray[np.int64], dimensions: int, threads: int) -> int:
         """Products with a few hundred targets, and a block of gradients."""
-        return int(16 * TYPICAL_TARGETS * int(sizes.max(initial=0)) + (1 << 29))
+        return int(16 * TYPICAL_TARGETS * int(sizes.max(initial=0)) + (1 << 28))
 
     def rank(self, pool: Pool, *, threads: int) -> Order:
         """By score; ties go to the lower row."""

@@ -43,6 +43,7 @@ class QueryRanker(Ranker):
     """What these rankers have in common: the queries, all of them one set.
 
     queries: tables of query vectors, by the encoder of the rows.
+    What rows that a model was trained on cover is covered, for those that cover anything.
     """
 
     queries: Annotated[tuple[str, ...], names_of_features()] = ("queries",)
@@ -72,11 +73,18 @@ class QueryRanker(Ranker):
         for part in pool.parts():
             if part.stop > part.start:
                 own = pool.vectors[part]
-                order[part], gains[part] = self._ranked(own, queries, threads)
+                trained = (
+                    np.zeros(len(own), np.bool_) if pool.trained is None else pool.trained[part]
+                )
+                order[part], gains[part] = self._ranked(own, queries, trained, threads)
         return order, gains / COSINE
 
     def _ranked(
-        self, vectors: NDArray[np.int16], queries: NDArray[np.int16], threads: int
+        self,
+        vectors: NDArray[np.int16],
+        queries: NDArray[np.int16],
+        trained: NDArray[np.bool_],
+        threads: int,
     ) -> Order:
         """Order and gains in units of Q12 products."""
         raise NotImplementedError
@@ -95,10 +103,14 @@ class FlqmiRanker(QueryRanker):
     name: ClassVar[str] = "flqmi"
 
     def _ranked(
-        self, vectors: NDArray[np.int16], queries: NDArray[np.int16], threads: int
+        self,
+        vectors: NDArray[np.int16],
+        queries: NDArray[np.int16],
+        trained: NDArray[np.bool_],
+        threads: int,
     ) -> Order:
         check_room(len(vectors), len(queries))
-        return cover_queries(similarities(vectors, queries), self.eta)
+        return cover_queries(similarities(vectors, queries), self.eta, trained)
 
 
 @dataclass(frozen=True)
@@ -127,7 +139,11 @@ class FlvmiRanker(QueryRanker):
         return super().memory(sizes, dimensions, threads) + 4 * largest * largest
 
     def _ranked(
-        self, vectors: NDArray[np.int16], queries: NDArray[np.int16], threads: int
+        self,
+        vectors: NDArray[np.int16],
+        queries: NDArray[np.int16],
+        trained: NDArray[np.bool_],
+        threads: int,
     ) -> Order:
         if len(vectors) > MOST_ROWS:
             raise InputError(
@@ -137,7 +153,8 @@ class FlvmiRanker(QueryRanker):
                 fix="rank by task or template (`per`), or take flqmi, which needs no pairs",
             )
         near = nearest(vectors, queries)
-        return cover_rows(similarities(vectors, vectors), near, self.eta, threads=threads)
+        similar = similarities(vectors, vectors)
+        return cover_rows(similar, near, self.eta, trained, threads=threads)
 
 
 @dataclass(frozen=True)
@@ -145,6 +162,12 @@ class GcmiRanker(QueryRanker):
     """By the sum of a row's cosines with the queries."""
 
     name: ClassVar[str] = "gcmi"
+
+    def seconds(
+        self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
+    ) -> NDArray[np.float64]:
+        """One product of each row."""
+        return np.asarray((4e-9 * max(1, dimensions) + 5e-7) / speed.greedy * sizes)
 
     def rank(self, pool: Pool, *, threads: int) -> Order:
         """One product of each row with the sum of the queries, exact in float64."""
@@ -157,18 +180,21 @@ class GcmiRanker(QueryRanker):
         return by_score(pool, scores / COSINE)
 
 
-def cover_queries(similar: NDArray[np.float32], eta: float) -> Order:
+def cover_queries(
+    similar: NDArray[np.float32], eta: float, trained: NDArray[np.bool_] | None = None
+) -> Order:
     """The greedy order of FLQMI, lazily: a gain can only fall, so one that is looked at again and
     still beats the others' old ones is the largest.
 
     similar: (n, q) float32 whole numbers: sums of them are exact, so ties are ties and go to the
-    lower row. What is left once every query is as near as a row can be has its nearness for a gain.
+    lower row.  trained: (n,) rows that cover queries beforehand. What is left once every query is
+    as near as a row can be has its nearness for a gain.
     """
     nearness = similar.max(axis=1).astype(np.float64)
     relevance = eta * nearness
-    covered = np.zeros(similar.shape[1], dtype=np.float32)
+    covered = _covered(similar, trained)
     most = np.maximum(similar.max(axis=0), 0)
-    gains = np.maximum(similar, 0).sum(axis=1, dtype=np.float64) + relevance
+    gains = np.maximum(similar - covered, 0).sum(axis=1, dtype=np.float64) + relevance
     bounds = [(-gain, row) for row, gain in enumerate(gains.tolist())]
     heapq.heapify(bounds)
     order: list[int] = []
@@ -190,18 +216,34 @@ def cover_queries(similar: NDArray[np.float32], eta: float) -> Order:
 
 
 def cover_rows(
-    similar: NDArray[np.float32], near: NDArray[np.float32], eta: float, *, threads: int
+    similar: NDArray[np.float32],
+    near: NDArray[np.float32],
+    eta: float,
+    trained: NDArray[np.bool_] | None = None,
+    *,
+    threads: int,
 ) -> Order:
     """The greedy order of FLVMI: that of facility location where no row counts as nearer to another
     than `eta` times its own nearness to a query, rounded to a whole number.
 
     similar: (n, n) float32 whole numbers, overwritten.  near: (n,) float32, nearness to a query.
+    trained: (n,) rows that cover others beforehand: gains are what is added to that.
     """
     reach = np.rint(np.maximum(near, 0).astype(np.float64) * eta)
     np.minimum(similar, np.minimum(reach, COSINE).astype(np.float32)[:, None], out=similar)
+    similar -= _covered(similar.T, trained)[:, None]  # what is below 0 adds nothing
     chosen = maximize(FacilityLocation(), DenseKernel(similar), len(near), threads=threads)
     order, gains = chosen.items, np.asarray(chosen.gains)
     rest = int((gains > 0).sum())
     left = np.sort(order[rest:])
     left = left[np.argsort(-near[left], kind="stable")]
     return np.concatenate([order[:rest], left]).astype(np.int32), gains
+
+
+def _covered(
+    similar: NDArray[np.float32], trained: NDArray[np.bool_] | None
+) -> NDArray[np.float32]:
+    """(q,) how near the trained ones of n rows are to each of q queries; at least 0."""
+    if trained is None or not trained.any():
+        return np.zeros(similar.shape[1], dtype=np.float32)
+    return np.maximum(similar[trained].max(axis=0), 0)

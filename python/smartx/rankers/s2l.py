@@ -55,9 +55,9 @@ class S2lRanker(Ranker):
     ) -> NDArray[np.float64]:
         """K-means on one thread."""
         clusters = np.minimum(sizes, self.clusters)
-        step = 1e-10 * max(1, dimensions) + 8e-10
+        step = 1e-10 * max(1, dimensions) + 6e-9
         return np.asarray(
-            (step * clusters * self.iterations + 1e-6) / speed.greedy * sizes + 5e-3,
+            (step * clusters * self.iterations + 1e-6) / speed.greedy * sizes + 3e-3,
             dtype=np.float64,
         )
 

@@ -72,7 +72,7 @@ class TagcosRanker(Ranker):
         inside = sizes / np.maximum(clusters, 1)
         width = max(1, dimensions // len(self.gradients))
         means = (1e-10 * width + 8e-10) * clusters * self.iterations
-        pursuits = 1e-10 * width * inside + 2e-5 + 2e-9 * inside * self.share * inside
+        pursuits = 1e-10 * width * inside + 1e-5 + 2e-9 * inside * self.share * inside
         return np.asarray((means + pursuits) / speed.greedy * sizes + 5e-3, dtype=np.float64)
 
     def memory(self, sizes: NDArray[np.int64], dimensions: int, threads: int) -> int:
