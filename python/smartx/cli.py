@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -22,7 +23,9 @@ from smartx.display import Bars, LogLines, Quiet, flag, in_flags, line, table
 from smartx.errors import InputError, SmartxError
 from smartx.flags import (
     COLUMNS,
+    COMPARISON,
     EMBEDDING,
+    LEAVING,
     OUTPUT,
     RANKING,
     STRATEGY,
@@ -54,21 +57,26 @@ err = Console(stderr=True, highlight=False)
 
 
 def command(
-    fields: Sequence[str], *, sources: bool = False
+    fields: Sequence[str],
+    *,
+    sources: bool = False,
+    own: Sequence[inspect.Parameter] = (),
 ) -> Callable[[Callable[..., Outcome]], None]:
     """Register a command whose options are fields of RunConfig: one place says what a flag means.
 
     The function gets (config, progress) and does the work; the outcome that it returns is printed
     when progress is over, else the live bar would be drawn over it. Flags that are not given do not
     hide what a --config file says.
+    own: options that are no fields; the function gets them by name.
     """
 
     def register(function: Callable[..., Outcome]) -> None:
         def run(**given: Any) -> None:
-            _guarded(function, given)
+            options = {parameter.name: given.pop(parameter.name) for parameter in own}
+            _guarded(partial(function, **options), given)
 
         run.__name__, run.__doc__ = function.__name__, paragraphs(function.__doc__ or "")
-        accepted = parameters(fields, sources=sources)
+        accepted = [*own, *parameters(fields, sources=sources)]
         run.__signature__ = inspect.Signature(accepted)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in accepted}
         app.command()(run)
@@ -76,7 +84,7 @@ def command(
     return register
 
 
-@command([*OUTPUT, *STRATEGY, *EMBEDDING, *COLUMNS], sources=True)
+@command([*OUTPUT, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
 def run(config: RunConfig, progress: Progress) -> Outcome:
     """Turn SOURCES into a fine-tuning mixture of exactly ROWS rows: ingest, embed, rank, mix.
 
@@ -128,7 +136,7 @@ def embed(config: RunConfig, progress: Progress) -> Outcome:
     return [line(f"{made} in {vectors.folder}")]
 
 
-@command(["run_dir", "threads", "memory", *RANKING])
+@command(["run_dir", "threads", "memory", *RANKING, *LEAVING])
 def rank(config: RunConfig, progress: Progress) -> Outcome:
     """Order the rows of every group, best first, into RUN/rankings.
 
@@ -142,7 +150,7 @@ def rank(config: RunConfig, progress: Progress) -> Outcome:
     return [line(f"ranking {rankings.folder.name} in {rankings.folder}")]
 
 
-@command([*OUTPUT, *STRATEGY])
+@command([*OUTPUT, *STRATEGY, *LEAVING])
 def mix(config: RunConfig, progress: Progress) -> Outcome:
     """Write a mixture of exactly ROWS rows from the rankings of a run.
 
@@ -153,7 +161,7 @@ def mix(config: RunConfig, progress: Progress) -> Outcome:
     return _mixture(pipeline.mix_step(config, progress))
 
 
-@command([*OUTPUT, *STRATEGY, *EMBEDDING, *COLUMNS], sources=True)
+@command([*OUTPUT, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
 def plan(config: RunConfig, progress: Progress) -> Outcome:
     """Say what a run will take: time, memory and disk of each stage, and the engine of each group.
 
@@ -165,6 +173,38 @@ def plan(config: RunConfig, progress: Progress) -> Outcome:
     from smartx import pipeline
 
     return _plan(pipeline.plan(config, progress=progress))
+
+
+@command(["rows", "run_dir", "feature", "seed", "threads", "memory"], own=COMPARISON)
+def compare(
+    config: RunConfig,
+    progress: Progress,
+    *,
+    strategy: list[str] | None,
+    strategies: Path | None,
+    hold_out_tasks: list[str] | None,
+    folds: int,
+    draws: int,
+    json: Path | None,
+    report: Path | None,
+) -> Outcome:
+    """Set strategies side by side on the corpus of a run: each makes a mixture of ROWS rows, and
+    what it chose is measured beside random choices. Nothing is trained.
+
+    A strategy is WEIGHTS / RANKER, a preset, or "defaults": the usual ones.
+
+    [bold]Examples[/]
+
+      smartx compare --run-dir work --rows 5000 --json compared.json --report compared.html
+
+      smartx compare --run-dir work --rows 5000 --strategy defaults
+      --strategy "mine=power:exponent=0.3 / k-center:per=task"
+    """
+    from smartx.compare import Draws, Protocol, candidates_in, write
+
+    listed = [*(strategy or []), *(candidates_in(strategies) if strategies else [])]
+    protocol = Protocol(folds, hold_out_tasks or (), Draws(draws, min(draws, Draws().same_sizes)))
+    return _comparison(*write(config, listed, protocol, progress, json=json, report=report))
 
 
 @app.command()
@@ -331,8 +371,32 @@ def _plan(plan: Plan) -> Outcome:
     plan.check()
 
 
+def _comparison(facts: dict[str, Any], written: Sequence[Path]) -> Outcome:
+    """The outcome of a comparison, for a person."""
+    from smartx.compare import MIXTURE, UNSEEN, chance_line, lines
+
+    found = lines(facts)
+    for title, columns, cells in (
+        ("on held-out rows, beside random choices", UNSEEN, [one.unseen for one in found]),
+        ("\nof the mixture", MIXTURE, [one.mixture for one in found]),
+    ):
+        yield line(title, "bold")
+        heads = ("strategy", *(head for head, _ in columns))
+        yield table(heads, ((one.name, *own) for one, own in zip(found, cells, strict=True)))
+        for head, words in columns:
+            yield line(f"  {head}: {words}", "dim")
+    yield line(f"\n{chance_line(facts)}")
+    for one in facts["failed"]:
+        yield line(f"{one['name']} cannot be: {one['fault']}", "yellow")
+    for note in facts["notes"]:
+        yield line(f"  {note}", "dim")
+    for path in written:
+        yield line(f"  look:  {path}")
+
+
 def _mixture(mixture: Mixture) -> Outcome:
     """The outcome, for a person: how much of what, where it is, what to do next."""
+    from smartx.leave_out import left_out_line
     from smartx.mixture import shares_line
     from smartx.rankers import near_duplicates_line
 
@@ -349,6 +413,8 @@ def _mixture(mixture: Mixture) -> Outcome:
         yield line(f"... and {counted(len(given) - SHOWN_TASKS, 'more task')}")
     if shares := shares_line(mixture.manifest):
         yield line(shares)
+    if found := mixture.manifest.get("left_out"):
+        yield line(left_out_line(sum(t["capacity"] for t in mixture.manifest["tasks"]), found))
     if near := mixture.manifest["near_duplicates"]:
         held = sum(task["capacity"] for task in mixture.manifest["tasks"])
         yield line(near_duplicates_line(held, near))

@@ -21,8 +21,12 @@ from smartx.progress import size
 PANELS: dict[str, tuple[str, ...]] = {
     "How much, and where to": ("rows", "out", "overwrite", "run_dir", "threads", "memory"),
     "Which strategy": (
-        "preset", "weights", "ranker", "feature", "near_duplicates",
+        "preset", "weights", "ranker", "tasks", "feature", "near_duplicates",
         "near_duplicates_within", "seed",
+    ),
+    "What must not be in it": (
+        "leave_out", "leave_out_by", "leave_out_words", "leave_out_share", "leave_out_cosine",
+        "leave_out_column", "leave_out_vectors", "trained",
     ),
     "How rows are embedded": (
         "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
@@ -34,7 +38,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "duplicates", "drop_other_columns", "tokenizer",
     ),
 }  # fmt: skip
-OUTPUT, STRATEGY, EMBEDDING, COLUMNS = PANELS.values()
+OUTPUT, STRATEGY, LEAVING, EMBEDDING, COLUMNS = PANELS.values()
 RANKING = ("preset", "ranker", "feature", "near_duplicates", "near_duplicates_within", "seed")
 METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
 
@@ -136,3 +140,62 @@ def _common_options() -> list[inspect.Parameter]:
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _own(name: str, kind: Any, default: Any, words: str, **more: Any) -> inspect.Parameter:
+    """An option of one command that is no field of the configuration."""
+    option = typer.Option(
+        f"--{name.replace('_', '-')}", help=words, show_default=default is not None, **more
+    )
+    return _keyword(name, Annotated[kind, option], default)
+
+
+_BESIDE = {"rich_help_panel": "What is compared, and how"}
+COMPARISON = (
+    _own(
+        "strategy",
+        list[str] | None,
+        None,
+        "NAME=WEIGHTS / RANKER, or a preset, or: defaults; again for each",
+        metavar="TEXT",
+        **_BESIDE,
+    ),
+    _own(
+        "strategies",
+        Path | None,
+        None,
+        "a YAML file that lists them: `strategies`",
+        metavar="FILE",
+        **_BESIDE,
+    ),
+    _own(
+        "folds", int, 4, "in each, other tasks are held out", min=1, max=100, metavar="N", **_BESIDE
+    ),
+    _own(
+        "hold_out_tasks",
+        list[str] | None,
+        None,
+        "glob of the tasks that are held out, instead of folds; again for more",
+        metavar="GLOB",
+        **_BESIDE,
+    ),
+    _own(
+        "draws",
+        int,
+        200,
+        "random choices to compare with",
+        min=2,
+        max=10_000,
+        metavar="N",
+        **_BESIDE,
+    ),
+    _own("json", Path | None, None, "file for all numbers", metavar="FILE", **_BESIDE),
+    _own(
+        "report",
+        Path | None,
+        None,
+        "HTML file for the table and pictures",
+        metavar="FILE",
+        **_BESIDE,
+    ),
+)

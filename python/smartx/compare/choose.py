@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from smartx.corpus.corpus import Groups
 from smartx.embed import Embeddings
 from smartx.means import task_sums
 from smartx.mixture import assemble
-from smartx.needs import Feature
+from smartx.needs import Feature, Need
 from smartx.progress import Progress, Silent
 from smartx.rankers import Ranker, Rankings, rank_corpus
 from smartx.strategies import facts_of
@@ -64,7 +65,14 @@ class Chooser:
         rankings = self.rankings(candidate.ranker, fold)
         own = part_of(groups, pool)
         means = self._means(pool) if candidate.law.needs_means else None
-        allotment = allot(own, candidate.law, means=means, total=rows, seed=self.seed)
+        allotment = allot(
+            own,
+            candidate.law,
+            means=means,
+            total=rows,
+            seed=self.seed,
+            features=self._features(candidate.law.needs, pool),
+        )
         by_group = np.zeros(len(groups), dtype=np.int64)
         by_group[pool] = allotment.groups
         first = groups.tasks().first_group[:-1]
@@ -104,6 +112,13 @@ class Chooser:
         if fold is not None and per != "template":
             out = self.split.templates if per == "task" else ~fold.groups
         return np.flatnonzero(np.repeat(out, groups.rows)).astype(np.int64)
+
+    def _features(self, needs: Sequence[Need], pool: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+        """What a law needs, of the rows of the pool."""
+        there = np.repeat(pool, self.corpus.groups.rows)
+        found = {n.key: self.features[n.key].rows(0, self.corpus.num_rows) for n in needs}
+        tables = {need.key for need in needs if need.kind == "table"}
+        return {k: values if k in tables else values[there] for k, values in found.items()}
 
     def _means(self, pool: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(m, d) of the tasks that have a group in the pool: the mean of its rows."""

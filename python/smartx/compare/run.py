@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from smartx import __version__
 from smartx.compare.board import board_of
-from smartx.compare.candidates import Candidate
+from smartx.compare.candidates import Candidate, candidates
 from smartx.compare.choose import Choice, Chooser
 from smartx.compare.controls import random_rows
 from smartx.compare.held import PROBED_DRAWS, Column, Compared, Copying, Draws, Held, copying
@@ -21,16 +20,15 @@ from smartx.compare.mixture import Gauge
 from smartx.compare.notes import NOTES
 from smartx.compare.objective import Objective
 from smartx.compare.proxies import overlap
+from smartx.config import RunConfig, config_from
 from smartx.corpus import Corpus
 from smartx.corpus.corpus import Groups
 from smartx.embed import Embeddings
-from smartx.engine import default_memory, resolve_threads
-from smartx.errors import BudgetError, InputError, SmartxError
-from smartx.lock import working_in
-from smartx.needs import Feature
-from smartx.progress import Progress, Silent, step, warn
+from smartx.errors import BudgetError, ConfigError, InputError, SmartxError
+from smartx.files import storing
+from smartx.pipeline import Session
+from smartx.progress import Progress, step, warn
 from smartx.run_folder import RANKINGS
-from smartx.runs import Run
 
 TWIN_DRAWS = 3  # random choices of the whole corpus whose twins are looked for
 
@@ -46,55 +44,67 @@ class Protocol:
     folds: int = 4
     hold_out_tasks: Sequence[str] = ()
     draws: Draws = field(default_factory=Draws)
-    seed: int = 0
 
 
 def compare(
-    run_folder: Path,
-    candidates: Sequence[Candidate],
-    rows: int,
+    config: RunConfig | Mapping[str, Any],
+    strategies: Iterable[Any] = (),
     *,
     protocol: Protocol | None = None,
-    features: Mapping[str, Feature] | None = None,
-    threads: int | None = None,
-    memory: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Compare strategies by their mixtures of `rows` rows from the corpus of a run.
 
+    config: `rows` and `run_dir`, and `seed`, `feature`, `threads` and `memory` where they matter.
+    strategies: as `candidates` takes them; none: the usual ones.
     Rankings that are not there are made and kept in the run folder, as `smartx rank` does.
     Returns the facts, as the JSON of `smartx compare` has them. A strategy that cannot be, such as
     one whose tasks hold too few rows, stands under "failed".
-    Raises BudgetError where a pool holds fewer than `rows` rows; StoreError without embeddings.
+    Raises ConfigError, BudgetError where a fold leaves fewer than `rows` rows, and StoreError where
+    the run has no corpus or embeddings.
     """
-    protocol, progress = protocol or Protocol(), progress or Silent()
-    run, count = Run(run_folder), resolve_threads(threads)
-    with working_in(run.folder, progress):
-        corpus = run.corpus()
-        embeddings = run.embeddings(corpus)
+    config = config if isinstance(config, RunConfig) else config_from(config)
+    protocol, wanted = protocol or Protocol(), candidates(strategies, seed=config.seed)
+    session = Session(config, progress, command="compare")
+    if config.rows is None:
+        raise ConfigError("it is needed here and not given", place="rows", fix="give `rows`")
+    with session.alone(), storing(session.run.folder):
+        groups, rows = session.corpus.groups, config.rows
         split = split_of(
-            corpus.groups,
-            folds=protocol.folds,
-            patterns=protocol.hold_out_tasks,
-            seed=protocol.seed,
+            groups, folds=protocol.folds, patterns=protocol.hold_out_tasks, seed=config.seed
         )
-        _check_rows(corpus.groups, split, rows)
-        chooser = Chooser(
-            corpus,
-            embeddings,
+        _check_rows(groups, split, rows)
+        chosen, failed = _choose(_chooser(session, wanted, split), wanted, rows)
+        if not chosen:
+            raise InputError(
+                f"none of the strategies can be; the first: {failed[0]['fault']}", place="strategy"
+            )
+        work = _Comparison(
+            session.corpus,
+            session.embeddings,
             split,
-            run.folder / RANKINGS,
-            features=features or {},
-            seed=protocol.seed,
-            threads=count,
-            memory=memory or default_memory(),
-            progress=progress,
+            rows,
+            protocol.draws,
+            config.seed,
+            session.threads,
+            session.progress,
         )
-        chosen, failed = _choose(chooser, candidates, rows, progress)
-    if not chosen:
-        raise InputError(f"none of the strategies can be: {failed[0]['fault']}", place="strategy")
-    work = _Comparison(corpus, embeddings, split, rows, protocol, count, progress)
-    return work.facts(chosen, failed)
+        return work.facts(chosen, failed)
+
+
+def _chooser(session: Session, wanted: Sequence[Candidate], split: Split) -> Chooser:
+    reads = [need for one in wanted for need in (*one.ranker.reads, *one.law.needs)]
+    return Chooser(
+        session.corpus,
+        session.embeddings,
+        split,
+        session.run.folder / RANKINGS,
+        features=session.features(list(dict.fromkeys(reads))),
+        seed=session.config.seed,
+        threads=session.threads,
+        memory=session.memory,
+        progress=session.progress,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,16 +117,16 @@ class _Chosen:
 
 
 def _choose(
-    chooser: Chooser, candidates: Sequence[Candidate], rows: int, progress: Progress
+    chooser: Chooser, wanted: Sequence[Candidate], rows: int
 ) -> tuple[list[_Chosen], list[dict[str, Any]]]:
     """The choices of all strategies, and those that cannot be, with the reason."""
     chosen, failed = [], []
-    for candidate in candidates:
+    for candidate in wanted:
         try:
             whole = chooser.choose(candidate, rows, None)
             folds = [chooser.choose(candidate, rows, fold) for fold in chooser.split.folds]
         except SmartxError as problem:
-            warn(progress, f"{candidate.name}: {problem}")
+            warn(chooser.progress, f"{candidate.name}: {problem}")
             failed.append({**candidate.facts(), "fault": str(problem)})
         else:
             chosen.append(_Chosen(candidate, whole, folds))
@@ -131,7 +141,8 @@ class _Comparison:
     embeddings: Embeddings
     split: Split
     rows: int
-    protocol: Protocol
+    draws: Draws
+    seed: int
     threads: int
     progress: Progress
 
@@ -144,7 +155,7 @@ class _Comparison:
         return {
             "smartx": __version__,
             "rows": self.rows,
-            "seed": self.protocol.seed,
+            "seed": self.seed,
             "inputs": {"corpus": self.corpus.digest, "embeddings": self.embeddings.digest},
             **self._corpus_facts(),
             "held_out": self._held_out(held, copied),
@@ -164,7 +175,7 @@ class _Comparison:
 
     def _mixtures(self, chosen: Sequence[_Chosen]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """What each mixture of the whole corpus is like; and twins of random rows."""
-        groups, seed = self.corpus.groups, self.protocol.seed
+        groups, seed = self.corpus.groups, self.seed
         objective = Objective(groups, self.embeddings, self.threads)
         gauge, found = Gauge(self.corpus, self.embeddings, objective, seed), []
         with step(self.progress, "measure mixtures", len(chosen), "mixtures") as advance:
@@ -189,8 +200,7 @@ class _Comparison:
             for fold in self.split.folds:
                 boards.append(board_of(self.corpus.groups, self.embeddings, fold))
                 advance(1)
-        protocol = self.protocol
-        held = Held(boards, self.rows, self.split.families, protocol.draws, protocol.seed)
+        held = Held(boards, self.rows, self.split.families, self.draws, self.seed)
         with step(self.progress, "draw at random", 2 * len(boards), "folds") as advance:
             held.draw(advance)
             held.draw_same_sizes([one.folds for one in chosen], advance)
@@ -222,7 +232,7 @@ class _Comparison:
 
     def _held_out(self, held: Held, copied: Copying) -> dict[str, Any]:
         """What was held out, and how much of it was looked at."""
-        names, draws = self.corpus.groups.tasks().task, self.protocol.draws
+        names, draws = self.corpus.groups.tasks().task, self.draws
         return {
             "templates": int(self.split.templates.sum()),
             "folds": [
