@@ -23,7 +23,7 @@ from pydantic import (
 from smartx.config_file import read_fields
 from smartx.errors import ConfigError, SmartxError
 from smartx.options import MOST, size_in_bytes
-from smartx.strategies import LAWS, RANKERS, Table, facts_of
+from smartx.strategies import LAWS, RANKERS, TASKS, Table, facts_of
 
 DEFAULT_ENCODER = "thenlper/gte-large"  # SMART as published
 
@@ -44,8 +44,13 @@ PRESETS: dict[str, tuple[str, str]] = {
 
 
 SIZES = ("memory",)  # fields in bytes
-LISTS = ("sources", "feature")  # fields of many values
-STRATEGIES: dict[str, Table] = {"weights": LAWS, "ranker": RANKERS}  # fields that hold one
+# Fields of many values.
+LISTS = ("sources", "feature", "leave_out", "leave_out_by", "leave_out_vectors", "trained")
+STRATEGIES: dict[str, Table] = {  # fields that hold one
+    "weights": LAWS,
+    "ranker": RANKERS,
+    "tasks": TASKS,
+}
 
 
 class RunConfig(BaseModel):
@@ -126,6 +131,12 @@ class RunConfig(BaseModel):
         description="ranker of rows, instead of the preset's, with its parameters: "
         "graph-cut:penalty=0.6",
     )
+    tasks: Any = Field(
+        None,
+        description="find the tasks instead of reading them from the rows: clusters of vectors, "
+        "named after their typical words; auto:clusters=200 says how many "
+        "(default: the square root of half the rows, from 2 to 1,840)",
+    )
     near_duplicates: float | None = Field(
         None,
         ge=1e-6,
@@ -137,6 +148,33 @@ class RunConfig(BaseModel):
         None,
         description="where near duplicates are looked for: among the rows of one template of a "
         "task, of a task, or of the corpus (default: among those that are ranked together)",
+    )
+
+    # What must not be in it
+    leave_out: list[str] = Field(
+        default=[],
+        description="evaluation sets of which no row may be in the mixture: files, folders, globs "
+        "or Hub names, or NAME=FILE",
+    )
+    leave_out_by: list[Literal["exact", "ngrams", "near"]] = Field(
+        default=["exact", "ngrams"],
+        description="how their rows are found: equal texts, n-grams, near vectors",
+    )
+    leave_out_words: int = Field(8, ge=2, le=1_000, description="words of an n-gram")
+    leave_out_share: float = Field(
+        0.5, ge=1e-6, le=1, description="least part of an evaluation prompt under n-grams of a row"
+    )
+    leave_out_cosine: float = Field(0.9, ge=1e-6, le=1, description="least cosine of near rows")
+    leave_out_column: str | None = Field(
+        None, description="column of the evaluation sets' prompts, where it is not found by name"
+    )
+    leave_out_vectors: list[Path] = Field(
+        default=[], description="ready vectors of the evaluation sets, a file each, in their order"
+    )
+    trained: list[str] = Field(
+        default=[],
+        description="what a model was trained on: an earlier mixture, or sources; its rows are "
+        "left out, and a ranker that can do so ranks what the others add to them",
     )
 
     # How much, and where to
@@ -159,7 +197,9 @@ class RunConfig(BaseModel):
     )
 
     @field_validator(
-        "sources", "feature", "out", "run_dir", "vectors", "encoder", "tokenizer", mode="before"
+        *("sources", "feature", "leave_out", "leave_out_vectors", "trained"),
+        *("out", "run_dir", "vectors", "encoder", "tokenizer"),
+        mode="before",
     )
     @classmethod
     def _paths_are_not_empty_and_begin_at_home(cls, value: Any) -> Any:
@@ -171,6 +211,13 @@ class RunConfig(BaseModel):
         if isinstance(value, Mapping):
             return [f"{name}={one}" for name, one in value.items()]
         return [value] if isinstance(value, str | Path) else value
+
+    @field_validator("leave_out_by", mode="before")
+    @classmethod
+    def _names_may_be_joined_by_commas(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+            return value
+        return [name.strip() for one in value for name in one.split(",")]
 
     @field_validator(*SIZES, mode="before")
     @classmethod

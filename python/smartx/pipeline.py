@@ -25,6 +25,7 @@ from smartx import __version__
 from smartx.budget import allot, check_total
 from smartx.config import RunConfig, config_from
 from smartx.corpus import Columns, Corpus, ingestion
+from smartx.costs import StagePlan
 from smartx.embed import (
     Embeddings,
     EncoderSpec,
@@ -32,13 +33,16 @@ from smartx.embed import (
     default_encoder,
     embed_corpus,
     embedding_rate,
+    embeddings_like,
     embeddings_there,
+    open_embeddings,
     warnings_of,
 )
 from smartx.engine import default_memory, resolve_threads
 from smartx.errors import ConfigError, StoreError
 from smartx.features import feature_files, feature_there, kept_feature
 from smartx.files import storing
+from smartx.leave_out import Asked, LeftOut, left_out_line
 from smartx.lock import working_in
 from smartx.means import kept_task_means
 from smartx.mixture import (
@@ -50,16 +54,37 @@ from smartx.mixture import (
     write_mixture,
 )
 from smartx.needs import VECTORS, Feature, Need
-from smartx.planning import Limits, Plan, Vectors, plan_of
+from smartx.planning import ASSUMED_DIMENSIONS, Limits, Plan, Vectors, plan_of
 from smartx.preflight import check, check_tasks
 from smartx.progress import Progress, Silent, counted, warn
 from smartx.rankers import Rankings, is_ranked, near_duplicates_line, rank_corpus
 from smartx.report import render
-from smartx.run_folder import CORPUS, EMBEDDINGS, FEATURES, MEANS, RANKINGS, mean, record
+from smartx.run_folder import (
+    CORPUS,
+    EMBEDDINGS,
+    FEATURES,
+    LEAVE_OUT,
+    MEANS,
+    RANKINGS,
+    TASKS,
+    mean,
+    meant,
+    record,
+)
 from smartx.runs import Run
 from smartx.runs import open_run as open_run
 from smartx.store import folder_of
+from smartx.strategies import TASKS as TASK_FINDERS
 from smartx.strategies import facts_of
+from smartx.tasks import (
+    FoundTasks,
+    as_read,
+    assumed,
+    group_rows,
+    grouped_there,
+    tasks_cost,
+    tasks_of,
+)
 
 LONG = 10.0  # nominal seconds of ranking from which a run measures this machine
 
@@ -79,12 +104,14 @@ def run(
     with session.alone():
         session.ingest()
         check_total(session.corpus.groups, _required(session.config, "rows"))
-        check_tasks(session.config, session.corpus)
+        if session.config.tasks is None:
+            check_tasks(session.config, session.corpus)
         planned = session.plan(fetch=True, speed=False)
         session.progress.note(planned.line())
         planned.check()
         if session.needs_vectors:
             session.embed()
+        session.group()
         return session.mix()
 
 
@@ -99,7 +126,8 @@ def plan(
     session = Session(_checked(config), progress, command="plan")
     if session.config.sources:
         session.ingest()
-    check_tasks(session.config, session.corpus)
+    if session.config.tasks is None:
+        check_tasks(session.config, session.corpus)
     if session.config.rows is not None:
         check_total(session.corpus.groups, session.config.rows)
     return session.plan(fetch=False, speed=True)
@@ -115,9 +143,32 @@ def embed_step(config: RunConfig, progress: Progress) -> Embeddings:
     return Session(config, progress, command="embed").embed()
 
 
+def tasks_step(config: RunConfig, progress: Progress) -> FoundTasks:
+    """The corpus and the embeddings of a run -> RUN/tasks/ID, and both again under these tasks.
+
+    Without `tasks` those that its rows are in, or automatic ones where they are in those of the
+    sources.
+    """
+    session = Session(config, progress, command="tasks")
+    if config.tasks is None:
+        found = tasks_of(session.corpus, session.run.folder)
+        if found is not None:
+            return found
+        asked = {"tasks": TASK_FINDERS.made("auto", seed=config.seed)}
+        session = Session(config.model_copy(update=asked), progress, command="tasks")
+    with session.alone():
+        session.group()
+    found = tasks_of(session.corpus, session.run.folder)
+    assert found is not None
+    return found
+
+
 def rank_step(config: RunConfig, progress: Progress) -> Rankings:
     """The corpus and the embeddings of a run -> RUN/rankings/ID."""
-    return Session(config, progress, command="rank").rank()
+    session = Session(config, progress, command="rank")
+    with session.alone():
+        session.group()
+        return session.rank()
 
 
 def means_step(config: RunConfig, progress: Progress) -> NDArray[np.float64]:
@@ -130,6 +181,7 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
     session = Session(config, progress, command="mix")
     session.check_out()
     with session.alone():
+        session.group()
         return session.mix()
 
 
@@ -137,11 +189,15 @@ class Session:
     """One command at work in a run folder: each stage is opened once, or made, and then held."""
 
     def __init__(self, config: RunConfig, progress: Progress | None, *, command: str) -> None:
-        """command: run, plan, ingest, embed, rank or mix. Raises what can be known at the start."""
+        """command: run, plan, ingest, embed, tasks, rank or mix. Raises what can be known at the
+        start.
+        """
         check(config, command=command)
         self.config, self.progress = config, progress or Silent()
         self.run = Run(config.work_folder)
         self.law, self.ranker = config.law, config.row_ranker
+        self.asked = Asked(config)
+        self.left_out: LeftOut | None = None
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -179,7 +235,8 @@ class Session:
     @property
     def needs_vectors(self) -> bool:
         """Whether anything looks at vectors."""
-        return self.ranks_vectors or self.law.needs_means
+        asked = self.law.needs_means or self.asked.near or self.config.tasks is not None
+        return self.ranks_vectors or asked
 
     @cached_property
     def threads(self) -> int:
@@ -204,6 +261,7 @@ class Session:
             "preset": self.preset,
             "weights": facts_of(self.law),
             "ranker": facts_of(self.ranker),
+            "leave_out": self.asked.facts(),
         }
         out = _required(config, "out")
         check_replaceable(out, settings, overwrite=config.overwrite)
@@ -243,18 +301,88 @@ class Session:
             asked = vectors_of(self.config)
             self.embeddings = embed_corpus(corpus, asked, self.run.folder, progress=self.progress)
             mean(self.run.folder, embeddings=self.embeddings.folder)
-        for line in warnings_of(self.embeddings, corpus):
+        if self.config.tasks is None:
+            self._tell_of_vectors()
+        return self.embeddings
+
+    def _tell_of_vectors(self) -> None:
+        for line in warnings_of(self.embeddings, self.corpus):
             worst = line.startswith("WARNING: ")
             tell = partial(warn, self.progress) if worst else self.progress.note
             tell(line.removeprefix("WARNING: "))
-        return self.embeddings
+
+    def group(self) -> None:
+        """Put the rows under found tasks, where these are asked for: RUN/tasks/ID, then a corpus
+        and embeddings of the same rows. What is there is used again.
+        """
+        asked, folder = self.config.tasks, self.run.folder
+        if asked is None:
+            return
+        corpus = as_read(self.corpus)
+        embeddings = self._embeddings_of(corpus)
+        there = grouped_there(corpus, embeddings, asked, folder) is not None
+        self._tasks_plan(corpus, embeddings.dimensions, there).check_memory(self.memory)
+        with self._doing("tasks", folder / TASKS, folder / CORPUS, folder / EMBEDDINGS):
+            made = group_rows(
+                corpus, embeddings, asked, folder, threads=self.threads, progress=self.progress
+            )
+            self.corpus, self.embeddings = made.corpus, made.embeddings
+            mean(folder, corpus=made.corpus.folder, embeddings=made.embeddings.folder)
+        tasks, groups = counted(len(made.tasks.names), "task"), len(made.corpus.groups)
+        self.progress.note(f"tasks: {tasks}, {counted(groups, 'group')}")
+        self._tell_of_vectors()
+
+    def _embeddings_of(self, corpus: Corpus) -> Embeddings:
+        """The embeddings of a corpus that are made as those which the run folder means."""
+        held: Embeddings | None = vars(self).get("embeddings")
+        held = held or open_embeddings(meant(self.run.folder, EMBEDDINGS))
+        if held.manifest["inputs"].get("corpus") == corpus.digest:
+            return held
+        found = embeddings_like(held, corpus, self.run.folder)
+        if found is None:
+            raise StoreError(
+                "the vectors that are there are those of other rows",
+                place=str(self.run.folder),
+                fix="run `smartx embed` on this run folder first",
+            )
+        return found
+
+    def _tasks_plan(self, corpus: Corpus, dimensions: int | None, there: bool) -> StagePlan:
+        return tasks_cost(
+            corpus,
+            self.config.tasks,
+            dimensions or ASSUMED_DIMENSIONS,
+            self.run.folder / TASKS,
+            encoder=self.config.vectors is None,
+            threads=self.threads,
+            done=there,
+        )
+
+    def leave_out(self) -> LeftOut | None:
+        """The corpus, evaluation sets and what was trained on -> RUN/leave_out/ID."""
+        if not self.asked:
+            return None
+        with self._doing("leave_out", self.run.folder / LEAVE_OUT):
+            self.left_out = self.asked.find(
+                self.corpus,
+                self.run.folder,
+                vectors_of(self.config),
+                lambda: self.embeddings,
+                threads=self.threads,
+                memory=self.memory,
+                progress=self.progress,
+            )
+        line = left_out_line(self.corpus.num_rows, self.left_out.facts())
+        self.progress.note(f"leave out: {line}")
+        return self.left_out
 
     def rank(self) -> Rankings:
         """The corpus and the embeddings -> RUN/rankings/ID."""
+        self.leave_out()
         embeddings = self.embeddings if self.ranks_vectors else None
         made = Vectors(embeddings.dimensions, 0.0, False, done=True) if embeddings else None
         limits = self._limits(rows=None, out=None)
-        self._plan_with(embeddings, made, limits, measure=False).check()
+        self._plan_with(self.corpus, embeddings, made, limits, measure=False).check()
         with self._doing("rank", self.run.folder / RANKINGS, self.run.folder / FEATURES):
             features = self.features(self.ranker.reads)
             rankings = rank_corpus(
@@ -264,6 +392,7 @@ class Session:
                 self.run.folder / RANKINGS,
                 threads=self.threads,
                 features=features,
+                **self._apart(),
                 near_duplicates=self.config.near_duplicates,
                 near_within=self.config.near_duplicates_within,
                 memory=self.memory,
@@ -274,6 +403,11 @@ class Session:
             line = near_duplicates_line(rankings.num_rows, rankings.near_duplicates)
             self.progress.note(f"rank: {line}")
         return rankings
+
+    def _apart(self) -> dict[str, NDArray[np.int64]]:
+        """Rows that nobody takes, as `rank_corpus` has them."""
+        found = self.left_out
+        return {"left_out": found.contaminated, "trained": found.trained} if found else {}
 
     def means(self) -> NDArray[np.float64]:
         """The corpus and the embeddings -> RUN/means/ID: the mean vector of every task."""
@@ -340,37 +474,48 @@ class Session:
             seed=config.seed,
             version=__version__,
             embedding=self._embedding_facts(),
+            left_out=self.left_out,
         )
 
     def plan(self, *, fetch: bool, speed: bool) -> Plan:
         """fetch: the encoder, to time it, if it is not here.  speed: measure that of ranking even
         where it is quick.
 
-        Says what a whole run with this configuration takes.
+        Says what a whole run with this configuration takes. Where tasks are to be found first, they
+        are assumed to be of equal size.
         """
-        embeddings, vectors = None, None
+        embeddings, vectors, tasks, finder = None, None, None, self.config.tasks
+        corpus = self.corpus if finder is None else as_read(self.corpus)
         if self.needs_vectors:
             asked = vectors_of(self.config)
-            embeddings = self._embeddings_there(asked)
+            embeddings = self._embeddings_there(asked, corpus)
             folder = self.run.folder
-            vectors = embedding_rate(
-                self.corpus, asked, embeddings, folder, self.progress, fetch=fetch
-            )
+            vectors = embedding_rate(corpus, asked, embeddings, folder, self.progress, fetch=fetch)
+        if finder is not None:
+            there = grouped_there(corpus, embeddings, finder, self.run.folder)
+            tasks = self._tasks_plan(corpus, vectors and vectors.dimensions, there is not None)
+            corpus, embeddings = there or (assumed(corpus, finder), None)
+        if self.asked:
+            encoding = vectors_of(self.config)
+            self.left_out = self.asked.there(corpus, self.run.folder, encoding, embeddings)
         limits = self._limits(rows=self.config.rows, out=self.config.out)
-        quick = self._plan_with(embeddings, vectors, limits, measure=False)
+        planned = partial(self._plan_with, corpus, embeddings, vectors, limits, tasks=tasks)
+        quick = planned(measure=False)
         if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):
             return quick
-        return self._plan_with(embeddings, vectors, limits, measure=True)
+        return planned(measure=True)
 
-    def _embeddings_there(self, asked: EncoderSpec | VectorsSpec) -> Embeddings | None:
+    def _embeddings_there(
+        self, asked: EncoderSpec | VectorsSpec, corpus: Corpus
+    ) -> Embeddings | None:
         """The vectors that are asked for, if they are there; where none are named, those that the
         run folder means.
         """
         config = self.config
         if config.sources or config.encoder is not None or config.vectors is not None:
-            return embeddings_there(self.corpus, asked, self.run.folder)
+            return embeddings_there(corpus, asked, self.run.folder)
         try:
-            return self.embeddings
+            return self._embeddings_of(corpus)
         except StoreError:
             return None
 
@@ -380,31 +525,36 @@ class Session:
 
     def _plan_with(
         self,
+        corpus: Corpus,
         embeddings: Embeddings | None,
         vectors: Vectors | None,
         limits: Limits,
         *,
         measure: bool,
+        tasks: StagePlan | None = None,
     ) -> Plan:
         near, within = self.config.near_duplicates, self.config.near_duplicates_within
         folder = self.run.folder / RANKINGS
         features = self.features(self.ranker.reads, make=False)
-        ranked = is_ranked(
-            self.corpus,
+        found = self.left_out is not None or not self.asked
+        ranked = found and is_ranked(
+            corpus,
             embeddings,
             self.ranker,
             folder,
             features=features,
+            **self._apart(),
             near_duplicates=near,
             near_within=within,
         )
         return plan_of(
-            self.corpus,
+            corpus,
             self.ranker,
             vectors,
             limits,
             ranked=ranked,
             measure=measure,
+            tasks=tasks,
             near_within=None if near is None else within or self.ranker.per,
         )
 

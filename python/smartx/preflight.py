@@ -31,11 +31,13 @@ from smartx.embed.vector_files import VectorsSpec, check_head
 from smartx.engine import resolve_threads
 from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageError
 from smartx.features import feature_files, missing
+from smartx.leave_out import Asked
 from smartx.needs import VECTORS
 from smartx.run_folder import NAMES
 
 NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
 READS_SOURCES = ("run", "plan", "ingest")
+LEAVES_OUT = ("run", "plan", "rank", "mix")
 WRITES_OUT = ("run", "mix", "plan", "demo")
 _HUB_SECONDS = 10.0
 _BELOW = 120  # characters of the longest path that is written below OUT or RUN
@@ -58,6 +60,8 @@ def check(config: RunConfig, *, command: str) -> None:
     _machine(config)
     if command in READS_SOURCES:
         _sources(config.sources)
+    if command in LEAVES_OUT:
+        _leave_out(config)
     if command in WRITES_OUT and config.out is not None:
         _out(config, config.out)
     _run_folder(config)
@@ -69,6 +73,9 @@ def check(config: RunConfig, *, command: str) -> None:
             check_head(VectorsSpec(config.vectors, config.vectors_column))
         else:
             _encoder(config, at_hand=command != "plan")
+    if command in ("run", "plan", "tasks") and config.tasks is not None:
+        if find_spec("sklearn") is None:
+            raise MissingPackageError("scikit-learn", needed_for="finding tasks", extra="clusters")
 
 
 def check_tasks(config: RunConfig, corpus: Corpus) -> None:
@@ -102,6 +109,16 @@ def _sources(sources: list[str]) -> None:
     here = [s for s in sources if os.path.exists(s) or hub_name(s.partition("=")[2] or s) is None]
     if here:
         find_sources(here, lambda _: None)
+
+
+def _leave_out(config: RunConfig) -> None:
+    """Raise where evaluation sets, or what was trained on, is missing or contradicts itself."""
+    for field in ("leave_out", "trained"):
+        if given := getattr(config, field):
+            _sources(given)
+    for path in config.leave_out_vectors:
+        _readable("leave_out_vectors", path)
+    Asked(config).check()
 
 
 def _columns(config: RunConfig) -> None:
@@ -172,7 +189,9 @@ def _readable(field: str, path: Path) -> None:
 
 def _looks_at_vectors(config: RunConfig) -> bool:
     law, ranker = config.law, config.row_ranker
-    return bool(law.needs_means or VECTORS in ranker.reads or config.near_duplicates is not None)
+    near = config.near_duplicates is not None or Asked(config).near
+    found = config.tasks is not None
+    return bool(law.needs_means or VECTORS in ranker.reads or near or found)
 
 
 def _encoder(config: RunConfig, *, at_hand: bool) -> None:
@@ -272,7 +291,8 @@ def _out(config: RunConfig, out: Path) -> None:
 
 def _not_eaten(config: RunConfig, out: str) -> None:
     """Raise where something that is read lies in the folder that is replaced."""
-    read = [("sources", _fixed_part(source)) for source in config.sources]
+    fields = ("sources", "leave_out", "trained")
+    read = [(field, _fixed_part(one)) for field in fields for one in getattr(config, field)]
     if config.vectors is not None:
         read.append(("vectors", str(config.vectors)))
     for field, path in read:

@@ -39,9 +39,11 @@ _SEAL = "seal"
 _COMMANDS = {
     "corpus": "ingest",
     "embeddings": "embed",
+    "tasks": "tasks",
     "ranking": "rank",
     "means": "mix",
     "features": "rank",
+    "leave_out": "rank",
 }
 
 

@@ -12,7 +12,13 @@ from conftest import tree_digest
 from small import Vectors, corpus_of, row
 from smartx.engine import quantize
 from smartx.errors import ConfigError, CorpusError, InputError, StoreError
-from smartx.leave_out import Detection, evaluation_sets, leave_out, open_left_out
+from smartx.leave_out import (
+    Detection,
+    evaluation_sets,
+    leave_out,
+    left_out_line,
+    open_left_out,
+)
 from smartx.leave_out import Vectors as NearVectors
 from smartx.leave_out.texts import Found, Places
 
@@ -81,7 +87,7 @@ def test_each_reason_finds_what_was_planted_and_nothing_else(planted):
         ("ngrams", "math"),
         ("ngrams", "world"),
     ]
-    assert found.lines()[0].startswith("4 of 40 rows are contaminated")
+    assert left_out_line(40, found.facts()).startswith("of 40 rows 4 stand in evaluation sets")
     table = found.table.to_pylist()
     assert [(r["row_id"], r["reason"]) for r in table] == sorted(
         (r["row_id"], r["reason"]) for r in table

@@ -28,7 +28,7 @@ class Detection:
     share: float = 0.5
     least: int = 8
     common: int = 10
-    cosine: float = 0.95
+    cosine: float = 0.9
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.by if name not in DETECTORS]

@@ -7,7 +7,7 @@ evaluation row that says it best, and how well. RUN/leave_out/ID/manifest.json c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -78,21 +78,43 @@ class LeftOut:
         return self._ids([TRAINED])
 
     @property
+    def rows(self) -> NDArray[np.int64]:
+        """(k,) rising ids of all of them."""
+        return self._ids(REASONS)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was looked for, and how, as a manifest says it."""
+        return dict(self.manifest["parameters"])
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest of a mixture says of it."""
+        rows = {"contaminated": len(self.contaminated), "trained": len(self.trained)}
+        return {**rows, "counts": self.counts, "digest": self.digest}
+
+    @property
     def counts(self) -> list[dict[str, Any]]:
         """For each reason and set: `rows` that are found by it."""
         return list(self.manifest["counts"])
 
-    def lines(self) -> list[str]:
-        """For people: how many rows, and why."""
-        found = {"contaminated": len(self.contaminated), "trained on before": len(self.trained)}
-        rows = int(self.manifest["rows"])
-        head = [f"{count:,} of {rows:,} rows are {why}" for why, count in found.items() if count]
-        why = [f"{one['rows']:,} {one['reason']} {one['set']}" for one in self.counts]
-        return [f"{' and '.join(head)}, and left out ({', '.join(why)})"] if head else []
-
     def _ids(self, reasons: Sequence[str]) -> NDArray[np.int64]:
         wanted = np.isin(self.table["reason"].to_numpy(), reasons)
         return np.unique(self.table["row_id"].to_numpy()[wanted]).astype(np.int64)
+
+
+def left_out_line(rows: int, found: Mapping[str, Any]) -> str:
+    """How many rows are left out and why, for a person. rows: looked at.  found: as `facts`."""
+    parts = [
+        f"{found[name]:,} {what}"
+        for name, what in (
+            ("contaminated", "stand in evaluation sets"),
+            ("trained", "were trained on before"),
+        )
+        if found[name] or not found["trained"]
+    ]
+    why = ", ".join(f"{one['rows']:,} {one['reason']} {one['set']}" for one in found["counts"])
+    line = f"of {rows:,} rows {' and '.join(parts)}, and are left out"
+    return f"{line} ({why})" if why else line
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,18 +143,17 @@ def leave_out(
     Raises InputError where near rows are asked for and vectors are missing or do not fit.
     """
     progress = progress or Silent()
-    near = NEAR in detection.by and bool(sets)
-    if near and vectors is None:
+    if NEAR not in detection.by or not sets:
+        vectors = None
+    elif vectors is None:
         raise InputError("near rows need vectors", place="leave_out_by", fix="embed the rows first")
-    inputs = _inputs(corpus, sets, vectors if near else None, trained)
-    parameters = {**detection.parameters(), "sets": [one.name for one in sets]}
-    parameters["trained"] = [one.name for one in trained]
+    parameters, inputs = _depends_on(corpus, sets, detection, vectors, trained)
     key = key_of(STAGE, SCHEMA, parameters, inputs)
     stage = Stage(STAGE, folder_of(folder, key))
     if not stage.reuse(key):
         stage.begin()
         found = _by_texts(corpus, sets, detection, threads, progress)
-        if near and vectors is not None:
+        if vectors is not None:
             found[NEAR] = _by_vectors(vectors, sets, detection.cosine, threads, progress)
         table = _table(found, sets, _by_training(corpus, trained, threads, progress))
         facts = {"rows": corpus.num_rows, "counts": _counts(table), "digest": _digest(table)}
@@ -143,25 +164,48 @@ def leave_out(
     return open_left_out(stage.folder)
 
 
+def left_out_there(
+    corpus: Corpus,
+    sets: Sequence[EvaluationSet],
+    folder: Path,
+    detection: Detection,
+    *,
+    vectors: Vectors | None = None,
+    trained: Sequence[Trained] = (),
+) -> LeftOut | None:
+    """What `leave_out` would use again; it looks closer. None: nothing that seems whole."""
+    near = NEAR in detection.by and bool(sets)
+    asked = _depends_on(corpus, sets, detection, vectors if near else None, trained)
+    key = key_of(STAGE, SCHEMA, *asked)
+    stage = Stage(STAGE, folder_of(folder, key))
+    return open_left_out(stage.folder) if stage.is_done(key) else None
+
+
 def open_left_out(folder: Path) -> LeftOut:
     """What was found, in a folder. Raises StoreError where it is not finished there."""
     manifest = Stage(STAGE, folder).manifest(SCHEMA)
     return LeftOut(folder, str(manifest["digest"]), manifest)
 
 
-def _inputs(
+def _depends_on(
     corpus: Corpus,
     sets: Sequence[EvaluationSet],
+    detection: Detection,
     vectors: Vectors | None,
     trained: Sequence[Trained],
-) -> dict[str, str]:
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Parameters and inputs of the stage."""
+    parameters: dict[str, Any] = detection.parameters() if sets else {}
+    parameters["sets"] = [one.name for one in sets]
+    parameters["trained"] = [one.name for one in trained]
     inputs = {"corpus": corpus.digest}
     for number, one in enumerate(sets):
         inputs[f"set {number}"] = one.corpus.digest
     if vectors is not None:
         inputs["embeddings"] = vectors.rows.digest
         inputs |= {f"vectors {i}": one.digest for i, one in enumerate(vectors.sets)}
-    return inputs | {f"trained {i}": one.digest for i, one in enumerate(trained)}
+    inputs |= {f"trained {i}": one.digest for i, one in enumerate(trained)}
+    return parameters, inputs
 
 
 def _by_texts(

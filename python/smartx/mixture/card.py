@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from smartx.leave_out import left_out_line
 from smartx.mixture.facts import SEEN, blind_tasks, shares_line
 from smartx.mixture.names import markdown
 from smartx.progress import counted
@@ -69,6 +70,9 @@ def _recipe(facts: dict[str, Any]) -> str:
         )
     if shares := shares_line(facts):
         lines.append(f"shares | {markdown(shares, 300)}")
+    if found := facts.get("left_out"):
+        held = sum(task["capacity"] for task in facts["tasks"])
+        lines.append(f"left out | {markdown(left_out_line(held, found), 300)}")
     if near := facts["near_duplicates"]:
         held = sum(task["capacity"] for task in facts["tasks"])
         lines.append(f"near duplicates | {markdown(near_duplicates_line(held, near), 200)}")

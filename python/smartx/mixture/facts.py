@@ -16,6 +16,7 @@ from smartx.weights import WeightLaw, spread_line, spread_of
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
+    from smartx.leave_out import LeftOut
 
 SCHEMA = 2
 FEW = 20  # rows of a task too small to speak of
@@ -38,11 +39,13 @@ def mixture_facts(
     seed: int,
     version: str,
     embedding: dict[str, Any] | None = None,
+    left_out: LeftOut | None = None,
 ) -> dict[str, Any]:
     """The facts of a mixture, ready for `write_mixture`.
 
     preset: its name, or "" where anything else than the preset's own choices ran.
-    version: of smartx.  embedding: what made the vectors (encoder, digest), and as "cut",
+    version: of smartx.  left_out: rows that nobody may take, and why.
+    embedding: what made the vectors (encoder, digest), and as "cut",
     "shared", "one_vector" what is known of their rows; None where none were used.
     """
     return {
@@ -58,8 +61,10 @@ def mixture_facts(
         "sources": corpus.manifest.get("sources", []),
         "corpus_rows": corpus.manifest.get("rows", {"kept": corpus.num_rows}),
         "near_duplicates": rankings.near_duplicates,
+        "leave_out": left_out.asked if left_out else {},
+        "left_out": left_out.facts() if left_out else None,
         "shares": spread_of(allotment.weights, corpus.groups.tasks().rows),
-        "tasks": _tasks(corpus, rankings, allotment, embedding or {}),
+        "tasks": _tasks(corpus, rankings, allotment, embedding or {}, left_out),
         "groups": _groups(corpus, chosen),
         "value": _value(rankings, chosen),
     }
@@ -92,17 +97,25 @@ def _rows_only(embedding: dict[str, Any]) -> dict[str, int]:
 
 
 def _tasks(
-    corpus: Corpus, rankings: Rankings, allotment: Allotment, embedding: dict[str, Any]
+    corpus: Corpus,
+    rankings: Rankings,
+    allotment: Allotment,
+    embedding: dict[str, Any],
+    left_out: LeftOut | None,
 ) -> list[dict[str, Any]]:
     """One entry a task, in corpus order. `order`: its place in the law's, null if not chosen.
 
-    `capacity`: its rows in the corpus, of which `near_duplicates` were not to be had. `cut`: rows
-    whose text is longer than the encoder reads. `shared`: rows that have the vector of another one;
-    `one_vector`: of templates in which most have one and the same.
+    `capacity`: its rows in the corpus, of which `left_out` and `near_duplicates` were not to be
+    had. `cut`: rows whose text is longer than the encoder reads. `shared`: rows that have the
+    vector of another one; `one_vector`: of templates in which most have one and the same.
     """
     tasks = corpus.groups.tasks()
     sizes = corpus.groups.rows
-    near = np.add.reduceat(sizes - rankings.kept_of_groups(corpus.groups), tasks.first_group[:-1])
+    gone = np.add.reduceat(sizes - rankings.kept_of_groups(corpus.groups), tasks.first_group[:-1])
+    out = np.zeros(len(tasks), dtype=np.int64)
+    if left_out is not None:
+        own = np.searchsorted(tasks.start, left_out.rows, side="right") - 1
+        out = np.bincount(own, minlength=len(tasks))
     seen = {
         name: np.add.reduceat(np.array(embedding[name]["by_group"]), tasks.first_group[:-1])
         for name in SEEN
@@ -115,7 +128,8 @@ def _tasks(
             "source": tasks.source[i],
             "task": tasks.task[i],
             "capacity": int(tasks.rows[i]),
-            "near_duplicates": int(near[i]),
+            "near_duplicates": int(gone[i] - out[i]),
+            "left_out": int(out[i]),
             **{name: int(rows[i]) for name, rows in seen.items()},
             "order": place.get(i),
             "gain": None if math.isnan(gains[i]) else float(gains[i]),

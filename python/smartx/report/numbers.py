@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from smartx.leave_out import left_out_line
 from smartx.mixture.facts import SEEN, blind_tasks, shares_line
 from smartx.mixture.names import shown
 from smartx.rankers import near_duplicates_line
@@ -79,6 +80,7 @@ class Numbers:
     dropped: list[tuple[str, int]]
     near: str
     near_tasks: list[tuple[str, int, int]]
+    left_out: str
     blind: list[tuple[str, int, int]]
     seen_tasks: list[tuple[str, int, int, int]]
     shortened: int
@@ -115,6 +117,7 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
         dropped=_dropped(facts),
         near=near_duplicates_line(held, near) if (near := facts["near_duplicates"]) else "",
         near_tasks=_near_tasks(tasks),
+        left_out=left_out_line(held, found) if (found := facts.get("left_out")) else "",
         blind=[
             (shown(task["task"], 120), task["one_vector"], task["capacity"])
             for task in blind_tasks(facts)
