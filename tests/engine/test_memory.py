@@ -36,8 +36,12 @@ if what.isdigit():
     said = neighbour_bytes(n, d, k, threads)
 else:
     function = eval(what)
-    limit = 2 * n * n // 8 if len(sys.argv) > 5 else 4 << 30
-    rank_groups(rows, np.array([n]), function, threads=threads, memory_bytes=limit)
+    limit = 2 * n * n // 8 if "sparse" in sys.argv else 4 << 30
+    known = {}
+    if "balanced" in sys.argv:
+        known["templates"] = rng.integers(0, 40, n).astype(np.int32)
+        known["first"] = rng.random(n) < 0.3
+    rank_groups(rows, np.array([n]), function, threads=threads, memory_bytes=limit, **known)
     said = ranking_bytes(n, d, function, limit, threads)
 print(status("VmHWM") - before, said)
 """
@@ -51,8 +55,12 @@ print(status("VmHWM") - before, said)
     [
         ["FacilityLocation()", "8000", "64"],
         ["FacilityLocation()", "8000", "64", "sparse"],
+        ["FacilityLocation()", "8000", "64", "balanced"],
+        ["FacilityLocation()", "8000", "64", "balanced", "sparse"],
         ["GraphCut()", "20000", "64"],
+        ["GraphCut()", "20000", "64", "balanced"],
         ["LogDet()", "8000", "256"],
+        ["LogDet()", "8000", "256", "balanced"],
         ["LogDet()", "1500", "1024"],
         ["LogDet()", "1000", "1024"],
         ["LogDet(0.01)", "500", "2048"],

@@ -240,4 +240,92 @@ OWN: list[Fault] = [
     ),
 ]
 
-FAULTS = [*REVIEWED, *OWN]
+BALANCED = [
+    Fault(
+        "balanced: a template may give that is not behind its share",
+        f"{INCLUDE}/turns.hpp",
+        "return got_[t] * rows_ < sizes_[t] * (given_ + 1);",
+        "return got_[t] * rows_ < sizes_[t] * (given_ + 2);",
+        "prefixes with too many rows of a template",
+    ),
+    Fault(
+        "balanced: nobody looks at what is due",
+        f"{SRC}/turns.cpp",
+        "has_released(t) && due(t) <= last;",
+        "has_released(t);",
+        "prefixes with too few rows of a template",
+    ),
+    Fault(
+        "balanced: a row given early leaves no room behind",
+        f"{SRC}/turns.cpp",
+        "if (by > given_) room_.raise(by, 1);",
+        "",
+        "templates that could give are kept waiting",
+    ),
+    Fault(
+        "balanced: the tournament is not played again where turns change",
+        f"{INCLUDE}/bounds.hpp",
+        "for (const Item t : turns_.changed()) play(t);",
+        "",
+        "rows of templates whose turn it is not",
+    ),
+    Fault(
+        "balanced: equal rows of two templates are one",
+        f"{SRC}/select.cpp",
+        "return EqualRows(rows, context, marks.data());",
+        "return EqualRows(rows, context);",
+        "a row is given in the turn of another template",
+    ),
+    Fault(
+        "balanced graph cut: outsiders of a template are forgotten",
+        f"{SRC}/cut_rows.cpp",
+        "if (turns_.may(slice.of)) limit = ",
+        "if (turns_.may(slice.of) && slice.of == 0) limit = ",
+        "another row than the best of a template",
+    ),
+    Fault(
+        "balanced graph cut: a closed template's candidate wins",
+        f"{SRC}/cut_rows.cpp",
+        "if (!turns_.may(slice.of) || slice.first == slice.last) continue;",
+        "if (slice.first == slice.last) continue;",
+        "rows of templates whose turn it is not",
+    ),
+    Fault(
+        "balanced log-det: a sweep asks for rows of all templates",
+        f"{INCLUDE}/log_det_greedy.hpp",
+        "      if (!turns_.may(t)) continue;\n      for (",
+        "      for (",
+        "keys of other rows",
+    ),
+    Fault(
+        "rows that come first: the head does not know what they cover",
+        f"{SRC}/dense_head.cpp",
+        "if (request.first.size > 0)",
+        "if (request.first.size > 100000)",
+        "a head that repeats what was trained on",
+    ),
+    Fault(
+        "rows that come first: greedy chooses them again",
+        f"{INCLUDE}/greedy.hpp",
+        "while (row >= 0 && in_already_[row]) row = equal_.after(row);",
+        "",
+        "rows twice in an order",
+    ),
+    Fault(
+        "rows that come first: graph cut chooses them again",
+        f"{SRC}/cut_rows.cpp",
+        "next_[v] = not_first(equal_.after(next_[v]));",
+        "next_[v] = equal_.after(next_[v]);",
+        "rows twice in an order",
+    ),
+    Fault(
+        "rows that come first: shares are of all rows",
+        f"{SRC}/turns.cpp",
+        "for (const Item row : first) --sizes[templates[row]];",
+        "",
+        "templates that have given rows before wait for nobody",
+    ),
+]
+
+
+FAULTS = [*REVIEWED, *OWN, *BALANCED]

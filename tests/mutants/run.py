@@ -38,7 +38,16 @@ IDLE = 1800.0  # and seconds of any kind
 # From what is most likely to see a fault to what is least; all of them are quick.
 PYTHON_TESTS = [
     f"tests/engine/test_{name}.py"
-    for name in ("attacks", "repeated_rows", "costs", "cut_rows", "rank", "dense_head", "graph")
+    for name in (
+        "attacks",
+        "repeated_rows",
+        "costs",
+        "cut_rows",
+        "rank",
+        "balanced",
+        "dense_head",
+        "graph",
+    )
 ]
 
 

@@ -27,6 +27,7 @@ _LOG_DET_NS = 0.18  # log-det over rows, per rows^1.5 and values of a row^1.45
 _EDGE_NS = 120.0  # greedy over a neighbour graph, its head included, per edge
 _FILTER_NS = 0.2  # exact search, per pair of rows, beside the products
 _EDGE_BYTES = 20  # of the graph, its transpose and greedy over it
+_TURN_BYTES = 80  # of a row, where templates take turns
 _BUFFER_BYTES = 3 << 20  # of the engines over rows, however few these are
 _FRESH_ROWS = 4_096  # rows that are compared with each other at a time (near_duplicates.cpp),
 _FRESH_BYTES = 2 << 20  # and who is near whom among them
@@ -76,7 +77,7 @@ def ranking_bytes(
 
     Where rows are equal it takes less.
     """
-    packed = 2 * rows * dimensions
+    packed = 2 * rows * dimensions + _TURN_BYTES * rows
     engine = engine_of(rows, function, dense_bytes)
     if engine == "dense-u16":
         return packed + kernel_bytes(rows) + 64 * rows
