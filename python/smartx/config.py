@@ -215,9 +215,10 @@ class RunConfig(BaseModel):
     @field_validator("leave_out_by", mode="before")
     @classmethod
     def _names_may_be_joined_by_commas(cls, value: Any) -> Any:
-        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             return value
-        return [name.strip() for one in value for name in one.split(",")]
+        return [name.strip() for one in names for name in one.split(",")]
 
     @field_validator(*SIZES, mode="before")
     @classmethod
