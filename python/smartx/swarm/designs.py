@@ -6,6 +6,8 @@ multiples of 2^-30, so that what a machine's log or exp says in its last bits is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,19 +23,26 @@ _GRID = 2.0**30
 
 
 def dirichlet(
-    prior: Vector, count: int, *, concentration: float, caps: Vector | None = None, seed: int = 0
+    prior: Vector,
+    count: int,
+    *,
+    concentration: float,
+    caps: Vector | None = None,
+    seed: int = 0,
+    names: Sequence[str] = (),
 ) -> Matrix:
     """The first `count` mixtures of a swarm: Dirichlet(concentration * prior).
 
     concentration: > 0; a share varies by sqrt(prior (1 - prior) / (concentration + 1)).
     caps: (p,) most of each share; a draw above one is drawn again. None: no caps.
+    names: of the units, for messages.
     Returns (count, p). Mixture i depends on the seed and i alone: a larger swarm begins with the
     smaller one.
     Raises InputError where no draw of TRIES keeps the caps, with the unit that broke its own most.
     Source: RegMix (arXiv 2407.01492) and olmix (arXiv 2602.12237) draw their swarms so.
     """
     held = np.flatnonzero(prior > 0)
-    shapes, ceiling = concentration * prior[held], _ceiling(prior, caps)[held]
+    shapes, ceiling = concentration * prior[held], _ceiling(prior, caps, names)[held]
     found = np.zeros((count, len(prior)))
     for mixture in range(count):
         broken, tried = np.zeros(len(held), dtype=np.int64), 0
@@ -50,9 +59,9 @@ def dirichlet(
         else:
             worst = int(broken.argmax())
             raise InputError(
-                f"{TRIES:,} draws around the prior broke a cap, most often that of unit "
-                f"{held[worst]} (share {prior[held[worst]]:.4f} in the prior, at most "
-                f"{ceiling[worst]:.4f})",
+                f"{TRIES:,} draws around the prior broke a cap, most often that of "
+                f"{_called(names, int(held[worst]))} (share {prior[held[worst]]:.4f} in the prior, "
+                f"at most {ceiling[worst]:.4f})",
                 place="concentration",
                 fix="raise `concentration` or the repetition cap, or lower `rows`",
             )
@@ -72,16 +81,19 @@ def leave_one_out(prior: Vector) -> Matrix:
     return on_grid(shares / shares.sum(axis=1, keepdims=True))
 
 
-def scale_one(prior: Vector, factor: float) -> Matrix:
+def scale_one(prior: Vector, factor: float, *, names: Sequence[str] = ()) -> Matrix:
     """One mixture for each unit that has a share: this share times `factor`, the rest shrunk or
-    grown together. Raises InputError where a share would be all of a mixture or more.
+    grown together.
+
+    names: of the units, for messages. Raises InputError where a share would be all of a mixture.
     """
     held = np.flatnonzero(prior > 0)
     scaled = factor * prior[held]
     if (scaled >= 1).any():
         unit = int(held[int(scaled.argmax())])
         raise InputError(
-            f"{factor:g} times the share {prior[unit]:.4f} of unit {unit} leaves others nothing",
+            f"{factor:g} times the share {prior[unit]:.4f} of {_called(names, unit)} leaves others "
+            "nothing",
             place="factor",
             fix=f"at most {0.99 / prior.max():.3g} goes",
         )
@@ -118,7 +130,7 @@ def on_grid(shares: Matrix) -> Matrix:
     return rounded
 
 
-def _ceiling(prior: Vector, caps: Vector | None) -> Vector:
+def _ceiling(prior: Vector, caps: Vector | None, names: Sequence[str]) -> Vector:
     """The caps. Raises InputError where the prior breaks one itself."""
     if caps is None:
         return np.ones(len(prior))
@@ -126,12 +138,16 @@ def _ceiling(prior: Vector, caps: Vector | None) -> Vector:
     if len(over):
         unit = int(over[0])
         raise InputError(
-            f"the prior gives unit {unit} a share of {prior[unit]:.4f}, more than the repetition "
-            f"cap lets it have ({caps[unit]:.4f})",
+            f"the prior gives {_called(names, unit)} a share of {prior[unit]:.4f}, more than the "
+            f"repetition cap lets it have ({caps[unit]:.4f})",
             place="prior",
             fix="raise the repetition cap, lower `rows`, or choose another prior",
         )
     return caps
+
+
+def _called(names: Sequence[str], unit: int) -> str:
+    return names[unit] if names else f"unit {unit}"
 
 
 def _dirichlet_draws(shapes: Vector, draws: NDArray[np.int64], seed: int, stream: int) -> Matrix:

@@ -10,6 +10,7 @@ the same row) and no row more often than the cap. mix-000 is the prior itself, a
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.config import RunConfig
-from smartx.errors import ConfigError, InputError, StoreError
+from smartx.errors import ConfigError, StoreError
 from smartx.files import canonical_json, commit_bytes, committing, own
 from smartx.pipeline import Session
 from smartx.progress import Progress, Silent, step
@@ -86,8 +87,8 @@ def make_swarm(config: RunConfig, wanted: Wanted, progress: Progress | None = No
 
     config: as for `mix`; its weight law is the prior. Mixtures that stand there as they are wanted
     are used as they are.
-    Raises ConfigError, InputError for what cannot be, as far as possible before any work; StoreError
-    where another swarm, or something else, stands in `out` (unless `overwrite`).
+    Raises ConfigError, InputError for what cannot be, before a mixture is written; StoreError where
+    another swarm, or something else, stands in `out` (unless `overwrite`).
     """
     if config.out is None:
         raise ConfigError("it is needed here and not given", place="out", fix="give `out`")
@@ -161,8 +162,8 @@ def _planned(facts: Mapping[str, Any], wanted: Wanted, config: RunConfig) -> _Pl
     total = int(given.sum())
     units = units_of(tasks, given, wanted.level)
     prior = units.gathered(given) / total
-    caps = units.caps(held, total)
-    shares = _design(prior, caps, wanted, config.seed, units)
+    most = units.most(held)
+    shares = _design(prior, np.minimum(most / total, 1.0), wanted, config.seed, units)
     manifest = {
         "stage": "swarm",
         "schema": SCHEMA,
@@ -174,7 +175,7 @@ def _planned(facts: Mapping[str, Any], wanted: Wanted, config: RunConfig) -> _Pl
         "inputs": facts["inputs"],
         "units": units.facts(),
         "prior": prior.tolist(),
-        "caps": caps.tolist(),
+        "most": most.tolist(),
         "repetition": 1,
     }
     return _Plan(units, shares, manifest)
@@ -187,28 +188,30 @@ def _design(
     seed: int,
     units: Units,
 ) -> NDArray[np.float64]:
-    """(count, p) shares, the prior first. Raises InputError, with the names of units."""
-    having = int((prior > 0).sum())
-    try:
-        if wanted.design == "dirichlet":
-            count = 64 if wanted.count is None else wanted.count
-            concentration = float(wanted.concentration or having)
-            drawn = dirichlet(prior, count - 1, concentration=concentration, caps=caps, seed=seed)
-        else:
-            one_each = wanted.design == "leave-one-out"
-            drawn = leave_one_out(prior) if one_each else scale_one(prior, wanted.factor)
-            if wanted.count is not None and wanted.count > 1 + having:
-                raise ConfigError(
-                    f"{wanted.design} has {1 + having:,} mixtures, the prior and one for each "
-                    f"{wanted.level}",
-                    place="count",
-                    fix=f"at most {1 + having:,}",
-                )
-            drawn = drawn[: None if wanted.count is None else wanted.count - 1]
-    except InputError as problem:
-        listed = ", ".join(f"unit {i} is {name}" for i, name in enumerate(units.names[:40]))
-        named = f"{problem.fault} ({listed})" if "unit " in problem.fault else problem.fault
-        raise ConfigError(named, place=problem.place, fix=problem.fix) from None
+    """(count, p) shares, the prior first."""
+    having, names, count = int((prior > 0).sum()), units.names, wanted.count
+    if wanted.design == "dirichlet":
+        drawn = dirichlet(
+            prior,
+            (64 if count is None else count) - 1,
+            concentration=float(wanted.concentration or having),
+            caps=caps,
+            seed=seed,
+            names=names,
+        )
+        return np.vstack([prior[None, :], drawn])
+    if count is not None and count > 1 + having:
+        raise ConfigError(
+            f"{wanted.design} has {1 + having:,} mixtures, the prior and one for each "
+            f"{wanted.level}",
+            place="count",
+            fix=f"at most {1 + having:,}",
+        )
+    if wanted.design == "leave-one-out":
+        drawn = leave_one_out(prior)
+    else:
+        drawn = scale_one(prior, wanted.factor, names=names)
+    drawn = drawn[: None if count is None else count - 1]
     return np.vstack([prior[None, :], drawn])
 
 
@@ -220,12 +223,15 @@ def _write(
     session.config = _with(session.config, out=out)
     if wanted.rows_only:
         chosen, facts = session.choose()
+        rows = chosen.row_ids.astype("<i8")
         with committing(out.with_suffix(".npy")) as path, path.open("wb") as file:
-            np.save(file, chosen.row_ids.astype("<i8"))
+            np.save(file, rows)
+        digest = hashlib.sha256(rows.tobytes()).hexdigest()  # that of a mixture of these rows
     else:
         facts = session.mix().manifest
-    rows = np.array([task["rows"] for task in facts["tasks"]], dtype=np.int64)
-    return units.gathered(rows) / rows.sum(), str(facts.get("digest", ""))
+        digest = str(facts["digest"])
+    given = np.array([task["rows"] for task in facts["tasks"]], dtype=np.int64)
+    return units.gathered(given) / given.sum(), digest
 
 
 def _check_other(folder: Path, manifest: Mapping[str, Any], *, overwrite: bool) -> None:

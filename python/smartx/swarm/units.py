@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.errors import InputError
-from smartx.weights import Given
+from smartx.weights import Given, Ground
 
 Level = Literal["task", "source"]
 Vector = NDArray[np.float64]
@@ -39,26 +39,34 @@ class Units:
         found: Vector = shares[self.of_task] * self.inside
         return found
 
-    def caps(self, held: NDArray[Any], total: int) -> Vector:
-        """(p,) most of each unit's share so that no task of it gives more than it holds.
+    def most(self, held: NDArray[Any]) -> Vector:
+        """(p,) the largest amount of each unit at which no task of it gives more than it holds.
 
-        held: (M,) what a task may give, its repetitions counted, in the unit of `total`.
+        held: (M,) what a task may give, its repetitions counted.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            most = np.where(self.inside > 0, held / (total * self.inside), np.inf)
-        caps = np.full(len(self.names), np.inf)
-        np.minimum.at(caps, self.of_task, most)
-        found: Vector = np.minimum(np.where(np.isfinite(caps), caps, 0.0), 1.0)
-        return found
+        having = self.inside > 0
+        amounts = np.divide(held, self.inside, out=np.full(len(held), np.inf), where=having)
+        found: Vector = np.full(len(self.names), np.inf)
+        np.minimum.at(found, self.of_task, amounts)
+        return np.where(np.isfinite(found), found, 0.0)
 
     def law(self, shares: Vector) -> Given:
         """The weight law that gives units these shares, (p,).
 
         Raises InputError where names of tasks cannot be told apart in patterns.
         """
-        found = Given(parts_of(self.tasks, self.spread(shares)))
-        found.check(self.tasks)
-        return found
+        wanted = self.spread(shares)
+        law, ones = Given(parts_of(self.tasks, wanted)), np.ones(len(wanted), dtype=np.int64)
+        law.check(self.tasks)
+        found = law.shares(Ground(self.tasks, np.cumsum(ones) - 1, ones, None, 0), 1)
+        if not np.array_equal(found.weights, wanted[found.order]):
+            raise InputError(
+                "names of tasks cannot be told apart: one is called as the source and name of "
+                "another",
+                place="weights",
+                fix="rename one, or ingest with --source",
+            )
+        return law
 
     def facts(self) -> list[dict[str, Any]]:
         """As swarm.json has them: a unit an entry, with its tasks."""

@@ -12,6 +12,7 @@ collections and a cap for the tasks of each:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -24,6 +25,8 @@ from numpy.typing import NDArray
 from smartx.errors import ConfigError
 from smartx.options import by_name, number, whole
 from smartx.weights.law import Ground, Shares, WeightLaw
+
+_GLOB = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,18 @@ class Given(WeightLaw):
 
 def _first_fit(patterns: Iterable[str], names: Sequence[tuple[str, ...]]) -> NDArray[np.int64]:
     """(M,) the place of the first pattern that fits each task, -1 where none does."""
-    first = [
-        next((place for place, pattern in enumerate(patterns) if _fits(pattern, name)), -1)
-        for name in names
-    ]
-    return np.array(first, dtype=np.int64)
+    numbered = list(enumerate(patterns))
+    plain = {pattern: place for place, pattern in numbered if not _GLOB.search(pattern)}
+    globs = [(place, pattern) for place, pattern in numbered if pattern not in plain]
+
+    def first(name: tuple[str, ...]) -> int:
+        found = [plain[one] for one in (name[1], "/".join(name[:2])) if one in plain]
+        least = min(found, default=len(numbered))
+        fits = (place for place, one in globs if place < least and _fits(one, name))
+        least = next(fits, least)
+        return least if least < len(numbered) else -1
+
+    return np.array([first(name) for name in names], dtype=np.int64)
 
 
 def _fits(pattern: str, name: tuple[str, ...]) -> bool:
