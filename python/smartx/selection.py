@@ -86,6 +86,8 @@ def select(
     epochs: int = 1,
     rounding: RoundingName | None = None,
     near_duplicates: float | None = None,
+    near_duplicates_within: str | None = None,
+    trained: ArrayLike | None = None,
     seed: int = 0,
     threads: int | None = None,
 ) -> Selection:
@@ -102,16 +104,21 @@ def select(
     features: what else the strategies need, by name: (n, d) matrices, tables.
     demands: floors, caps, pins and excluded tasks.  include, exclude: rows that must and may not be
     taken, as (n,) booleans or as places.  epochs: how often a row may be taken.
-    rounding: of shares to rows.  near_duplicates: least cosine of rows of which one is left out.
+    rounding: of shares to rows.  near_duplicates: least cosine of rows of which one is left out;
+    within "template", "task" or "corpus" (None: the rows that are ranked together).
+    trained: rows that a model was trained on, as booleans or places: they are not taken, and a
+    ranker that can do so ranks what the others add to them.
     seed: of every random choice.  threads: None: all. They change nothing but the time.
     Raises ConfigError, InputError, BudgetError that name the argument.
     """
     fields = {"preset": preset, "weights": weights, "ranker": ranker, "seed": seed}
     fields["near_duplicates"] = near_duplicates
+    fields["near_duplicates_within"] = near_duplicates_within
     config = config_from({name: value for name, value in fields.items() if value is not None})
     law, by = config.law, config.row_ranker
     rows = _rows_of(X, tasks, templates, sources, scores, tokens)
     excluded, included = rows.mask("exclude", exclude), rows.mask("include", include)
+    known_before = rows.mask("trained", trained)
     needs = dict.fromkeys((*law.needs, *by.reads))
     if law.needs_means or config.near_duplicates is not None:
         needs[VECTORS] = None
@@ -121,11 +128,13 @@ def select(
         by,
         known,
         left_out=np.flatnonzero(excluded),
+        trained=np.flatnonzero(known_before),
         near=config.near_duplicates,
+        near_within=config.near_duplicates_within,
         threads=resolve_threads(threads),
     )
     ranked = _ranked(ranking)
-    takeable = ~excluded
+    takeable = ~(excluded | known_before)
     takeable[ranked.near_duplicates] = False
     limits: dict[str, Any] = {
         "tokens": None if token_kind is None else rows.tokens_of(token_kind),

@@ -141,3 +141,26 @@ def test_flags_say_the_same(files):
     wrong = CliRunner().invoke(app, [*flags[:-4], "--leave-out-by", "ngram"])
     assert wrong.exit_code != 0
     assert "exact" in wrong.output
+
+
+@pytest.mark.parametrize("ranker", ["facility-location:per=task", "facility-location", "random"])
+def test_arrays_in_memory_give_the_rows_of_the_run(files, ranker):
+    """Evaluation rows are excluded, an earlier mixture is trained on, twins of tasks are apart."""
+    vectors = np.load(files / "rows.npy")
+    vectors[50], vectors[31] = vectors[10], vectors[12]  # of one task, and of two
+    np.save(files / "rows.npy", vectors)
+    shared = {"ranker": ranker, "weights": "equal"}
+    before = smartx.run(asked(files, rows=12, leave_out=[], out=files / "before", **shared))
+    more = {**shared, "near_duplicates": 0.999, "near_duplicates_within": "corpus"}
+    mixture = smartx.run(asked(files, rows=30, trained=[files / "before"], **more))
+    places = {sentence(i): i for i in range(60)}
+    chosen = smartx.select(
+        vectors,
+        budget=30,
+        tasks=[f"t{i % 2}" for i in range(60)],
+        exclude=[places[text] for text in GONE],
+        trained=[places[text] for text in prompts(before)],
+        **more,
+    )
+    assert chosen.indices.tolist() == [places[text] for text in prompts(mixture)]
+    assert not {*chosen.indices.tolist()} & {places[text] for text in prompts(before)}
