@@ -19,7 +19,7 @@ MAP = REPOSITORY / "docs" / "architecture.md"
 ROOMS = [
     "errors", "progress", "costs", "draws", "options", "amounts", "needs", "strategies",
     "config_file", "config", "files", "store", "run_folder", "lock",
-    "engine", "corpus", "embed", "features", "means", "leave_out", "tasks", "weights", "rankers",
+    "engine", "corpus", "embed", "features", "means", "leave_out", "weights", "rankers", "tasks",
     "budget", "mixture", "selection", "report",
     "planning", "runs", "verify", "preflight", "pipeline", "doctor", "demo", "compare", "swarm",
     "terminal", "display", "flags", "cli",

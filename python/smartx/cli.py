@@ -37,9 +37,11 @@ from smartx.progress import Progress, counted, size
 if TYPE_CHECKING:
     from smartx.mixture import Mixture
     from smartx.planning import Plan
+    from smartx.tasks import FoundTasks
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 SHOWN_TASKS = 15
+SHOWN_WORDS, SHOWN_PROMPT = 6, 60
 Outcome = Iterable[Table | Text]
 
 app = typer.Typer(
@@ -134,6 +136,20 @@ def embed(config: RunConfig, progress: Progress) -> Outcome:
     vectors = pipeline.embed_step(config, progress)
     made = f"{counted(vectors.num_rows, 'vector')} of {counted(vectors.dimensions, 'dimension')}"
     return [line(f"{made} in {vectors.folder}")]
+
+
+@command(["tasks", "run_dir", "threads", "memory", "seed"])
+def tasks(config: RunConfig, progress: Progress) -> Outcome:
+    """Find tasks among the rows of RUN/corpus that no column names, or show those that were found.
+
+    Rows are clustered by the vectors of RUN/embeddings; a task is called after its typical words.
+    Later commands on this run folder then mean the rows under these tasks.
+
+    Example:  smartx tasks --run-dir work --tasks auto:clusters=200
+    """
+    from smartx import pipeline
+
+    return _tasks(pipeline.tasks_step(config, progress))
 
 
 @command(["run_dir", "threads", "memory", *RANKING, *LEAVING])
@@ -392,6 +408,24 @@ def _comparison(facts: dict[str, Any], written: Sequence[Path]) -> Outcome:
         yield line(f"  {note}", "dim")
     for path in written:
         yield line(f"  look:  {path}")
+
+
+def _tasks(found: FoundTasks) -> Outcome:
+    """Every task: its name, its rows, what else is typical of it, and its most typical prompt."""
+    rows = found.table.select(["name", "rows", "words", "typical_prompt"]).to_pylist()
+    yield table(
+        ("task", "rows", "words", "a typical prompt"),
+        (
+            (
+                row["name"],
+                f"{row['rows']:,}",
+                " ".join(row["words"][:SHOWN_WORDS]),
+                " ".join(row["typical_prompt"].split())[:SHOWN_PROMPT],
+            )
+            for row in rows
+        ),
+    )
+    yield line(f"\n{counted(len(rows), 'task')} in {found.folder}", "bold")
 
 
 def _mixture(mixture: Mixture) -> Outcome:

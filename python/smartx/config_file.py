@@ -14,7 +14,7 @@ from smartx.errors import ConfigError
 from smartx.options import spelled
 
 _MOST = 1 << 20  # bytes of a file
-_STRATEGIES = ("weights", "ranker")
+_STRATEGIES = ("weights", "ranker", "tasks")
 _FOLDERS = ("out", "run_dir", "vectors")  # always paths
 _MAYBE_PATHS = ("encoder", "tokenizer")  # paths, or names of the Hub
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")

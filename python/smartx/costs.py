@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from smartx.progress import duration
+from smartx.errors import ConfigError
+from smartx.progress import duration, size
 
 BASE_BYTES = 180 << 20  # Python with numpy, pyarrow and smartx
 
@@ -26,6 +27,15 @@ class StagePlan:
     disk: int
     done: bool = False
     how: str = ""
+
+    def check_memory(self, memory: int) -> None:
+        """Raise ConfigError where the stage needs more than `memory` bytes."""
+        if self.memory > memory and not self.done:
+            raise ConfigError(
+                f"{self.name} needs about {size(self.memory)}, and {size(memory)} may be used",
+                place="memory",
+                fix=f"pass `memory` {-(-self.memory >> 20)}M if the machine has it",
+            )
 
     def time(self) -> str:
         """How long, in words."""

@@ -493,7 +493,7 @@ class Session:
             vectors = embedding_rate(corpus, asked, embeddings, folder, self.progress, fetch=fetch)
         if finder is not None:
             there = grouped_there(corpus, embeddings, finder, self.run.folder)
-            tasks = self._tasks_plan(corpus, vectors and vectors.dimensions, there is not None)
+            tasks = self._tasks_plan(corpus, vectors.dimensions if vectors else None, bool(there))
             corpus, embeddings = there or (assumed(corpus, finder), None)
         if self.asked:
             encoding = vectors_of(self.config)

@@ -128,11 +128,13 @@ def plan_of(
     ranked: bool,
     measure: bool,
     near_within: str | None = None,
+    tasks: StagePlan | None = None,
 ) -> Plan:
     """The plan for an ingested corpus.
 
     vectors: None where neither the ranker nor the weight law looks at any.  ranked: the ranking is
     there.  measure: time this machine (about a second) instead of taking nominal speeds.
+    tasks: what finding these takes, where they are to be found.
     near_within: what near duplicates are looked for in, while ranking; None: they are not.
     Raises InputError where that is a corpus of too many rows.
     """
@@ -143,6 +145,8 @@ def plan_of(
         check_within(corpus.num_rows, d, near_within)
     if vectors:
         stages.append(embed_cost(corpus, vectors, d, limits.work / "embeddings"))
+    if tasks:
+        stages.append(tasks)
     classes, rank = rank_cost(
         units_of(groups, ranker.per).rows,
         ranker,

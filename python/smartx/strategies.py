@@ -187,6 +187,12 @@ TASK_FUNCTIONS = Table(
     },
 )
 
+TASKS = Table(
+    "way to find tasks",
+    "smartx.tasks:AutoTasks",
+    {"auto": "smartx.tasks.auto:AutoTasks"},
+)
+
 RANKERS = Table(
     "ranker",
     "smartx.rankers:Ranker",

@@ -62,7 +62,7 @@ def regrouped(
     """
     progress = progress or Silent()
     _check(corpus, labels, names)
-    key = _key(corpus, digest, str(corpus.manifest["key"]))
+    key = _key(digest, str(corpus.manifest["key"]))
     stage = Stage(STAGE, folder_of(folder, key))
     if not stage.reuse(key):
         stage.begin()
@@ -79,9 +79,16 @@ def regrouped(
             parameters={REGROUPED: True},
             inputs={"corpus_key": str(corpus.manifest["key"]), "tasks": digest},
             files=entries,
-            facts={**facts, REGROUPED: made_from, "digest": _key(corpus, digest, corpus.digest)},
+            facts={**facts, REGROUPED: made_from, "digest": _key(digest, corpus.digest)},
         )
     return open_corpus(stage.folder)
+
+
+def regrouped_there(corpus: Corpus, digest: str, folder: Path) -> Corpus | None:
+    """The corpus that `regrouped` would make, where it stands already."""
+    key = _key(digest, str(corpus.manifest["key"]))
+    stage = Stage(STAGE, folder_of(folder, key))
+    return open_corpus(stage.folder) if stage.is_done(key) else None
 
 
 def original_of(corpus: Corpus) -> Path | None:
@@ -122,7 +129,7 @@ def new_groups(
     return named, sizes.astype(np.int64), order
 
 
-def _key(corpus: Corpus, tasks: str, made_from: str) -> str:
+def _key(tasks: str, made_from: str) -> str:
     return key_of(STAGE, SCHEMA, {REGROUPED: True}, {"corpus_key": made_from, "tasks": tasks})
 
 

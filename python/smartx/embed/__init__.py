@@ -4,7 +4,7 @@ from smartx.embed.counts import warnings_of
 from smartx.embed.embeddings import Embeddings, open_embeddings
 from smartx.embed.encoders import Encoder, EncoderSpec, Read, default_encoder
 from smartx.embed.rate import embedding_rate
-from smartx.embed.regroup import regrouped_embeddings
+from smartx.embed.regroup import embeddings_like, regrouped_embeddings
 from smartx.embed.run import embed_corpus, embedding_key, embeddings_there
 from smartx.embed.vector_files import VectorsSpec
 
@@ -18,6 +18,7 @@ __all__ = [
     "embed_corpus",
     "embedding_key",
     "embedding_rate",
+    "embeddings_like",
     "embeddings_there",
     "open_embeddings",
     "regrouped_embeddings",

@@ -35,8 +35,7 @@ def regrouped_embeddings(
     of. Raises StoreError where those are not what was written.
     """
     manifest = embeddings.manifest
-    inputs = {**manifest["inputs"], "corpus": corpus.digest}
-    key = key_of(STAGE, SCHEMA, manifest["parameters"], inputs)
+    inputs, key = _of_corpus(embeddings, corpus)
     stage = Stage(STAGE, folder_of(Path(run_folder) / STAGE, key))
     if stage.reuse(key) and (found := open_embeddings(stage.folder, corpus)).whole():
         return found
@@ -63,6 +62,21 @@ def regrouped_embeddings(
         facts={"num_rows": corpus.num_rows, **facts},
     )
     return open_embeddings(stage.folder, corpus)
+
+
+def embeddings_like(embeddings: Embeddings, corpus: Corpus, run_folder: Path) -> Embeddings | None:
+    """The embeddings of another corpus that were made as these, where the run folder has them."""
+    try:
+        _, key = _of_corpus(embeddings, corpus)
+        return open_embeddings(folder_of(Path(run_folder) / STAGE, key), corpus)
+    except StoreError:
+        return None
+
+
+def _of_corpus(embeddings: Embeddings, corpus: Corpus) -> tuple[dict[str, str], str]:
+    """Inputs and key of embeddings of another corpus that are made as these."""
+    inputs = {**embeddings.manifest["inputs"], "corpus": corpus.digest}
+    return inputs, key_of(STAGE, SCHEMA, embeddings.manifest["parameters"], inputs)
 
 
 def _shards(

@@ -87,10 +87,7 @@ class WordCounts:
         odd = [self._odd(cluster, everywhere, without) for cluster in range(len(self.words))]
         shared = Counter(word for words in odd for word in words)
         weight = {word: math.log1p(len(odd) / often) for word, often in shared.items()}
-        return [
-            sorted(words, key=lambda w, found=words: (-_rounded(found[w] * weight[w]), w))[:KEPT]
-            for words in odd
-        ]
+        return [_best({word: words[word] * weight[word] for word in words}) for words in odd]
 
     def _odd(
         self, cluster: int, everywhere: Counter[str], without: frozenset[str]
@@ -104,14 +101,16 @@ class WordCounts:
         here = np.array([counts[word] for word in words], dtype=np.float64)
         total = np.array([everywhere[word] for word in words], dtype=np.float64)
         score, lift = _odds(here, total, int(self.texts[cluster]), int(self.texts.sum()))
-        order = sorted(range(len(words)), key=lambda i: (-_rounded(score[i]), words[i]))
-        rest = [i for i in order if words[i] not in without] or order
-        clear = [i for i in rest if lift[i] >= _LIFT] or rest
-        return {words[i]: score[i] for i in clear[:_LOOKED_AT]}
+        scores, lifts = dict(zip(words, score, strict=True)), dict(zip(words, lift, strict=True))
+        rest = [word for word in words if word not in without] or words
+        clear = [word for word in rest if lifts[word] >= _LIFT] or rest
+        best = _best({word: scores[word] for word in clear}, _LOOKED_AT)
+        return {word: scores[word] for word in best}
 
 
-def _rounded(score: float) -> int:
-    return round(score / _GRID)
+def _best(scores: dict[str, float], most: int = KEPT) -> list[str]:
+    """The words with the highest scores, highest first, ties by code point."""
+    return sorted(scores, key=lambda word: (-round(scores[word] / _GRID), word))[:most]
 
 
 def _odds(
