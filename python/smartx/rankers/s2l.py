@@ -4,8 +4,8 @@ Rows whose losses fall in the same way while a small model trains have similar g
 over the trajectories, clusters from the smallest to the largest:
     quota of a cluster = what is left of the budget // clusters that are left, its size at most
     rows of a cluster are drawn uniformly; clusters of one or two rows are drawn from last
-Source: Yang et al. 2024 (S2L, arXiv 2403.07384), schedules/s2l.py. There sources (here: units) have
-quotas by the same rule; that is the weight law "equal" with one row in one mixture.
+Source: Yang et al. 2024 (S2L, arXiv 2403.07384), schedules/s2l.py. There the sources of a corpus
+share the budget by the same rule; here they are tasks, and that is the weight law `equal`.
 """
 
 from __future__ import annotations

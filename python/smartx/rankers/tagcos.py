@@ -3,6 +3,8 @@
 K-means over the gradients; in each cluster orthogonal matching pursuit rebuilds the cluster's mean
 gradient from as few rows as it can: the row with the largest product with what is not rebuilt yet,
 then weights anew, none of them negative.
+Products of rows are exact; sums run on one thread, and what they differ by less than 2^-30 of the
+largest is a tie. Another processor may round the weights, and K-means, differently.
 Source: Zhang et al. 2024 (TAGCOS, arXiv 2407.15235), utils/mean_grad.py, sk_LESS.py and omp.py.
 """
 
