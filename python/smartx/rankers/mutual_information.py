@@ -5,7 +5,7 @@ Q: the queries, V: the rows of a unit, A: the chosen ones, s: cosines.
     FLVMI: sum over v in V of min(max(0, largest s(v, a), a in A), eta largest s(v, q))
     GCMI:  sum over a in A, q in Q of s(a, q), which is modular: relevance alone (the factor
            2 lambda of the paper changes no order)
-Source: Kothawale et al. 2021 (SIMILAR, arXiv 2107.00717); the values that submodlib gives to
+Source: Kothawade et al. 2021 (SIMILAR, arXiv 2107.00717); the values that submodlib gives to
 FacilityLocationVariantMutualInformation, FacilityLocationMutualInformation and
 GraphCutMutualInformation, in this order.
 """
