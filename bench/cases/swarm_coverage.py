@@ -5,8 +5,11 @@ one swarm, fitted, and asked about new mixtures of the same design. Printed for 
 noise: how often intervals held the response and a new run, how often the proposal's true value
 beat the truly best mixture of the swarm, and what the fit's choice of surface was.
 
-    python bench/cases/swarm_coverage.py --seeds 200 --model log-linear
+    smartx swarm --run-dir RUN --rows 5000 --weights power --rows-only --out SWARM
+    python bench/cases/swarm_coverage.py --swarm SWARM --seeds 100 --model log-linear
     python bench/cases/swarm_coverage.py --seeds 40 --model auto
+
+Without --swarm there are 37 tasks of equal priors, and another swarm is drawn for every truth.
 """
 
 from __future__ import annotations
@@ -15,11 +18,14 @@ import argparse
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from smartx.swarm.designs import dirichlet, divergence
 from smartx.swarm.fit import Asked, fit_swarm
+from smartx.swarm.make import open_swarm
+from smartx.swarm.tables import read_ratios
 
 LEVEL, TESTED = 0.9, 100
 SHAPES = ("log-linear", "few tasks", "linear", "diminishing")
@@ -56,15 +62,36 @@ def response(shape, prior, rng):
     return lambda shares: floor + np.exp(height + (shares - prior) @ slopes)
 
 
-def one(shape, noise, seed, prior, count, model, tally):
+@dataclass
+class Standing:
+    """prior, caps: (p,).  swarm: (n, p) mixtures; None: others for every truth."""
+
+    prior: np.ndarray
+    caps: np.ndarray
+    swarm: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, folder):
+        made = open_swarm(folder)
+        caps = np.minimum(np.array(made.manifest["most"]) / made.manifest["rows"], 1.0)
+        shares = read_ratios(folder / "ratios.csv").shares
+        return cls(np.array(made.manifest["prior"]), caps, shares)
+
+    def mixtures(self, count, seed):
+        concentration = float(len(self.prior))
+        drawn = dirichlet(self.prior, count, concentration=concentration, caps=self.caps, seed=seed)
+        return drawn / drawn.sum(axis=1, keepdims=True)
+
+
+def one(shape, noise, seed, standing, count, model, tally):
     rng = np.random.default_rng([seed, SHAPES.index(shape)])
-    truth = response(shape, prior, rng)
-    swarm = normal(dirichlet(prior, count, concentration=len(prior), seed=seed))
-    asked = normal(dirichlet(prior, TESTED, concentration=len(prior), seed=seed + 1_000_003))
-    spread = truth(normal(dirichlet(prior, 500, concentration=len(prior), seed=-seed - 1))).std()
-    values = truth(swarm) + noise * spread * rng.normal(size=count)
-    caps = np.full(len(prior), 0.25)
-    found = fit_swarm(swarm, values, prior, caps, Asked(lower_is_better=True, model=model))
+    truth = response(shape, standing.prior, rng)
+    swarm = standing.mixtures(count, seed) if standing.swarm is None else standing.swarm
+    asked = standing.mixtures(TESTED, seed + 1_000_003)
+    spread = truth(standing.mixtures(500, -seed - 1)).std()
+    values = truth(swarm) + noise * spread * rng.normal(size=len(swarm))
+    settings = Asked(lower_is_better=True, model=model, level=LEVEL)
+    found = fit_swarm(swarm, values, standing.prior, standing.caps, settings)
     said = found.surface.predict(asked)
     low, high = said.interval(LEVEL)
     tally.truth.append(((low <= truth(asked)) & (truth(asked) <= high)).mean())
@@ -75,21 +102,9 @@ def one(shape, noise, seed, prior, count, model, tally):
     value = float(truth(proposal.shares / proposal.shares.sum()))
     tally.at_proposal.append(proposal.foretold.low <= value <= proposal.foretold.high)
     tally.beats.append(value < best)
-    tally.beats_prior.append(value < truth(prior))
+    tally.beats_prior.append(value < truth(standing.prior))
     tally.gains.append((best - value) / spread)
     tally.models[found.model] += 1
-
-
-def normal(shares):
-    return shares / shares.sum(axis=1, keepdims=True)
-
-
-def priors(kind):
-    """Equal shares, or shares by the square roots of sizes that differ as T0's do."""
-    if kind == "equal":
-        return np.full(37, 1 / 37)
-    sizes = np.sqrt(np.geomspace(200, 4_000, 37))
-    return sizes / sizes.sum()
 
 
 def main():
@@ -97,16 +112,21 @@ def main():
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--count", type=int, default=64)
     parser.add_argument("--model", default="auto")
-    parser.add_argument("--prior", default="equal", choices=("equal", "square-root"))
+    parser.add_argument("--swarm", type=Path)
     parser.add_argument("--shapes", nargs="*", default=SHAPES)
     parser.add_argument("--noise", nargs="*", type=float, default=(0.1, 0.3, 1.0))
     given = parser.parse_args()
-    prior = priors(given.prior)
-    distance = np.median(divergence(dirichlet(prior, 64, concentration=37, seed=0), prior))
+    equal = np.full(37, 1 / 37)
+    if given.swarm is None:
+        standing = Standing(equal, np.full(37, 0.25))
+    else:
+        standing = Standing.of(given.swarm)
+    swarm = standing.mixtures(given.count, 0) if standing.swarm is None else standing.swarm
+    distance = np.median(divergence(swarm, standing.prior))
     print(
-        f"{given.count} mixtures of 37 tasks, prior {given.prior}, {given.seeds} truths a line, "
+        f"{len(swarm)} mixtures of {len(standing.prior)} tasks, {given.seeds} truths a line, "
         f"{TESTED} new mixtures each, model {given.model}, intervals of {LEVEL:.0%}; proposals "
-        f"within {distance:.2f} nats or so. Noise and gain in units of the response's spread."
+        f"within {distance:.2f} nats. Noise and gain in units of the response's spread."
     )
     print(
         f"{'shape':<12} {'noise':>5} | {'covers truth':>12} {'a new run':>9} {'at proposal':>11} | "
@@ -116,7 +136,7 @@ def main():
         for noise in given.noise:
             tally, started = Tally(), time.perf_counter()
             for seed in range(given.seeds):
-                one(shape, noise, seed, prior, given.count, given.model, tally)
+                one(shape, noise, seed, standing, given.count, given.model, tally)
             took = (time.perf_counter() - started) / given.seeds
             error = np.std(tally.truth) / np.sqrt(given.seeds)
             chosen = ", ".join(f"{name} {n}" for name, n in tally.models.most_common())

@@ -143,10 +143,10 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def _own(name: str, kind: Any, default: Any, words: str, **more: Any) -> inspect.Parameter:
-    """An option of one command that is no field of the configuration."""
-    option = typer.Option(
-        f"--{name.replace('_', '-')}", help=words, show_default=default is not None, **more
-    )
+    """An option of one command that is no field of the configuration; ... is no default."""
+    shown = default not in (None, False, ...)
+    option = typer.Option(f"--{name.replace('_', '-')}", help=words, show_default=shown, **more)
+    default = inspect.Parameter.empty if default is ... else default
     return _keyword(name, Annotated[kind, option], default)
 
 
@@ -198,4 +198,93 @@ COMPARISON = (
         metavar="FILE",
         **_BESIDE,
     ),
+)
+
+_SWARM = {"rich_help_panel": "Which mixtures"}
+SWARM = (
+    _own(
+        "design",
+        str,
+        "dirichlet",
+        "dirichlet: draws around the prior; leave-one-out: the prior without one task; scale-one: "
+        "one task's share times a factor",
+        metavar="NAME",
+        **_SWARM,
+    ),
+    _own("level", str, "task", "what is varied: task, or source", metavar="NAME", **_SWARM),
+    _own(
+        "count",
+        int | None,
+        None,
+        "mixtures, the prior among them (default: 64 draws, or one a task and the prior)",
+        min=1,
+        metavar="N",
+        **_SWARM,
+    ),
+    _own(
+        "concentration",
+        float | None,
+        None,
+        "of the draws: the larger, the nearer to the prior (default: the number of tasks)",
+        metavar="X",
+        **_SWARM,
+    ),
+    _own("factor", float, 2.0, "of scale-one", metavar="X", **_SWARM),
+    _own("rows_only", bool, False, "write row ids, a .npy a mixture", metavar="", **_SWARM),
+)
+_READ = {"rich_help_panel": "What is read"}
+_FITTED = {"rich_help_panel": "How it is fitted"}
+FIT = (
+    _keyword(
+        "swarm",
+        Annotated[
+            Path, typer.Argument(help="the folder of a swarm, or a ratios.csv", show_default=False)
+        ],
+        inspect.Parameter.empty,
+    ),
+    _own(
+        "metrics",
+        Path,
+        ...,
+        "CSV: a line a trained run, its mixture in column run, numbers in the others",
+        metavar="FILE",
+        **_READ,
+    ),
+    _own("metric", str | None, None, "column (default: the only one)", metavar="NAME", **_READ),
+    _own("lower_is_better", bool, False, "the metric is a loss", metavar="", **_READ),
+    _own(
+        "allow_missing",
+        bool,
+        False,
+        "fit without the mixtures that have no line",
+        metavar="",
+        **_READ,
+    ),
+    _own(
+        "model",
+        str,
+        "auto",
+        "log-linear, gp, boosted-trees, or auto: the one with the least error on runs left out",
+        metavar="NAME",
+        **_FITTED,
+    ),
+    _own("level", float, 0.9, "of the intervals", metavar="X", **_FITTED),
+    _own(
+        "kl",
+        float | None,
+        None,
+        "nats that the proposal may be from the prior (default: the median of the swarm)",
+        metavar="X",
+        **_FITTED,
+    ),
+    _own(
+        "rows",
+        int | None,
+        None,
+        "rows of the run that is planned, for the repetition cap (default: the swarm's)",
+        min=1,
+        metavar="N",
+        **_FITTED,
+    ),
+    _own("json", Path | None, None, "file for all numbers", metavar="FILE", **_FITTED),
 )

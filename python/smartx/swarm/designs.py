@@ -20,6 +20,7 @@ Vector = NDArray[np.float64]
 
 TRIES = 10_000  # draws of one mixture before its cap is said to be too tight
 _GRID = 2.0**30
+_BLOCK = 1 << 22  # numbers that are drawn at once
 
 
 def dirichlet(
@@ -43,28 +44,30 @@ def dirichlet(
     """
     held = np.flatnonzero(prior > 0)
     shapes, ceiling = concentration * prior[held], _ceiling(prior, caps, names)[held]
-    found = np.zeros((count, len(prior)))
-    for mixture in range(count):
-        broken, tried = np.zeros(len(held), dtype=np.int64), 0
-        while tried < TRIES:
-            block = np.arange(tried, min(TRIES, max(64, 2 * tried)))
-            shares = on_grid(_dirichlet_draws(shapes, mixture * TRIES + block, seed, SWARM))
-            over = shares > ceiling
-            good = np.flatnonzero(~over.any(axis=1))
-            if len(good):
-                found[mixture, held] = shares[good[0]]
-                break
-            broken += over.sum(axis=0)
-            tried = int(block[-1]) + 1
-        else:
-            worst = int(broken.argmax())
-            raise InputError(
-                f"{TRIES:,} draws around the prior broke a cap, most often that of "
-                f"{_called(names, int(held[worst]))} (share {prior[held[worst]]:.4f} in the prior, "
-                f"at most {ceiling[worst]:.4f})",
-                place="concentration",
-                fix="raise `concentration` or the repetition cap, or lower `rows`",
-            )
+    found, pending = np.zeros((count, len(prior))), np.arange(count)
+    broken, tried = np.zeros(len(held), dtype=np.int64), 0
+    while len(pending) and tried < TRIES:
+        at_once = max(1, _BLOCK // (len(pending) * len(held)))
+        tries = np.arange(tried, min(TRIES, tried + max(1, min(tried, at_once))))
+        numbers = (pending[:, None] * TRIES + tries).ravel()
+        drawn = on_grid(_dirichlet_draws(shapes, numbers, seed, SWARM))
+        shape = (len(pending), len(tries), len(held))
+        over: NDArray[np.bool_] = np.greater(drawn, ceiling).reshape(shape)
+        good = np.logical_not(over.any(axis=2))
+        first, kept = good.argmax(axis=1), good.any(axis=1)
+        drawn = drawn.reshape(shape)[np.flatnonzero(kept), first[kept]]
+        found[np.ix_(pending[kept], held)] = drawn
+        broken += over[~kept].sum(axis=(0, 1))
+        pending, tried = pending[~kept], tried + len(tries)
+    if len(pending):
+        worst = int(broken.argmax())
+        raise InputError(
+            f"{TRIES:,} draws around the prior broke a cap, most often that of "
+            f"{_called(names, int(held[worst]))} (share {prior[held[worst]]:.4f} in the prior, at "
+            f"most {ceiling[worst]:.4f})",
+            place="concentration",
+            fix="raise `concentration` or the repetition cap, or lower `rows`",
+        )
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from smartx.errors import InputError
-from smartx.files import commit_bytes
+from smartx.files import canonical_json, commit_bytes
 from smartx.swarm.facts import fit_facts, weights_yaml
 from smartx.swarm.fit import Asked, fit_swarm
 from smartx.swarm.make import RATIOS, Swarm, open_swarm
@@ -79,6 +79,25 @@ def fit_files(trained: Trained) -> Fitted:
         ]
         commit_bytes(folder / name, weights_yaml(_parts(ratios, made, one.shares), heading))
     return Fitted(facts, folder / PROPOSAL, folder / WORST)
+
+
+def fit_to(
+    json: Path | None,
+    *,
+    lower_is_better: bool,
+    model: str,
+    level: float,
+    kl: float | None,
+    **trained: Any,
+) -> tuple[Fitted, list[Path]]:
+    """`fit_files`, all its facts as JSON in a file too, and which files were written."""
+    asked = Asked(lower_is_better, model, level, kl)
+    fitted = fit_files(Trained(**trained, asked=asked))
+    written = [fitted.proposal, fitted.worst]
+    if json is not None:
+        commit_bytes(json, canonical_json(fitted.facts))
+        written.append(json)
+    return fitted, written
 
 
 def _prior_and_caps(

@@ -53,7 +53,7 @@ def model_rows(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
 def mixture_rows(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
     """The mixtures that the fit names: measured, foretold, with interval."""
     level = f"{facts['interval']['level']:.0%}"
-    heads = ("mixture", "measured", "foretold", f"{level} of the response", f"{level} of a run")
+    heads = ("mixture", "measured", "foretold", f"{level} response", f"{level} run")
     best, poorest = facts["best_measured"], facts["poorest_measured"]
     named = [
         ("proposal", None, facts["proposal"]["foretold"]),
@@ -93,6 +93,12 @@ def share_rows(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
         for unit in order
     ]
     return heads, rows
+
+
+def fit_tables(facts: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Rows]]:
+    """Heads and rows of each table."""
+    for rows_of in (model_rows, mixture_rows, share_rows):
+        yield rows_of(facts)
 
 
 def fit_lines(facts: Mapping[str, Any], written: Sequence[object]) -> Iterator[str]:
