@@ -2,8 +2,8 @@
 
     learnability of a row = (loss before - loss after) / loss before
 before: of the pretrained model; after: of the same model once it was tuned on all rows.
-Source: Zhou et al. 2023 (LoBaSS, arXiv 2310.13008). Its code was never published: this is the
-formula of the paper, and no order of theirs was there to hold it to.
+Source: Zhou et al. 2023 (LoBaSS, arXiv 2310.13008). No code of it was found, and of the paper only
+the abstract could be read: formula and bounds are from memory, held to nothing of theirs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LobassRanker(Ranker):
     before, after: columns of numbers, the losses of each row.
     normalised: yes: in parts of the loss before; no: the difference.
     least, most: rows whose loss before is below or above come after all others: what the model
-    knows, and what looks broken. None: no bound; the paper names none that fits other models.
+    knows, and what looks broken. None: no bound.
     A row without a loss, or with none to lose (0 or less), comes last.
     """
 
