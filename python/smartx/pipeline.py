@@ -404,6 +404,12 @@ class Session:
             self.progress.note(f"rank: {line}")
         return rankings
 
+    def _leave_out_cost(self, dimensions: int) -> StagePlan:
+        done, folder = self.left_out is not None, self.run.folder
+        return self.asked.cost(
+            self.corpus, folder, dimensions=dimensions, threads=self.threads, done=done
+        )
+
     def _apart(self) -> dict[str, NDArray[np.int64]]:
         """Rows that nobody takes, as `rank_corpus` has them."""
         found = self.left_out
@@ -494,6 +500,9 @@ class Session:
         if finder is not None:
             there = grouped_there(corpus, embeddings, finder, self.run.folder)
             tasks = self._tasks_plan(corpus, vectors.dimensions if vectors else None, bool(there))
+            if there:
+                with self.alone():  # what an earlier run grouped is what later commands mean
+                    mean(self.run.folder, corpus=there[0].folder)
             corpus, embeddings = there or (assumed(corpus, finder), None)
         if self.asked:
             encoding = vectors_of(self.config)
@@ -556,6 +565,7 @@ class Session:
             measure=measure,
             tasks=tasks,
             near_within=None if near is None else within or self.ranker.per,
+            leave_out=self._leave_out_cost if self.asked else None,
         )
 
     def _embedding_facts(self) -> dict[str, Any] | None:

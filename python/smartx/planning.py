@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +128,7 @@ def plan_of(
     ranked: bool,
     measure: bool,
     near_within: str | None = None,
+    leave_out: Callable[[int], StagePlan] | None = None,
     tasks: StagePlan | None = None,
 ) -> Plan:
     """The plan for an ingested corpus.
@@ -136,6 +137,7 @@ def plan_of(
     there.  measure: time this machine (about a second) instead of taking nominal speeds.
     tasks: what finding these takes, where they are to be found.
     near_within: what near duplicates are looked for in, while ranking; None: they are not.
+    leave_out: gives the stage that finds what is left out, for so many dimensions.
     Raises InputError where that is a corpus of too many rows.
     """
     groups, known = corpus.groups, vectors.dimensions if vectors else None
@@ -147,6 +149,8 @@ def plan_of(
         stages.append(embed_cost(corpus, vectors, d, limits.work / "embeddings"))
     if tasks:
         stages.append(tasks)
+    if leave_out is not None:
+        stages.append(leave_out(d))
     classes, rank = rank_cost(
         units_of(groups, ranker.per).rows,
         ranker,

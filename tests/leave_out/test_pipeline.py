@@ -164,3 +164,24 @@ def test_arrays_in_memory_give_the_rows_of_the_run(files, ranker):
     )
     assert chosen.indices.tolist() == [places[text] for text in prompts(mixture)]
     assert not {*chosen.indices.tolist()} & {places[text] for text in prompts(before)}
+
+
+def test_the_plan_has_a_stage_for_it_that_grows_with_sets_and_vectors(files):
+    config = asked(files, leave_out_vectors=[files / "math.npy"])
+    stages = {
+        by: {s.name: s for s in plan({**config, "leave_out_by": by}).stages}
+        for by in ("exact", "near")
+    }
+    assert [s.name for s in plan({**config, "leave_out": [], "leave_out_vectors": []}).stages] == [
+        "embed",
+        "rank",
+        "mix",
+    ]
+    exact, near = stages["exact"]["leave out"], stages["near"]["leave out"]
+    assert not exact.done
+    assert 0 < exact.seconds < near.seconds
+    assert exact.memory > 0
+    smartx.run({**config, "leave_out_by": "near"})
+    assert next(
+        s for s in plan({**config, "leave_out_by": "near"}).stages if s.name == "leave out"
+    ).done

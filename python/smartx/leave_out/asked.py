@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
+from smartx.costs import StagePlan
 from smartx.embed import Embeddings, EncoderSpec, VectorsSpec, embed_corpus, embeddings_there
 from smartx.errors import ConfigError
+from smartx.leave_out.cost import leave_out_cost
 from smartx.leave_out.detection import DETECTORS, NEAR, Detection
 from smartx.leave_out.evaluation import EvaluationSet, evaluation_sets, set_names
 from smartx.leave_out.left_out import LeftOut, Vectors, leave_out, left_out_there
@@ -136,6 +138,21 @@ class Asked:
         folder = run_folder / LEAVE_OUT
         return left_out_there(
             corpus, sets, folder, self.detection, vectors=vectors, trained=trained
+        )
+
+    def cost(
+        self, corpus: Corpus, run_folder: Path, *, dimensions: int, threads: int, done: bool
+    ) -> StagePlan:
+        """What `find` takes. dimensions: of the vectors of the run.  done: it stands there."""
+        sets, trained = self._read(corpus, run_folder, None, _SILENT)
+        known = [one.corpus for one in sets] + [one.texts for one in trained if one.texts]
+        return leave_out_cost(
+            corpus,
+            known,
+            run_folder / LEAVE_OUT,
+            dimensions=dimensions if self.near else 0,
+            threads=threads,
+            done=done,
         )
 
     def _read(
