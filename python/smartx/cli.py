@@ -25,10 +25,12 @@ from smartx.flags import (
     COLUMNS,
     COMPARISON,
     EMBEDDING,
+    FIT,
     LEAVING,
     OUTPUT,
     RANKING,
     STRATEGY,
+    SWARM,
     paragraphs,
     parameters,
 )
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 SHOWN_TASKS = 15
-SHOWN_WORDS, SHOWN_PROMPT = 6, 60
 Outcome = Iterable[Table | Text]
 
 app = typer.Typer(
@@ -79,6 +80,8 @@ def command(
 
         run.__name__, run.__doc__ = function.__name__, paragraphs(function.__doc__ or "")
         accepted = [*own, *parameters(fields, sources=sources)]
+        if not fields:  # then a configuration says nothing
+            accepted = [parameter for parameter in accepted if parameter.name != "config"]
         run.__signature__ = inspect.Signature(accepted)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in accepted}
         app.command()(run)
@@ -223,6 +226,41 @@ def compare(
     return _comparison(*write(config, listed, protocol, progress, json=json, report=report))
 
 
+@command([*OUTPUT, *STRATEGY], own=SWARM)
+def swarm(config: RunConfig, progress: Progress, **options: Any) -> Outcome:
+    """Write many mixtures of ROWS rows around a prior, the shares of --weights, to be trained on.
+
+    All come from the same rankings, and none has a row twice. OUT/ratios.csv says what each has;
+    train on each, write what that measured into a CSV file, and `smartx fit` says which mixture is
+    best.
+
+    Example:  smartx swarm --run-dir work --rows 5000 --weights power --count 64 --out swarm
+    """
+    from smartx.swarm.make import Wanted, make_swarm
+    from smartx.swarm.told import swarm_lines
+
+    return map(line, swarm_lines(make_swarm(config, Wanted(**options), progress)))
+
+
+@command([], own=FIT)
+def fit(config: RunConfig, progress: Progress, *, json: Path | None, **options: Any) -> Outcome:
+    """Fit a response surface with error bars to the results of a swarm, and propose a mixture.
+
+    The proposal, and the worst mixture as a control, are written beside SWARM/ratios.csv, as files
+    that `smartx mix --config` takes. ratios.csv and metrics.csv of olmix are read too.
+
+    Example:  smartx fit swarm --metrics metrics.csv --metric loss --lower-is-better
+    """
+    from smartx.swarm.from_files import fit_to
+    from smartx.swarm.told import fit_lines, fit_tables
+
+    fitted, written = fit_to(json, **options)
+    return [
+        *(table(heads, rows) for heads, rows in fit_tables(fitted.facts)),
+        *map(line, fit_lines(fitted.facts, written)),
+    ]
+
+
 @app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="a run folder, a mixture, or one stage's folder")],
@@ -270,11 +308,12 @@ def strategies() -> None:
     Example:  smartx strategies
     """
     from smartx.options import spellings
-    from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS
+    from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS, TASKS
 
     for title, known in (
         ("weight laws: `weights` NAME or NAME:PARAMETER=VALUE,PARAMETER=VALUE", LAWS),
         ("rankers: `ranker`, written so too", RANKERS),
+        ("ways to find tasks: `tasks`, written so too", TASKS),
         ("functions over tasks: function=NAME,function.PARAMETER=VALUE of a law", TASK_FUNCTIONS),
     ):
         out.print(line(f"\n{in_flags(title)}", "bold"))
@@ -331,7 +370,7 @@ def _root(
 
 def _guarded(function: Callable[..., Outcome], given: dict[str, Any]) -> None:
     """Run a command and print its outcome; what goes wrong is a message and an exit status."""
-    file, quiet = given.pop("config"), given.pop("quiet")
+    file, quiet = given.pop("config", None), given.pop("quiet")
     fields = {name: value for name, value in given.items() if value not in (None, [])}
     with _messages():
         config = config_from(fields, file=file)
@@ -412,19 +451,10 @@ def _comparison(facts: dict[str, Any], written: Sequence[Path]) -> Outcome:
 
 def _tasks(found: FoundTasks) -> Outcome:
     """Every task: its name, its rows, what else is typical of it, and its most typical prompt."""
+    from smartx.display import tasks_table
+
     rows = found.table.select(["name", "rows", "words", "typical_prompt"]).to_pylist()
-    yield table(
-        ("task", "rows", "words", "a typical prompt"),
-        (
-            (
-                row["name"],
-                f"{row['rows']:,}",
-                " ".join(row["words"][:SHOWN_WORDS]),
-                " ".join(row["typical_prompt"].split())[:SHOWN_PROMPT],
-            )
-            for row in rows
-        ),
-    )
+    yield tasks_table(rows)
     yield line(f"\n{counted(len(rows), 'task')} in {found.folder}", "bold")
 
 

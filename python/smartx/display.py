@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from smartx.planning import Plan
 
 LOG_SECONDS = 10.0  # between two log lines of one step
+_MORE_WORDS = 6  # that are shown of a found task beside its name
 
 
 def line(text: str, style: str = "") -> Text:
@@ -69,6 +70,24 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
         )
     for row in rows:
         made.add_row(*(escape(plain(cell).replace("\n", " ")) for cell in row))
+    return made
+
+
+def tasks_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
+    """Found tasks: names whole, words and prompts as far as the terminal is wide."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    widest = max((len(task["name"]) for task in tasks), default=0)
+    digits = max((len(f"{task['rows']:,}") for task in tasks), default=0)
+    made.add_column("task", no_wrap=True, min_width=widest)
+    made.add_column("rows", no_wrap=True, justify="right", min_width=max(4, digits))
+    made.add_column("more words", no_wrap=True, overflow="ellipsis", ratio=2)
+    made.add_column("a typical prompt", no_wrap=True, overflow="ellipsis", ratio=3)
+    for task in tasks:
+        named = task["name"].split("-")
+        words = " ".join([word for word in task["words"] if word not in named][:_MORE_WORDS])
+        prompt = " ".join(task["typical_prompt"].split())
+        cells = (task["name"], f"{task['rows']:,}", words, prompt)
+        made.add_row(*(escape(plain(cell)) for cell in cells))
     return made
 
 

@@ -21,11 +21,13 @@ def clusters_of(
     *,
     seed: int,
     iterations: int = 20,
+    starts: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int32]:
     """(n,) the cluster of each row, numbered from 0 without gaps, at most `count` of them.
 
     rows: (n, d) float32 or float64; squared distances in that precision.  count: above n it is n.
     row_ids: (n,) what the draws of the first centres go by: the rows with the lowest draws.
+    starts: (count,) the rows that are the first centres instead, as places in `rows`.
     iterations: at most; it stops when no row changes its cluster.
     One thread sums, so that the number of threads changes nothing; another processor may round
     differently, and then a row that is as near to one centre as to another may change sides.
@@ -37,9 +39,24 @@ def clusters_of(
     count = min(count, len(rows))
     if count <= 1:
         return np.zeros(len(rows), dtype=np.int32)
-    starts = np.argsort(draws_at(seed, CLUSTER_STARTS, row_ids), kind="stable")[:count]
+    if starts is None:
+        starts = np.argsort(draws_at(seed, CLUSTER_STARTS, row_ids), kind="stable")[:count]
     labels = _fitted(rows, rows[np.sort(starts)], iterations)
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+
+
+def spread_starts(rows: NDArray[np.floating[Any]], count: int, *, seed: int) -> NDArray[np.int64]:
+    """(count,) places of rows that are far from each other, for first centres: k-means++ of the
+    library, by its own draws. Small clusters far away are found, which random rows may miss.
+    """
+    try:
+        from sklearn.cluster import kmeans_plusplus
+    except ImportError:
+        raise _missing() from None
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fewer different rows than are asked for
+        _, places = kmeans_plusplus(rows, count, random_state=seed & 0xFFFFFFFF)
+    return np.asarray(places, dtype=np.int64)
 
 
 @contextmanager

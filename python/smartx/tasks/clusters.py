@@ -12,7 +12,7 @@ from smartx.draws import TASK_SAMPLE, draws
 from smartx.embed import Embeddings
 from smartx.engine import SCALE, nearest_centre, quantize, sum_rows
 from smartx.progress import Progress, step
-from smartx.rankers.clusters import clusters_of
+from smartx.rankers.clusters import clusters_of, spread_starts
 from smartx.tasks.auto import ITERATIONS, AutoTasks
 
 _CHUNK = 65_536  # rows read at a time
@@ -48,13 +48,13 @@ def centres_of(
 ) -> NDArray[np.int16]:
     """(k, d) int16 Q12, the centres of at most `count` clusters, no two equal.
 
-    rows: (n, d) int16 Q12.  row_ids: (n,) what the draws of the first centres go by.
+    rows: (n, d) int16 Q12.  row_ids: (n,) their numbers, for messages.
     The library says who belongs together, in float64; a centre is the exact sum of its rows, scaled
     to length 1 and rounded once. So its bits depend on nothing but who belongs together.
     """
-    labels = clusters_of(
-        rows.astype(np.float64) / SCALE, count, row_ids, seed=seed, iterations=ITERATIONS
-    )
+    points, count = rows.astype(np.float64) / SCALE, min(count, len(rows))
+    starts = spread_starts(points, count, seed=seed)
+    labels = clusters_of(points, count, row_ids, seed=seed, iterations=ITERATIONS, starts=starts)
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], np.arange(int(labels.max()) + 2))
     sums = np.stack([sum_rows(rows[order[a:b]]) for a, b in pairwise(bounds.tolist())])

@@ -11,7 +11,7 @@ from smartx.tasks.auto import ITERATIONS, AutoTasks
 
 _LIBRARY_BYTES = 120 << 20  # scikit-learn, once loaded
 _COPIES = 3  # of the sample, in float64
-_FITTED = 3e9  # multiply-adds a second of one thread: products, and what is beside them
+_FITTED = 8e9  # multiply-adds a second of one thread: products, and what is beside them
 _ASSIGNED = 30e9  # multiply-adds a second: exact products
 _COMPARED = 1e9  # centres a second that a row is compared with
 _NAMED = 7_000  # texts a second whose words are counted
@@ -34,9 +34,10 @@ def tasks_cost(
     """dimensions: of a vector.  encoder: it makes the vectors, which then are not written again."""
     rows, d = corpus.num_rows, dimensions
     clusters, sample = asked.clusters_of(rows), asked.sampled(rows)
-    how = f"{clusters:,} clusters of {sample:,} rows" if sample < rows else f"{clusters:,} clusters"
     if done:
+        how = f"{clusters:,} clusters"
         return StagePlan("tasks", folder, 0.0, BASE_BYTES, 0, done=True, how=how)
+    how = f"{clusters:,} clusters by {sample:,} rows; from here on they are assumed to be equal"
     seconds = 2.0 + ITERATIONS * sample * clusters * d / _FITTED
     seconds += rows * clusters * (d / _ASSIGNED / threads + 1 / _COMPARED)
     seconds += sample / _NAMED + rows / _MOVED
