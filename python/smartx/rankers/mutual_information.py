@@ -246,4 +246,5 @@ def _covered(
     """(q,) how near the trained ones of n rows are to each of q queries; at least 0."""
     if trained is None or not trained.any():
         return np.zeros(similar.shape[1], dtype=np.float32)
-    return np.maximum(similar[trained].max(axis=0), 0)
+    nearest_trained: NDArray[np.float32] = np.maximum(similar[trained].max(axis=0), 0)
+    return nearest_trained
