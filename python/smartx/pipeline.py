@@ -465,6 +465,7 @@ class Session:
             seed=config.seed,
             left_out=near,
             features=features,
+            told_of=corpus.groups,
         )
         by_task = law.unit == "task" and rankings.per != "template"
         budgets, of = (allotment.tasks, "task") if by_task else (allotment.groups, "template")

@@ -68,11 +68,10 @@ class CaliBudget(WeightLaw):
         self, ground: Ground, held: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and deviation of the mean, of each task that holds rows."""
-        column = ground.features[Need(self.need, "column").key]
+        key = Need(self.need, "column").key
         need, sigma = np.zeros(len(held)), np.zeros(len(held))
         for place, task in enumerate(held.tolist()):
-            start = int(ground.start[task])
-            values = column[start : start + int(ground.rows[task])].astype(np.float64)
+            values = ground.feature_of(task, key).astype(np.float64)
             values = values[~np.isnan(values)]
             mean = sum_in_order(values) / max(1, len(values))
             if not len(values) or not np.isfinite(mean) or mean < 0:

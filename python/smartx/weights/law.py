@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx.errors import InputError
 from smartx.needs import Need
 from smartx.options import Options
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from smartx.corpus import Groups
 
 Unit = Literal["task", "group"]
-Rounding = Literal["greedy", "largest-remainder"]
+Rounding = Literal["greedy", "largest-remainder", "monotone"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,10 @@ class Ground:
     means: (M, d) float64, mean vector of each unit, in units of engine.SCALE; None where the law
     needs none.
     seed: of every random choice.
-    features: what the law needs besides, by `Need.key`: of every row of the corpus, from row id 0
-    on, or a table.
+    features: what the law needs besides, by `Need.key`: of every row of all units, one unit after
+    another, or a table.
+    known: (M,) int64 twice, where each unit's rows begin in the features and how many these are;
+    None: `start` and `rows`. There are more than `rows` where some may not be taken.
     """
 
     names: Sequence[tuple[str, ...]]
@@ -38,6 +41,18 @@ class Ground:
     means: NDArray[np.float64] | None
     seed: int
     features: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    known: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def feature(self, key: str) -> NDArray[Any]:
+        """A feature by `Need.key`. Raises InputError where it was not given."""
+        if key not in self.features:
+            raise InputError(f'nothing is known of "{key}" of the rows', place="features")
+        return self.features[key]
+
+    def feature_of(self, unit: int, key: str) -> NDArray[Any]:
+        """A feature of the rows of a unit, those that may not be taken among them."""
+        start, rows = self.known or (self.start, self.rows)
+        return self.feature(key)[int(start[unit]) : int(start[unit] + rows[unit])]
 
 
 @dataclass(frozen=True, eq=False)

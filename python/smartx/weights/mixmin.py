@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,10 +60,10 @@ class MixMin(WeightLaw):
 
         Raises InputError where the tables do not fit the tasks or each other.
         """
-        table = _table(ground.features, self.log_probs, len(self.columns or ground.names))
+        table = _table(ground, self.log_probs, len(self.columns or ground.names))
         lengths = np.ones(len(table))
         if self.lengths is not None:
-            lengths = _table(ground.features, self.lengths, 1)[:, 0]
+            lengths = _table(ground, self.lengths, 1)[:, 0]
             if len(lengths) != len(table) or not (lengths > 0).all():
                 raise InputError(
                     f"it must hold {len(table):,} numbers above 0, as there are texts",
@@ -102,8 +102,8 @@ def mixmin_weights(
     return weights
 
 
-def _table(features: Any, name: str, width: int) -> NDArray[np.float64]:
-    table = np.asarray(features[Need(name, "table").key], dtype=np.float64)
+def _table(ground: Ground, name: str, width: int) -> NDArray[np.float64]:
+    table = np.asarray(ground.feature(Need(name, "table").key), dtype=np.float64)
     if table.ndim == 1:
         table = table[:, None]
     if table.ndim != 2 or not len(table) or table.shape[1] != width:
