@@ -1,38 +1,54 @@
-"""Shares become whole numbers of rows: they sum to the budget, and nobody gets more than they have.
+"""Shares become whole numbers of rows or tokens: they sum to the budget, within every demand and
+size.
 
-Two ways of rounding: "greedy" is that of the published SMART scripts, to the row;
-"largest-remainder" is used for the baselines. Inside a task the rows are split among its templates
-by their sizes.
+Ways of rounding: "greedy" is that of the published SMART scripts, to the row; "largest-remainder"
+is used for the baselines; "monotone" takes nothing from anybody when the budget grows. Inside a
+task the rows are split among its templates by their sizes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smartx.budget.arguments import FloatVector, IntVector, check_room, scatter, whole_number
-from smartx.budget.rounding import apportion, round_greedy
-from smartx.budget.templates import template_budgets
+from smartx.budget.demands import Bounds, Demands, bounds_of
+from smartx.budget.laminar import among_templates, among_units, rounded
+from smartx.budget.rounding import round_greedy
+from smartx.budget.supply import Supply, Unit, supply_of_rows
+from smartx.budget.tree import TASK, TEMPLATE, Tree, tree_of
 from smartx.errors import InputError
 from smartx.weights import Ground, Shares, WeightLaw, group_ground, task_ground
+from smartx.weights.law import Rounding
 
 if TYPE_CHECKING:
     from smartx.corpus import Groups
-    from smartx.corpus.corpus import Tasks
+
+RoundingName = Literal["published", "largest-remainder", "monotone"]
+_ROUNDINGS: dict[str, Rounding] = {
+    "published": "greedy",
+    "largest-remainder": "largest-remainder",
+    "monotone": "monotone",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Allotment:
-    """Who gets how many rows, and how that came about.
+    """Who gets how much, and how that came about.
 
     groups: (g,) int64 rows of each group.  tasks: (M,) int64 rows of each task; both sum to the
-    total.
+    total. Of a budget in tokens they are tokens.
     order: (t,) int64, the tasks that the law chose, in its order.
     weights: (M,) float64, the law's shares, summing to 1; 0 for a task it did not choose.
-    asked: (M,) int64, rows by weight alone, before any task's size was looked at.
+    asked: (M,) int64, rows by weight alone, before any demand or task's size was looked at.
     gains: (M,) float64, NaN for a task that was not chosen; None where the law has no gains.
+    bounds: within which all that stays.  for_templates: whether templates have demands of their
+    own, or were shared among, so that a ranking of whole tasks cannot say what each gets.
+    unit: of all amounts.
     """
 
     groups: IntVector
@@ -41,6 +57,9 @@ class Allotment:
     weights: FloatVector
     asked: IntVector
     gains: FloatVector | None
+    bounds: Bounds
+    for_templates: bool = False
+    unit: Unit = "row"
 
 
 def allot(
@@ -51,108 +70,178 @@ def allot(
     total: int,
     seed: int,
     left_out: int = 0,
+    demands: Demands | None = None,
+    rounding: RoundingName | None = None,
+    supply: Supply | None = None,
+    features: Mapping[str, NDArray[Any]] | None = None,
+    told_of: Groups | None = None,
 ) -> Allotment:
     """Budgets of all tasks and groups of a corpus under a weight law.
 
     means: (M, d) float64, mean vector of each task, or None where the law needs none.
+    total: rows, or tokens where the supply is in tokens; the law's shares are of these.
     left_out: near duplicates that the groups do not count, for messages.
-    Raises BudgetError if the corpus, or the tasks that the law chose, hold fewer than `total` rows.
+    rounding: None is the law's own.  supply: what there is; None: every row of the groups, once.
+    features: what the law needs besides, as `Ground` has it, of every row of `told_of`: the groups
+    with the rows that are left out, too; None: `groups`.
+    Raises BudgetError if the corpus, or the tasks that the law chose, hold less than `total`, or
+    where demands cannot be met.
     """
-    total = check_total(groups, total, left_out=left_out)
-    if law.unit == "group":
-        return _allot_to_groups(groups, law, total, seed)
-    tasks = groups.tasks()
-    shares = _shares(law, task_ground(groups, means=means, seed=seed), total)
-    capacities = tasks.rows[shares.order]
-    some = len(shares.order) < len(tasks.rows)
-    fix = "let `weights` choose more tasks, or lower `rows`" if some else "lower `rows`"
-    check_room(capacities, total, "chosen tasks", fix)
-    asked, given = _round(shares, capacities, total)
-    by_task = scatter(shares.order, given, len(tasks.rows))
-    return Allotment(
-        groups=_among_templates(groups, tasks, shares.order, by_task),
-        tasks=by_task,
-        order=shares.order,
-        weights=scatter(shares.order, shares.weights / shares.weights.sum(), len(tasks.rows)),
-        asked=scatter(shares.order, asked, len(tasks.rows)),
-        gains=_gains(shares, len(tasks.rows)),
+    tree, wanted = tree_of(groups), demands or Demands()
+    levels = wanted.levels(tree)
+    there = supply or supply_of_rows(groups)
+    there = there.without(wanted.excluded(tree, there.fixed))
+    total = check_total(groups, total, left_out=left_out, supply=there)
+    sized = groups if supply is None and not wanted.excludes else groups.resized(there.rows)
+    known = (told_of or groups).tasks()
+    told = (features or {}, (known.start, known.rows))
+    level, shares = _shares(law, sized, means, total, seed, there, *told)
+    if rounding is not None:
+        shares = replace(shares, rounding=_ROUNDINGS[rounding])
+    held = there.held if level == TEMPLATE else tree.sums(there.held, TEMPLATE)
+    if not wanted and not there.fixed.any():
+        _check_chosen(held[shares.order], len(held), total, level, there.unit)
+    chosen = scatter(shares.order, np.ones(len(shares.order), dtype=np.bool_), len(held))
+    bounds = bounds_of(
+        tree,
+        wanted,
+        fixed=there.fixed,
+        held=there.held,
+        total=total,
+        chosen=(level, chosen),
+        unit=there.unit,
     )
+    given = among_units(tree, level, shares.order, shares.weights, bounds, total, shares.rounding)
+    found = _allotment(tree, level, shares, given, bounds, there, total)
+    return replace(found, for_templates=level == TEMPLATE or TEMPLATE in levels)
 
 
-def check_total(groups: Groups, total: int, *, left_out: int = 0) -> int:
+def check_total(
+    groups: Groups, total: int, *, left_out: int = 0, supply: Supply | None = None
+) -> int:
     """The total as a whole number. Raises BudgetError if the groups hold fewer rows.
 
     left_out: near duplicates that are not counted in the groups, for the message.
+    supply: what may be taken; None: every row of the groups, once.
     """
-    total = whole_number("rows", total)
-    what, fix = "groups of the corpus", "lower `rows`"
+    there = supply or supply_of_rows(groups)
+    name = "rows" if there.unit == "row" else "tokens"
+    total = whole_number(name, total)
+    what, fix = "groups of the corpus", f"lower `{name}`"
     if left_out:
         what += f", without {left_out:,} near duplicates,"
-        fix = "raise `near_duplicates` or lower `rows`"
-    check_room(groups.rows, total, what, fix)
+        fix = f"raise `near_duplicates` or lower `{name}`"
+    check_room(there.held, total, what, fix, there.unit)
     return total
 
 
-def _shares(law: WeightLaw, ground: Ground, total: int) -> Shares:
-    """The shares of a law, checked: it may be anybody's."""
-    shares = law.shares(ground, total)
+def _shares(
+    law: WeightLaw,
+    groups: Groups,
+    means: FloatVector | None,
+    total: int,
+    seed: int,
+    supply: Supply,
+    features: Mapping[str, NDArray[Any]],
+    known: tuple[IntVector, IntVector],
+) -> tuple[int, Shares]:
+    """The level of the units that a law shares among, and its shares, checked: it may be
+    anybody's. Tasks of which nothing may be taken are not among those that it compares.
+    """
+    rows = total if supply.unit == "row" else _rows_for(total, supply)
+    if law.unit == "group":
+        ground = group_ground(groups, seed=seed)
+        return TEMPLATE, _checked(law, law.shares(ground, rows), len(ground.names))
+    ground = task_ground(groups, means=means, seed=seed, features=features)
+    ground = replace(ground, known=known)
+    some = np.flatnonzero(ground.rows)
+    if means is None or len(some) == len(ground.names):
+        return TASK, _checked(law, law.shares(ground, rows), len(ground.names))
+    there = Ground(
+        [ground.names[place] for place in some.tolist()],
+        ground.start[some],
+        ground.rows[some],
+        means[some],
+        seed,
+        features,
+        (known[0][some], known[1][some]),
+    )
+    shares = _checked(law, law.shares(there, rows), len(some))
+    return TASK, replace(shares, order=some[shares.order])
+
+
+def _rows_for(tokens: int, supply: Supply) -> int:
+    """How many rows have so many tokens, about."""
+    rows, there = int(supply.rows.sum()), int(supply.once.sum())
+    return min(rows, max(1, tokens * rows // max(1, there)))
+
+
+def _checked(law: WeightLaw, shares: Shares, units: int) -> Shares:
     order, weights = shares.order, shares.weights
     if not (
         len(order) == len(weights) == len(np.unique(order))
         and order.dtype.kind == "i"
         and weights.dtype == np.float64
-        and ((order >= 0) & (order < len(ground.names))).all()
+        and ((order >= 0) & (order < units)).all()
         and (np.isfinite(weights) & (weights > 0)).all()
         and (shares.gains is None or len(shares.gains) == len(order))
     ):
         raise InputError(
-            f"the weight law {law.name} did not name some of {len(ground.names):,} {law.unit}s "
+            f"the weight law {law.name} did not name some of {units:,} {law.unit}s "
             "once, each with a weight above 0",
             place="weights",
         )
     return shares
 
 
-def _allot_to_groups(groups: Groups, law: WeightLaw, total: int, seed: int) -> Allotment:
-    shares = _shares(law, group_ground(groups, seed=seed), total)
-    check_room(groups.rows[shares.order], total, "chosen groups", "lower `rows`")
-    asked, given = _round(shares, groups.rows[shares.order], total)
-    first = groups.tasks().first_group[:-1]
-    by_group = scatter(shares.order, given, len(groups))
-    by_task = np.add.reduceat(by_group, first)
-    weights = np.add.reduceat(scatter(shares.order, shares.weights, len(groups)), first)
+def _check_chosen(held: IntVector, units: int, total: int, level: int, unit: Unit) -> None:
+    name = f"{unit}s"
+    some = len(held) < units and level == TASK
+    fix = f"let `weights` choose more tasks, or lower `{name}`" if some else f"lower `{name}`"
+    what = "chosen tasks" if level == TASK else "chosen groups"
+    check_room(held, total, what, fix, unit)
+
+
+def _allotment(
+    tree: Tree,
+    level: int,
+    shares: Shares,
+    given: IntVector,
+    bounds: Bounds,
+    supply: Supply,
+    total: int,
+) -> Allotment:
+    """From what the law's units were given to all that is known of tasks and groups."""
+    weights = scatter(shares.order, shares.weights, len(given))
+    asked = scatter(shares.order, _asked(shares, total), len(given))
+    if level == TEMPLATE:
+        groups, begins = given, np.flatnonzero(np.diff(tree.above[TEMPLATE], prepend=-1))
+        given, asked = tree.sums(given, TEMPLATE), tree.sums(asked, TEMPLATE)
+        weights = np.add.reduceat(weights, begins) if len(begins) else weights
+        order = np.flatnonzero(weights).astype(np.int64)
+    else:
+        order = shares.order
+        groups = among_templates(tree, given, supply.held, bounds, shares.rounding)
+    whole = weights.sum() if level == TEMPLATE else shares.weights.sum()
     return Allotment(
-        groups=by_group,
-        tasks=by_task,
-        order=np.flatnonzero(weights).astype(np.int64),
-        weights=weights / weights.sum() if total else weights,
-        asked=np.add.reduceat(scatter(shares.order, asked, len(groups)), first),
-        gains=None,
+        groups=groups,
+        tasks=given,
+        order=order,
+        weights=weights / whole if len(order) else weights,
+        asked=asked,
+        gains=_gains(shares, len(given)) if level == TASK else None,
+        bounds=bounds,
+        unit=supply.unit,
     )
 
 
-def _among_templates(
-    groups: Groups, tasks: Tasks, chosen: IntVector, by_task: IntVector
-) -> IntVector:
-    """(g,) the budgets of the chosen tasks, split among their groups."""
-    by_group, begins = np.zeros(len(groups), dtype=np.int64), tasks.first_group
-    for task in chosen.tolist():
-        first, last = int(begins[task]), int(begins[task + 1])
-        if last == first + 1:  # nothing to split, and corpora may have very many such tasks
-            by_group[first] = by_task[task]
-            continue
-        by_group[first:last] = template_budgets(
-            groups.rows[first:last], int(by_task[task]), groups.template[first:last]
-        )
-    return by_group
-
-
-def _round(shares: Shares, capacities: IntVector, total: int) -> tuple[IntVector, IntVector]:
-    """What each chosen unit was asked for by weight alone, and what it is given."""
+def _asked(shares: Shares, total: int) -> IntVector:
+    """What each unit would get by weight alone."""
+    low = np.zeros(len(shares.order), dtype=np.int64)
+    high = np.full(len(shares.order), total, dtype=np.int64)
     if shares.rounding == "greedy":
-        return round_greedy(shares.weights, capacities, total)
-    unbounded = np.full(len(capacities), total, dtype=np.int64)
-    return apportion(shares.weights, unbounded, total), apportion(shares.weights, capacities, total)
+        return round_greedy(shares.weights, low, high, total)[0] if len(low) else low
+    return rounded(shares.weights, low, high, total, shares.rounding)
 
 
 def _gains(shares: Shares, size: int) -> FloatVector | None:

@@ -13,16 +13,33 @@ IntVector = NDArray[np.int64]
 FloatVector = NDArray[np.float64]
 
 
-def check_room(capacities: IntVector, total: int, what: str, fix: str) -> None:
+def check_room(capacities: IntVector, total: int, what: str, fix: str, unit: str = "row") -> None:
     """Raise BudgetError, with both numbers, where `what` hold fewer rows than the total."""
     held = int(capacities.sum())
     if held < total:
         raise BudgetError(
-            f"the {len(capacities):,} {what} hold {held:,} rows, "
+            f"the {len(capacities):,} {what} hold {held:,} {unit}s, "
             f"{total - held:,} fewer than the {total:,} asked",
             asked=total,
             available=held,
             fix=f"{fix}: at most {held:,}",
+        )
+
+
+def check_floors(floors: IntVector, capacities: IntVector, total: int) -> None:
+    """Raise BudgetError where floors are above their capacities, or ask for more than the total."""
+    least = int(floors.sum())
+    for place in np.flatnonzero(floors > capacities):
+        raise BudgetError(
+            f"floor {place} asks for {floors[place]:,} and {capacities[place]:,} are there",
+            asked=int(floors[place]),
+            available=int(capacities[place]),
+        )
+    if least > total:
+        raise BudgetError(
+            f"the floors ask for {least:,}, {least - total:,} more than the {total:,} to be shared",
+            asked=least,
+            available=total,
         )
 
 
