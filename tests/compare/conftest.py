@@ -13,12 +13,12 @@ from smartx.progress import Silent
 
 TASKS = 8
 TEMPLATES = 5
-EACH = 9
+EACH = 14
 
 
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory):
-    """8 tasks of 5 templates of 9 rows; a template asks the same 9 questions in other words."""
+    """8 tasks of 5 templates of 14 rows; a template asks the same 14 questions in other words."""
     folder = tmp_path_factory.mktemp("compare")
     rng = np.random.default_rng(11)
     questions = rng.normal(size=(TASKS, EACH, 12)) + 2 * rng.normal(size=(TASKS, 1, 12))

@@ -53,6 +53,21 @@ def test_a_mapping_and_an_object_stand_for_themselves():
     assert isinstance(one, Candidate)
 
 
+def test_near_rows_may_be_left_out():
+    given = [
+        "mine=equal / random / near:cosine=0.9",
+        {"weights": "equal", "ranker": "random", "near": {"within": "corpus"}},
+        "equal / random",
+    ]
+    found = [one.facts() for one in candidates(given)]
+    assert [one["near_duplicates"] for one in found] == [
+        {"cosine": 0.9, "within": "task"},
+        {"cosine": 0.95, "within": "corpus"},
+        None,
+    ]
+    assert found[1]["name"] == "equal / random / near"
+
+
 def test_no_name_is_all_usual_ones_and_others_may_stand_beside_them():
     usual = [one.name for one in candidates()]
     assert usual == list(DEFAULTS)
@@ -74,6 +89,12 @@ def test_every_usual_strategy_can_be_made_and_takes_the_seed(name):
         (["power"], '"power" is no strategy'),
         (["mine=equal / rondom"], "strategy mine: it must be one of"),
         (["mine=equal / graph-cut:penalti=3"], "strategy mine: penalti: .*no such parameter"),
+        (["mine=equal / random / nar"], 'strategy mine: "nar" is not of the form near'),
+        (
+            ["mine=equal / random / near:cosine=2"],
+            "strategy mine: cosine: a number from 1e-06 to 1",
+        ),
+        (["a / b / c / d"], "is no strategy"),
         (["equal / random", "equal / random"], 'two strategies are named "equal / random"'),
         ([{"weights": "equal"}], "a strategy has weights, ranker"),
         ([{"weights": "equal", "ranker": "random", "rows": 3}], "a strategy has weights, ranker"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from smartx import pipeline
 from smartx.compare import Draws, Protocol, candidates, compare
 from smartx.compare.board import group_of, task_of
-from smartx.compare.choose import part_of
+from smartx.compare.choose import Chooser, part_of
 from smartx.compare.controls import random_rows
 from smartx.compare.holdout import split_of
 from smartx.compare.proxies import macro_f1, probe
@@ -30,6 +31,7 @@ SOME = [
     "task=equal / facility-location:per=task,balance=no",
     "all=equal / facility-location:per=corpus",
     "few=taylor-softmax:num_tasks=3 / random",
+    "apart=equal / facility-location / near:cosine=0.95,within=task",
 ]
 
 
@@ -201,6 +203,26 @@ def test_strategies_choose_what_mixtures_hold(facts, run_dir, tmp_path):
     assert one["rows_by_task"] == [task["rows"] for task in mixture.manifest["tasks"]]
 
 
+def test_near_rows_of_a_task_are_left_out_of_choices_and_of_no_held_out_row(facts, ground, run_dir):
+    """The twins that stay are those of a pool: what is near to a held-out row alone stays."""
+    apart = strategy(facts, "apart")
+    assert apart["twins"]["other_template"] == apart["twins"]["same_template"] == 0
+    assert strategy(facts, "proportional")["twins"]["other_template"] > 0.1
+    corpus, rows, _ = ground
+    split = split_of(corpus.groups, folds=4)
+    (candidate,) = candidates([SOME[-1]])
+    folder = run_dir / "rankings"
+    chooser = Chooser(corpus, open_run(run_dir).embeddings(), split, folder)
+    kept = chooser.rankings(candidate, split.folds[0]).kept_of_groups(corpus.groups)
+    assert (kept[split.templates] == 0).all()
+    out = np.flatnonzero(np.repeat(split.templates, corpus.groups.rows))
+    alone = part_of(corpus.groups, ~split.templates)
+    stays = np.delete(np.arange(corpus.num_rows), out)
+    again = Ranking(alone, candidate.ranker, {"vectors": InMemory(rows[stays])}, near=0.95)
+    again = replace(again, near_within="task").ranked(0, len(alone))
+    assert kept.sum() == len(stays) - (len(again.near[0]) - again.near[0].null_count)
+
+
 def test_a_ranking_of_the_corpus_is_made_anew_for_each_pool(ground):
     """Its order is that of the pool's rows alone."""
     corpus, rows, _ = ground
@@ -240,8 +262,8 @@ def test_what_cannot_be_is_said_and_the_others_are_compared(run_dir):
 
 
 def test_too_many_rows_for_a_fold_are_refused_with_what_there_is(run_dir):
-    with pytest.raises(BudgetError, match="216 rows are left, 14 fewer than the 230 asked"):
-        compare({"run_dir": str(run_dir), "rows": 230}, SOME, protocol=FEW)
+    with pytest.raises(BudgetError, match="336 rows are left, 14 fewer than the 350 asked"):
+        compare({"run_dir": str(run_dir), "rows": 350}, SOME, protocol=FEW)
 
 
 def test_tasks_can_be_held_out_by_name(run_dir):

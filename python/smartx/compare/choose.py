@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,9 @@ from smartx.corpus.corpus import Groups
 from smartx.embed import Embeddings
 from smartx.means import task_sums
 from smartx.mixture import assemble
-from smartx.needs import Feature, Need
+from smartx.needs import Feature, Need, digest_of
 from smartx.progress import Progress, Silent
-from smartx.rankers import Ranker, Rankings, rank_corpus
+from smartx.rankers import Rankings, rank_corpus
 from smartx.strategies import facts_of
 
 IntVector = NDArray[np.int64]
@@ -62,16 +61,18 @@ class Chooser:
         """
         groups = self.corpus.groups
         pool = np.ones(len(groups), dtype=np.bool_) if fold is None else fold.groups
-        rankings = self.rankings(candidate.ranker, fold)
-        own = part_of(groups, pool)
+        rankings = self.rankings(candidate, fold)
+        kept, own = rankings.kept_of_groups(groups), part_of(groups, pool)
         means = self._means(pool) if candidate.law.needs_means else None
         allotment = allot(
-            own,
+            own.resized(kept[pool]),
             candidate.law,
             means=means,
             total=rows,
             seed=self.seed,
+            left_out=int((own.rows - kept[pool]).sum()),
             features=self._features(candidate.law.needs, pool),
+            told_of=own,
         )
         by_group = np.zeros(len(groups), dtype=np.int64)
         by_group[pool] = allotment.groups
@@ -82,15 +83,15 @@ class Chooser:
         chosen = assemble(self.corpus, rankings, budgets, of=of, seed=self.seed)
         return Choice(np.sort(chosen.row_ids), by_task)
 
-    def rankings(self, ranker: Ranker, fold: Fold | None) -> Rankings:
+    def rankings(self, candidate: Candidate, fold: Fold | None) -> Rankings:
         """All rows in order, those that the fold holds out behind the others of their unit.
 
         Groups that are no part of a unit do not change its order: a ranking of templates serves
         every fold, and one of tasks without the held-out templates does.
         """
-        left_out = self._left_out(ranker.per, fold)
-        key = json.dumps([facts_of(ranker), ranker.per, len(left_out), left_out[:1].tolist()])
-        key += "" if fold is None or ranker.per != "corpus" else str(fold.tasks.tolist())
+        ranker, near = candidate.ranker, candidate.near
+        left_out = self._left_out(candidate, fold)
+        key = f"{facts_of(ranker)} {ranker.per} {near} {digest_of(left_out)}"
         if key not in self._rankings:
             self._rankings[key] = rank_corpus(
                 self.corpus,
@@ -100,17 +101,22 @@ class Chooser:
                 threads=self.threads,
                 features=self.features,
                 left_out=left_out,
+                near_duplicates=near.cosine if near else None,
+                near_within=near.within if near else None,
                 memory=self.memory,
                 progress=self.progress,
             )
         return self._rankings[key]
 
-    def _left_out(self, per: str, fold: Fold | None) -> IntVector:
+    def _left_out(self, candidate: Candidate, fold: Fold | None) -> IntVector:
         """Rising row ids."""
-        groups = self.corpus.groups
+        groups, per = self.corpus.groups, [candidate.ranker.per]
+        per += [candidate.near.within] if candidate.near else []
         out = np.zeros(len(groups), dtype=np.bool_)
-        if fold is not None and per != "template":
-            out = self.split.templates if per == "task" else ~fold.groups
+        if fold is not None and "corpus" in per:
+            out = ~fold.groups
+        elif fold is not None and "task" in per:
+            out = self.split.templates
         return np.flatnonzero(np.repeat(out, groups.rows)).astype(np.int64)
 
     def _features(self, needs: Sequence[Need], pool: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
