@@ -135,7 +135,7 @@ class RunConfig(BaseModel):
         None,
         description="find the tasks instead of reading them from the rows: clusters of vectors, "
         "named after their typical words; auto:clusters=200 says how many "
-        "(default: the square root of half the rows, from 2 to 1,840)",
+        "(default: the square root of the rows, from 2 to 1,840)",
     )
     near_duplicates: float | None = Field(
         None,

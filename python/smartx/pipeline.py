@@ -263,6 +263,8 @@ class Session:
             "ranker": facts_of(self.ranker),
             "leave_out": self.asked.facts(),
         }
+        if config.tasks is not None or config.sources:
+            settings["found_tasks"] = None if config.tasks is None else facts_of(config.tasks)
         out = _required(config, "out")
         check_replaceable(out, settings, overwrite=config.overwrite)
 

@@ -17,7 +17,7 @@ from ingest_files import Notes, write_rows
 from smartx import pipeline
 from smartx.cli import app
 from smartx.corpus.regroup import original_of
-from smartx.errors import ConfigError, MissingPackageError, StoreError
+from smartx.errors import ConfigError, InputError, MissingPackageError, StoreError
 from smartx.progress import Silent
 from smartx.run_folder import current
 from smartx.tasks import AutoTasks, as_read, assumed, tasks_of
@@ -312,6 +312,21 @@ def test_tasks_whose_table_is_gone_are_an_error_with_what_to_do(source, tmp_path
         tasks_of(corpus, tmp_path / "work")
     again = config(source, tmp_path, sources=[], vectors=None)
     assert len(pipeline.tasks_step(again, Silent()).names) == 4
+
+
+def test_another_way_to_find_tasks_is_another_mixture(source, tmp_path):
+    made = smartx.run(config(source, tmp_path))
+    by = {"name": "auto", "clusters": 4, "sample": 100_000, "seed": 0}
+    assert made.manifest["found_tasks"] == by
+    kept = {"overwrite": False, "run_dir": tmp_path / "unused"}
+    for tasks in (None, "auto:clusters=3"):
+        with pytest.raises(InputError, match="differs in: found_tasks"):
+            smartx.run(config(source, tmp_path, tasks=tasks, **kept))
+    assert not (tmp_path / "unused").exists()
+    later = {"sources": [], "vectors": None, "tasks": None, "overwrite": False}
+    assert pipeline.mix_step(config(source, tmp_path, **later), Silent()).manifest == made.manifest
+    plain = smartx.run(config(source, tmp_path, tasks=None, out=tmp_path / "plain"))
+    assert plain.manifest["found_tasks"] is None
 
 
 def invoked(*arguments):

@@ -112,9 +112,9 @@ def test_equal_rows_make_one_centre_however_many_are_asked_for():
 
 @pytest.mark.parametrize(
     ("rows", "clusters"),
-    [(1, 1), (2, 2), (3, 2), (200, 10), (55_185, 166), (17_600_000, 1_840)],
+    [(1, 1), (2, 2), (3, 2), (200, 14), (55_185, 235), (17_600_000, 1_840)],
 )
-def test_the_number_of_tasks_is_the_root_of_half_the_rows(rows, clusters):
+def test_the_number_of_tasks_is_the_root_of_the_rows(rows, clusters):
     assert AutoTasks().clusters_of(rows) == clusters
     assert AutoTasks(clusters=5).clusters_of(rows) == min(5, rows)
 
@@ -219,9 +219,9 @@ def test_found_tasks_of_t0_agree_with_its_data_sets_better_than_chance(real_data
     sample = sample_of(rows, asked)
     centres = centres_of(vectors[sample], sample, asked.clusters_of(rows), seed=0)
     labels = assigned(Vectors(vectors), centres, threads=1, progress=Notes()).labels
-    assert len(centres) == 166
+    assert len(centres) == 235
     assert adjusted_mutual_info_score(true, labels) > 0.62
-    assert adjusted_rand_score(true, labels) > 0.22
+    assert adjusted_rand_score(true, labels) > 0.19
 
 
 def test_a_folder_of_something_else_is_left_alone(found_in, tmp_path):

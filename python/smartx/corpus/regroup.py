@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def regrouped(
     digest: str,
     folder: Path,
     *,
+    by: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
     """A corpus of the same rows in folder/ID, or the one that stands there.
@@ -57,12 +58,14 @@ def regrouped(
     labels: (n,) int32, the task of each row, by its number in `names`.
     names: of the tasks, all different, in codepoint order.
     digest: names the labels and names.  folder: the run's `corpus`.
+    by: how the tasks were found, for the manifest.
     Memory: about 32 bytes a row, and the rows of a piece, or of every 128th part of all rows.
     Raises InputError where labels and names do not fit the corpus or each other.
     """
     progress = progress or Silent()
     _check(corpus, labels, names)
-    key = _key(digest, str(corpus.manifest["key"]))
+    parameters, inputs = {REGROUPED: dict(by or {})}, _inputs(digest, str(corpus.manifest["key"]))
+    key = key_of(STAGE, SCHEMA, parameters, inputs)
     stage = Stage(STAGE, folder_of(folder, key))
     if not stage.reuse(key):
         stage.begin()
@@ -72,23 +75,33 @@ def regrouped(
         except BaseException:
             stage.abandon()
             raise
-        made_from = {"corpus": corpus.folder.name, "tasks": digest}
+        facts[REGROUPED] = {"corpus": corpus.folder.name, "tasks": digest, "by": dict(by or {})}
+        facts["digest"] = key_of(STAGE, SCHEMA, {REGROUPED: {}}, _inputs(digest, corpus.digest))
         stage.finish(
             key=key,
             schema=SCHEMA,
-            parameters={REGROUPED: True},
-            inputs={"corpus_key": str(corpus.manifest["key"]), "tasks": digest},
+            parameters=parameters,
+            inputs=inputs,
             files=entries,
-            facts={**facts, REGROUPED: made_from, "digest": _key(digest, corpus.digest)},
+            facts=facts,
         )
     return open_corpus(stage.folder)
 
 
-def regrouped_there(corpus: Corpus, digest: str, folder: Path) -> Corpus | None:
+def regrouped_there(
+    corpus: Corpus, digest: str, folder: Path, *, by: Mapping[str, Any] | None = None
+) -> Corpus | None:
     """The corpus that `regrouped` would make, where it stands already."""
-    key = _key(digest, str(corpus.manifest["key"]))
+    inputs = _inputs(digest, str(corpus.manifest["key"]))
+    key = key_of(STAGE, SCHEMA, {REGROUPED: dict(by or {})}, inputs)
     stage = Stage(STAGE, folder_of(folder, key))
     return open_corpus(stage.folder) if stage.is_done(key) else None
+
+
+def found_by(corpus: Corpus) -> dict[str, Any] | None:
+    """How the tasks of a corpus were found; None where they are those of the sources."""
+    made_from = corpus.manifest.get(REGROUPED)
+    return dict(made_from["by"]) if isinstance(made_from, dict) else None
 
 
 def original_of(corpus: Corpus) -> Path | None:
@@ -129,8 +142,9 @@ def new_groups(
     return named, sizes.astype(np.int64), order
 
 
-def _key(tasks: str, made_from: str) -> str:
-    return key_of(STAGE, SCHEMA, {REGROUPED: True}, {"corpus_key": made_from, "tasks": tasks})
+def _inputs(tasks: str, corpus: str) -> dict[str, str]:
+    """corpus: its key, or its digest where only the content counts."""
+    return {"corpus_key": corpus, "tasks": tasks}
 
 
 def _check(corpus: Corpus, labels: NDArray[np.int32], names: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smartx.budget import Allotment
+from smartx.corpus.regroup import found_by
 from smartx.mixture.assemble import Chosen
 from smartx.mixture.names import shown
 from smartx.rankers import Ranker, Rankings
@@ -59,6 +60,7 @@ def mixture_facts(
         "inputs": {"corpus": corpus.digest, "rankings": rankings.digest},
         "embedding": embedding and {**embedding, **_rows_only(embedding)},
         "sources": corpus.manifest.get("sources", []),
+        "found_tasks": found_by(corpus),
         "corpus_rows": corpus.manifest.get("rows", {"kept": corpus.num_rows}),
         "near_duplicates": rankings.near_duplicates,
         "leave_out": left_out.asked if left_out else {},

@@ -17,7 +17,8 @@ ITERATIONS = 25
 class AutoTasks(Options):
     """Clusters of the rows' vectors, by k-means, named after their typical words.
 
-    clusters: how many; none: the square root of half the rows, from 2 to 1,840.
+    clusters: how many; none: the square root of the rows, from 2 to 1,840: as many tasks as rows in
+    each.
     sample: of so many rows at most they are found; then every row goes to the nearest.
     """
 
@@ -31,7 +32,7 @@ class AutoTasks(Options):
         """How many clusters are looked for among so many rows."""
         if self.clusters is not None:
             return min(self.clusters, rows)
-        return min(rows, max(2, min(MOST_CLUSTERS, round(math.sqrt(rows / 2)))))
+        return min(rows, max(2, min(MOST_CLUSTERS, round(math.sqrt(rows)))))
 
     def sampled(self, rows: int) -> int:
         """Of how many rows they are found."""

@@ -48,7 +48,8 @@ def group_rows(
         corpus, embeddings, asked, run_folder / TASKS, threads=threads, progress=progress
     )
     labels, names = found.labels(), found.names
-    made = regrouped(corpus, labels, names, found.digest, run_folder / CORPUS, progress=progress)
+    by, folder = found.manifest["parameters"], run_folder / CORPUS
+    made = regrouped(corpus, labels, names, found.digest, folder, by=by, progress=progress)
     order = new_groups(corpus.groups, labels, names)[2]
     vectors = regrouped_embeddings(embeddings, made, order, run_folder, progress=progress)
     return Grouped(found, made, vectors)
@@ -61,7 +62,10 @@ def grouped_there(
     if embeddings is None:
         return None
     found = tasks_there(corpus, embeddings, asked, run_folder / TASKS)
-    made = found and regrouped_there(corpus, found.digest, run_folder / CORPUS)
+    if found is None:
+        return None
+    by = found.manifest["parameters"]
+    made = regrouped_there(corpus, found.digest, run_folder / CORPUS, by=by)
     return (made, embeddings_like(embeddings, made, run_folder)) if made else None
 
 
