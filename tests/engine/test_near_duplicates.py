@@ -198,7 +198,8 @@ class TestEveryRanker:
     ):
         plain = rank_corpus(corpus, vectors, ranker, tmp_path, threads=1)
         ranked = rank_corpus(corpus, vectors, ranker, tmp_path, threads=1, near_duplicates=0.9)
-        starts, sizes = corpus.groups.start.tolist(), corpus.groups.rows.tolist()
+        units = ranked.units(corpus.groups)
+        starts, sizes = units.start.tolist(), units.rows.tolist()
         kept, total = ranked.kept(corpus.groups).tolist(), 0
         table = table_of(ranked).to_pylist()
         for start, rows, stay in zip(starts, sizes, kept, strict=True):
