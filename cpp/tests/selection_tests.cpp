@@ -8,11 +8,14 @@
 #include "check.hpp"
 #include "smartx/dense_head.hpp"
 #include "smartx/fixed_point.hpp"
+#include "smartx/graph.hpp"
 #include "smartx/greedy.hpp"
+#include "smartx/knn.hpp"
 #include "smartx/log_det.hpp"
 #include "smartx/log_det_rows.hpp"
 #include "smartx/rng.hpp"
 #include "smartx/select.hpp"
+#include "smartx/turns.hpp"
 
 namespace {
 
@@ -191,6 +194,74 @@ TEST(bounds_of_log_det_are_never_below_the_gain_and_close_to_it) {
         f.add(round);
       }
     }
+  }
+}
+
+/// Templates of unequal shares, and every seventh row in S from the start.
+struct Shares {
+  explicit Shares(Item n) {
+    for (Item row = 0; row < n; ++row) {
+      templates.push_back(row % 5 == 0 ? n - 1 : row % 3);
+      if (row % 7 == 2) first.push_back(row);
+    }
+  }
+  Request request(const Objective& objective, Optimizer optimizer) const {
+    Request request;
+    request.objective = objective;
+    request.options.optimizer = optimizer;
+    request.budget = static_cast<Item>(templates.size() - first.size());
+    request.templates = {templates.data(), static_cast<Offset>(templates.size())};
+    request.first = {first.data(), static_cast<Offset>(first.size())};
+    return request;
+  }
+  /// All rows but those that come first, once, each in the turn of its template.
+  bool keeps_to(const std::vector<Item>& items) const {
+    Turns turns = Turns::among({templates.data(), static_cast<Offset>(templates.size())},
+                               {first.data(), static_cast<Offset>(first.size())});
+    std::vector<char> seen(templates.size(), 0);
+    for (const Item row : first) seen[row] = 1;
+    for (const Item row : items) {
+      if (seen[row] || !turns.may_give(row)) return false;
+      seen[row] = 1;
+      turns.give(turns.of(row));
+    }
+    return items.size() + first.size() == templates.size();
+  }
+
+  std::vector<Item> templates, first;
+};
+
+TEST(lazy_is_naive_where_templates_keep_to_their_shares) {
+  for (const Item n : {1, 12, 300}) {
+    for (const Item d : {6, 500}) {
+      const auto values = rows_around(n, d, 6, 31);
+      const RowsView rows{values.data(), n, d};
+      const Shares shares(n);
+      for (const Objective& objective : kObjectives) {
+        const Chosen naive = maximize(rows, shares.request(objective, Optimizer::kNaive), plain());
+        CHECK(shares.keeps_to(naive.items));
+        for (const int threads : {1, 3}) {
+          const Request lazy = shares.request(objective, Optimizer::kLazy);
+          CHECK(same(naive, maximize(rows, lazy, plain(threads))));
+        }
+      }
+    }
+  }
+}
+
+TEST(a_dense_head_keeps_to_the_shares_of_templates) {
+  const Item n = 300, d = 12;
+  const auto values = rows_around(n, d, 6, 41);
+  const RowsView rows{values.data(), n, d};
+  const auto neighbours = exact_neighbours(rows, 8, plain());
+  const auto graph = symmetrised(neighbours.view(), nullptr, plain());
+  const Shares shares(n);
+  const Request lazy = shares.request(objective::FacilityLocation{}, Optimizer::kLazy);
+  for (const Item candidates : {3, 40, n}) {
+    const Item head = candidates / 3;
+    const Chosen one = maximize_with_head(rows, graph.view(), candidates, head, lazy, plain());
+    CHECK(shares.keeps_to(one.items));
+    CHECK(same(one, maximize_with_head(rows, graph.view(), candidates, head, lazy, plain(3))));
   }
 }
 
