@@ -80,7 +80,7 @@ def allot(
 
     means: (M, d) float64, mean vector of each task, or None where the law needs none.
     total: rows, or tokens where the supply is in tokens; the law's shares are of these.
-    left_out: near duplicates that the groups do not count, for messages.
+    left_out: rows that the groups do not count, for messages.
     rounding: None is the law's own.  supply: what there is; None: every row of the groups, once.
     features: what the law needs besides, as `Ground` has it, of every row of `told_of`: the groups
     with the rows that are left out, too; None: `groups`.
@@ -121,7 +121,7 @@ def check_total(
 ) -> int:
     """The total as a whole number. Raises BudgetError if the groups hold fewer rows.
 
-    left_out: near duplicates that are not counted in the groups, for the message.
+    left_out: rows that are not counted in the groups, for the message.
     supply: what may be taken; None: every row of the groups, once.
     """
     there = supply or supply_of_rows(groups)
@@ -129,8 +129,8 @@ def check_total(
     total = whole_number(name, total)
     what, fix = "groups of the corpus", f"lower `{name}`"
     if left_out:
-        what += f", without {left_out:,} near duplicates,"
-        fix = f"raise `near_duplicates` or lower `{name}`"
+        what += f", without {left_out:,} rows that are left out,"
+        fix = f"lower `{name}`, or leave fewer rows out (`near_duplicates`, `leave_out`)"
     check_room(there.held, total, what, fix, there.unit)
     return total
 
