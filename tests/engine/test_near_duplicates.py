@@ -375,7 +375,7 @@ def test_another_threshold_ranks_and_mixes_again_and_nothing_else(planted):
 
 
 def test_a_budget_that_needs_near_duplicates_is_refused_with_the_numbers(planted):
-    with pytest.raises(BudgetError, match="17 near duplicates") as caught:
+    with pytest.raises(BudgetError, match="without 17 rows that are left out") as caught:
         smartx.run({**planted, "rows": 91})
     assert (caught.value.asked, caught.value.available) == (91, 90)
     assert "near_duplicates" in caught.value.fix
