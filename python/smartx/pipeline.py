@@ -364,7 +364,7 @@ class Session:
         """The corpus, evaluation sets and what was trained on -> RUN/leave_out/ID."""
         if not self.asked:
             return None
-        with self._doing("leave_out", self.run.folder / LEAVE_OUT):
+        with self._doing("leave_out", *(self.run.folder / one for one in (LEAVE_OUT, EMBEDDINGS))):
             self.left_out = self.asked.find(
                 self.corpus,
                 self.run.folder,

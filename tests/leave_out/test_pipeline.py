@@ -185,3 +185,25 @@ def test_the_plan_has_a_stage_for_it_that_grows_with_sets_and_vectors(files):
     assert next(
         s for s in plan({**config, "leave_out_by": "near"}).stages if s.name == "leave out"
     ).done
+
+
+def test_tasks_that_are_found_first_lose_the_same_rows(files):
+    config = asked(files, tasks="auto", weights="equal", rows=50)
+    assert "leave out" in [stage.name for stage in plan(config).stages]
+    mixture = smartx.run(config)
+    assert len(set(prompts(mixture))) == 50
+    assert not GONE & set(prompts(mixture))
+    assert next(s for s in plan(config).stages if s.name == "leave out").done
+
+
+def test_evaluation_rows_are_embedded_by_the_encoder_of_the_rows(files):
+    config = asked(files, leave_out_by="near", leave_out_cosine=0.99, rows=50)
+    del config["vectors"]
+    config["encoder"] = "all-MiniLM-L6-v2"
+    mixture = smartx.run(config)
+    assert not GONE & set(prompts(mixture))  # upper case is the same to this encoder
+    assert mixture.manifest["left_out"]["contaminated"] == 5
+    again = {**config, "out": files / "again", "rows": 10, "max_length": 8}
+    del again["sources"]
+    with pytest.raises(ConfigError, match="differ in: max_length"):
+        mix_step(config_from(again), Silent())
