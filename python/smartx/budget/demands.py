@@ -201,11 +201,11 @@ class _Working:
                 available=most,
                 fix=f"ask for at most {most:,}",
             )
-        below = f"floors of its {LEVELS[level - 1]}s" if level else ""
-        asking = f"{below} and {INCLUDED}" if below and INCLUDED in self._asks else below
+        asking = [f"floors of its {LEVELS[level - 1]}s"] if {*self._asks} - {INCLUDED} else []
+        asking += [INCLUDED] if INCLUDED in self._asks else []
         raise BudgetError(
             f"the {own.cap_by[place]} leaves {self._of(cap)} to {named}, where "
-            f"{asking or INCLUDED} need {low:,}: {low - cap:,} too many",
+            f"{' and '.join(asking)} need {low:,}: {low - cap:,} too many",
             asked=low,
             available=cap,
             fix=f"raise it to at least {low:,}",
