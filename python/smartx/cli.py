@@ -341,8 +341,10 @@ def demo(config: RunConfig, progress: Progress) -> Outcome:
 def main() -> None:
     """Entry point of the command `smartx`."""
     # Threads that wait spin by default, and on a busy machine they take the processor from the one
-    # they wait for: 2 threads were up to 20 times slower than 1. Read when OpenMP is loaded.
+    # they wait for: 2 threads were up to 20 times slower than 1. Read when OpenMP is loaded, or
+    # OpenBLAS, whose threads are to sleep after 2^4 cycles.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     terminal.in_utf8()
     before_work.append(terminal.spare_pandas)
     streams = terminal.guard()
