@@ -106,9 +106,9 @@ def final_tree(folder: Path) -> dict[str, str]:
 class Trial:
     """A source, what an undisturbed run makes of it, and how long that takes."""
 
-    def __init__(self, folder: Path, out: str) -> None:
-        """out: where the mixture goes, in the folder of each run."""
-        self.out = out
+    def __init__(self, folder: Path, out: str, **fields: Any) -> None:
+        """out: where the mixture goes, in the folder of each run.  fields: of its configuration."""
+        self.out, self.fields = out, fields
         self.source = write_rows(folder / "rows.jsonl", some_prompts(400))
         self.folder = folder / "disturbed"
         began = time.perf_counter()
@@ -118,7 +118,7 @@ class Trial:
         self.expected = final_tree(folder / "undisturbed")
 
     def start(self, folder: Path, **options: Any) -> int:
-        return start(self.source, folder, out=folder / self.out, **options)
+        return start(self.source, folder, out=folder / self.out, **self.fields, **options)
 
     def kill_randomly(self, kind: int, dice: random.Random) -> int:
         """Start and kill up to three times. Returns how often the kill was in time."""
@@ -154,9 +154,10 @@ def main() -> None:
     parser.add_argument("--together", type=int, default=0, help="pairs of runs at the same time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="mix", help="of the mixture, in the folder of a run")
+    parser.add_argument("--tasks", help="how tasks are found; else they are those of the rows")
     asked = parser.parse_args()
     use_small_files()
-    trial = Trial(asked.folder, asked.out)
+    trial = Trial(asked.folder, asked.out, tasks=asked.tasks)
     dice, kind = random.Random(asked.seed), getattr(signal, "SIG" + asked.signal)
     kills, differing = 0, []
     while kills < asked.kills:

@@ -43,6 +43,7 @@ FLAGS: dict[str, list[Any]] = {
     "duplicates": ["keep", "drop"],
     "near_duplicates": [None, 0.9],
     "ranker": [None, "graph-cut"],
+    "tasks": [None, "auto:clusters=3"],
     "out": ["mix", "work/mix", "other"],
     "overwrite": [True, False],
     "threads": [1],
