@@ -7,6 +7,7 @@ multiples of 2^-30, so that what a machine's log or exp says in its last bits is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,27 +48,19 @@ def dirichlet(
     found, pending = np.zeros((count, len(prior))), np.arange(count)
     broken, tried = np.zeros(len(held), dtype=np.int64), 0
     while len(pending) and tried < TRIES:
-        at_once = max(1, _BLOCK // (len(pending) * len(held)))
-        tries = np.arange(tried, min(TRIES, tried + max(1, min(tried, at_once))))
+        at_once = max(1, min(tried, _BLOCK // (len(pending) * len(held))))
+        tries = np.arange(tried, min(TRIES, tried + at_once))
         numbers = (pending[:, None] * TRIES + tries).ravel()
         drawn = on_grid(_dirichlet_draws(shapes, numbers, seed, SWARM))
-        shape = (len(pending), len(tries), len(held))
-        over: NDArray[np.bool_] = np.greater(drawn, ceiling).reshape(shape)
+        drawn = drawn.reshape(len(pending), len(tries), len(held))
+        over: NDArray[np.bool_] = np.greater(drawn, ceiling)
         good = np.logical_not(over.any(axis=2))
-        first, kept = good.argmax(axis=1), good.any(axis=1)
-        drawn = drawn.reshape(shape)[np.flatnonzero(kept), first[kept]]
-        found[np.ix_(pending[kept], held)] = drawn
+        kept = good.any(axis=1)
+        found[np.ix_(pending[kept], held)] = drawn[kept, good.argmax(axis=1)[kept]]
         broken += over[~kept].sum(axis=(0, 1))
         pending, tried = pending[~kept], tried + len(tries)
     if len(pending):
-        worst = int(broken.argmax())
-        raise InputError(
-            f"{TRIES:,} draws around the prior broke a cap, most often that of "
-            f"{_called(names, int(held[worst]))} (share {prior[held[worst]]:.4f} in the prior, at "
-            f"most {ceiling[worst]:.4f})",
-            place="concentration",
-            fix="raise `concentration` or the repetition cap, or lower `rows`",
-        )
+        _tell_broken(names, held, prior, ceiling, broken)
     return found
 
 
@@ -147,6 +140,24 @@ def _ceiling(prior: Vector, caps: Vector | None, names: Sequence[str]) -> Vector
             fix="raise the repetition cap, lower `rows`, or choose another prior",
         )
     return caps
+
+
+def _tell_broken(
+    names: Sequence[str],
+    held: NDArray[np.int64],
+    prior: Vector,
+    ceiling: Vector,
+    broken: NDArray[np.int64],
+) -> NoReturn:
+    """Raise InputError with the cap that was broken most often."""
+    worst = int(broken.argmax())
+    raise InputError(
+        f"{TRIES:,} draws around the prior broke a cap, most often that of "
+        f"{_called(names, int(held[worst]))} (share {prior[held[worst]]:.4f} in the prior, at most "
+        f"{ceiling[worst]:.4f})",
+        place="concentration",
+        fix="raise `concentration` or the repetition cap, or lower `rows`",
+    )
 
 
 def _called(names: Sequence[str], unit: int) -> str:
