@@ -58,6 +58,7 @@ STRATEGIES = [
     ("power:exponent=0.5", "random:per=corpus"),
     ("random-rows", "random"),
     ("coverage-mass:num_tasks=3", "log-det:per=task"),
+    ("as-ranked", "facility-location:per=corpus"),
 ]
 
 
@@ -99,6 +100,20 @@ def test_the_same_rows_in_memory_and_on_disk(
     assert found.budgets.tolist() == [task["rows"] for task in tasks]
     assert found.weights.tolist() == [task["weight"] for task in tasks]
     assert [found.names[t][1] for t in found.tasks] == table["task"].to_pylist()
+
+
+def test_as_ranked_is_the_beginning_of_a_ranking_of_all_rows(arrays):
+    out = np.arange(ROWS) % 7 == 2
+    by = {"weights": "as-ranked", "ranker": "graph-cut:per=corpus"}
+    found = smartx.select(arrays.X, tasks=arrays.tasks, budget=17, exclude=out, **by)
+    assert sorted(found.ranks.tolist()) == list(range(17))
+    left = np.flatnonzero(~out)
+    order = np.argsort(np.array(arrays.tasks)[left], kind="stable")
+    best = smartx.maximize(smartx.GraphCut(), arrays.X[left[order]], 17)
+    assert set(left[order][best.items].tolist()) == set(found.indices.tolist())
+    tokens = np.ones((ROWS, 2), dtype=int)
+    with pytest.raises(InputError, match="counts rows, and the budget is in tokens"):
+        smartx.select(arrays.X, budget=5, tokens=tokens, token_kind="all", **by)
 
 
 def test_names_may_be_numbers_and_nothing_is_needed_but_a_budget(arrays):
@@ -213,6 +228,7 @@ def test_scores_and_features(arrays):
         ({"tasks": ["a"]}, InputError, "tasks: it has 1 entries, and X has 120"),
         ({"weights": "equall"}, ConfigError, "did you mean equal"),
         ({"preset": "best"}, ConfigError, "preset"),
+        ({"weights": "as-ranked"}, ConfigError, "facility-location:per=corpus"),
         ({"token_kind": "all"}, InputError, "tokens: the budget is in tokens"),
         ({"exclude": [ROWS]}, InputError, "exclude: "),
         ({"exclude": [0.5]}, InputError, "exclude: "),

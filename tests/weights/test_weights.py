@@ -76,11 +76,17 @@ def features_for(law, corpus):
     return found
 
 
+def ranked_of(corpus):
+    """The groups of all rows in some order, as a ranking of the whole corpus gives it."""
+    rows = np.random.default_rng(8).permutation(corpus.num_rows)
+    return corpus.groups.of_rows(rows)
+
+
 @pytest.mark.parametrize("law", LAW_CASES.values(), ids=LAW_CASES)
 class TestEveryLaw:
     def ground(self, law, corpus, means, seed=3):
         if law.unit == "group":
-            return group_ground(corpus.groups, seed=seed)
+            return group_ground(corpus.groups, seed=seed, ranked=ranked_of(corpus))
         means = means if law.needs_means else None
         return task_ground(
             corpus.groups, means=means, seed=seed, features=features_for(law, corpus)
@@ -111,7 +117,8 @@ class TestEveryLaw:
     @pytest.mark.parametrize("total", [0, 1, 7, 20, 29])
     def test_budgets_sum_and_fit(self, law, corpus, means, total):
         features = features_for(law, corpus)
-        given = allot(corpus.groups, law, means=means, total=total, seed=5, features=features)
+        known = {"means": means, "features": features, "ranked": ranked_of(corpus)}
+        given = allot(corpus.groups, law, total=total, seed=5, **known)
         tasks = corpus.groups.tasks()
         assert given.groups.sum() == given.tasks.sum() == total
         assert (given.groups >= 0).all()

@@ -77,6 +77,11 @@ class Groups:
         """The groups of a corpus with only so many rows of each. rows: (g,) int64."""
         return replace(self, start=np.cumsum(rows) - rows, rows=rows)
 
+    def of_rows(self, row_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(k,) int64, the group of each row."""
+        groups: NDArray[np.int64] = np.searchsorted(self.start, row_ids, side="right") - 1
+        return groups
+
     def tasks(self) -> Tasks:
         """The runs of groups that share source and task."""
         names = list(zip(self.source, self.task, strict=True))

@@ -33,6 +33,8 @@ class Ground:
     another, or a table.
     known: (M,) int64 twice, where each unit's rows begin in the features and how many these are;
     None: `start` and `rows`. There are more than `rows` where some may not be taken.
+    ranked: (m,) int64, the unit of each row that may be taken, best first; for laws that follow a
+    ranking of the whole corpus.
     """
 
     names: Sequence[tuple[str, ...]]
@@ -42,6 +44,7 @@ class Ground:
     seed: int
     features: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     known: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    ranked: NDArray[np.int64] | None = None
 
     def feature(self, key: str) -> NDArray[Any]:
         """A feature by `Need.key`. Raises InputError where it was not given."""
@@ -76,10 +79,12 @@ class WeightLaw(Options):
 
     name: by which configurations and manifests know it.
     unit: whether it shares among tasks or among groups.
+    follows_ranking: whether it looks at `Ground.ranked`: the ranker must rank the whole corpus.
     """
 
     name: ClassVar[str]
     unit: ClassVar[Unit] = "task"
+    follows_ranking: ClassVar[bool] = False
 
     @property
     def needs_means(self) -> bool:
@@ -115,10 +120,12 @@ def task_ground(
     return Ground(names, tasks.start, tasks.rows, means, seed, features or {})
 
 
-def group_ground(groups: Groups, *, seed: int = 0) -> Ground:
-    """The groups of a corpus as the ground of a law."""
+def group_ground(
+    groups: Groups, *, seed: int = 0, ranked: NDArray[np.int64] | None = None
+) -> Ground:
+    """The groups of a corpus as the ground of a law. ranked: as `Ground` has it."""
     names = list(zip(groups.source, groups.task, groups.template, strict=True))
-    return Ground(names, groups.start, groups.rows, None, seed)
+    return Ground(names, groups.start, groups.rows, None, seed, ranked=ranked)
 
 
 def on_grid(weights: NDArray[np.float64]) -> NDArray[np.float64]:
