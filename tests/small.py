@@ -28,7 +28,7 @@ def _plain_rankers() -> Iterator[tuple[str, Any]]:
         fields = dataclasses.fields(strategies.RANKERS.find(name))
         empty = dataclasses.MISSING
         if all(f.default is not empty or f.default_factory is not empty for f in fields):
-            ranker = strategies.RANKERS.made(name)
+            ranker = strategies.RANKERS.made(name, per="template")
             if set(ranker.needs) <= {VECTORS}:
                 yield name, ranker
 

@@ -171,6 +171,17 @@ def facts_of(strategy: Any) -> dict[str, Any]:
     return facts
 
 
+def check_together(law: Any, ranker: Any) -> None:
+    """Raise ConfigError for a weight law that a ranker cannot serve."""
+    if law.follows_ranking and ranker.per != "corpus":
+        raise ConfigError(
+            f"{law.name} takes the first rows of a ranking of the whole corpus, and {ranker.name} "
+            f"ranks each {ranker.per} by itself",
+            place="weights",
+            fix=f"give `ranker` {ranker.name}:per=corpus",
+        )
+
+
 def _digest(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
@@ -201,6 +212,19 @@ RANKERS = Table(
         "graph-cut": "smartx.rankers.submodular:GraphCutRanker",
         "log-det": "smartx.rankers.submodular:LogDetRanker",
         "random": "smartx.rankers.random:RandomRanker",
+        "saturated-coverage": "smartx.rankers.saturated_coverage:SaturatedCoverageRanker",
+        "feature-based": "smartx.rankers.feature_based:FeatureBasedRanker",
+        "k-center": "smartx.rankers.k_center:KCenterRanker",
+        "length": "smartx.rankers.score:LengthRanker",
+        "score": "smartx.rankers.score:ScoreRanker",
+        "semdedup": "smartx.rankers.semantic_duplicates:SemDeDupRanker",
+        "d4": "smartx.rankers.semantic_duplicates:D4Ranker",
+        "density": "smartx.rankers.density:DensityRanker",
+        "deita": "smartx.rankers.deita:DeitaRanker",
+        "qdit": "smartx.rankers.qdit:QditRanker",
+        "novel-select": "smartx.rankers.novel_select:NovelSelectRanker",
+        "seed": "smartx.rankers.seed:SeedRanker",
+        "mig": "smartx.rankers.mig:MigRanker",
         "s2l": "smartx.rankers.s2l:S2lRanker",
         "influence": "smartx.rankers.influence:InfluenceRanker",
         "tagcos": "smartx.rankers.tagcos:TagcosRanker",
@@ -230,6 +254,7 @@ LAWS = Table(
         "mixmin": "smartx.weights.mixmin:MixMin",
         "given": "smartx.weights.given:Given",
         "random-rows": "smartx.weights.random_rows:RandomRows",
+        "as-ranked": "smartx.weights.as_ranked:AsRanked",
     },
     "smartx.laws",
 )
