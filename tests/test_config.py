@@ -104,9 +104,13 @@ def test_a_wrong_flag_is_not_blamed_on_the_file(tmp_path):
             "did you mean smart-acl2024?",
         ),
         ({"ranker": "facility"}, "one of ", "did you mean facility-location?"),
-        ({"rows": "1k"}, "a whole number is needed (given: '1k')", "25000"),
-        ({"rows": "10%"}, "a whole number is needed", "25000"),
-        ({"rows": 2.5}, "a whole number is needed", "25000"),
+        ({"rows": "1kk"}, "an amount such as 5000, 5k, 1.5m or 10% is needed (given: '1kk')", ""),
+        ({"tokens": "1%%"}, "an amount such as 5000", ""),
+        ({"rows": 2.5}, "a part of a row or token cannot be taken", ""),
+        ({"epochs": 2.5}, "a whole number is needed", "25000"),
+        ({"floor": "math"}, "not of the form PATTERN=AMOUNT", ""),
+        ({"cap": {"math": "x"}}, "math: an amount", ""),
+        ({"exclude": ["a", " "]}, "name of a source", ""),
         ({"rows": 0}, "at least 1", ""),
         ({"rows": 10**30}, "at most 9,007,199,254,740,992", ""),
         ({"seed": 10**30}, "at most", ""),
@@ -137,7 +141,10 @@ def test_errors_in_python_name_fields_not_flags(tmp_path):
     assert str(caught.value).startswith("rows: ")
     with pytest.raises(ConfigError) as caught:
         smartx.run({"sources": ["a"], "out": tmp_path / "mix"})
-    assert str(caught.value) == "rows: it is needed here and not given\n  fix: give `rows`"
+    assert (
+        str(caught.value)
+        == "rows: it is needed here and not given\n  fix: give `rows`, or `tokens`"
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from smartx.errors import InputError, SmartxError
 from smartx.flags import (
     COLUMNS,
     COMPARISON,
+    DEMANDS,
     EMBEDDING,
     FIT,
     LEAVING,
@@ -89,7 +90,7 @@ def command(
     return register
 
 
-@command([*OUTPUT, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
+@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
 def run(config: RunConfig, progress: Progress) -> Outcome:
     """Turn SOURCES into a fine-tuning mixture of exactly ROWS rows: ingest, embed, rank, mix.
 
@@ -169,7 +170,7 @@ def rank(config: RunConfig, progress: Progress) -> Outcome:
     return [line(f"ranking {rankings.folder.name} in {rankings.folder}")]
 
 
-@command([*OUTPUT, *STRATEGY, *LEAVING])
+@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING])
 def mix(config: RunConfig, progress: Progress) -> Outcome:
     """Write a mixture of exactly ROWS rows from the rankings of a run.
 
@@ -180,7 +181,7 @@ def mix(config: RunConfig, progress: Progress) -> Outcome:
     return _mixture(pipeline.mix_step(config, progress))
 
 
-@command([*OUTPUT, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
+@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
 def plan(config: RunConfig, progress: Progress) -> Outcome:
     """Say what a run will take: time, memory and disk of each stage, and the engine of each group.
 

@@ -20,6 +20,7 @@ from pydantic import (
     field_validator,
 )
 
+from smartx.amounts import Percent, amount, demands, patterns
 from smartx.config_file import read_fields
 from smartx.errors import ConfigError, SmartxError
 from smartx.options import MOST, size_in_bytes
@@ -45,7 +46,12 @@ PRESETS: dict[str, tuple[str, str]] = {
 
 SIZES = ("memory",)  # fields in bytes
 # Fields of many values.
-LISTS = ("sources", "feature", "leave_out", "leave_out_by", "leave_out_vectors", "trained")
+LISTS = (
+    *("sources", "feature", "leave_out", "leave_out_by", "leave_out_vectors", "trained"),
+    *("floor", "cap", "pin", "exclude"),
+)
+AMOUNTS = ("rows", "tokens")  # fields of whole numbers, 5k, 10%
+DEMANDS = ("floor", "cap", "pin")
 STRATEGIES: dict[str, Table] = {  # fields that hold one
     "weights": LAWS,
     "ranker": RANKERS,
@@ -178,7 +184,42 @@ class RunConfig(BaseModel):
     )
 
     # How much, and where to
-    rows: int | None = Field(None, ge=1, le=MOST, description="rows of the mixture")
+    rows: int | Percent | None = Field(
+        None, description="rows of the mixture: 5000, 5k, or 10% of those that may be taken"
+    )
+    tokens: int | Percent | None = Field(
+        None, description="tokens of the mixture, instead of rows: 1m, or 10%"
+    )
+    token_kind: Literal["all", "prompt", "response", "supervised"] = Field(
+        "all",
+        description="which tokens `tokens` counts; supervised are those of the response, of a chat "
+        "those of its last answer",
+    )
+    floor: list[str] = Field(
+        default=[],
+        description="what gets at least so much, in rows (or tokens) or of the mixture: math=500, "
+        "flan/=40%; SOURCE/, TASK, SOURCE/TASK or SOURCE/TASK/TEMPLATE, with * and ?, each for "
+        "itself",
+    )
+    cap: list[str] = Field(default=[], description="what gets at most so much: *=5%")
+    pin: list[str] = Field(default=[], description="what gets exactly so much: flan/=40%")
+    exclude: list[str] = Field(default=[], description="what gets nothing: toxic*")
+    include_rows: str | None = Field(
+        None,
+        description="rows that must be in the mixture: a column of true and false, or a file of "
+        "row numbers of the sources, from 0 (.txt, .csv, .npy, .parquet)",
+    )
+    exclude_rows: str | None = Field(
+        None, description="rows that may not be in it: a column or a file in the same way"
+    )
+    epochs: int = Field(
+        1, ge=1, le=1_000, description="how often a row may be taken where a task has too few"
+    )
+    rounding: Literal["published", "largest-remainder", "monotone"] | None = Field(
+        None,
+        description="how shares become whole rows (default: the weight law's own); monotone: a "
+        "larger budget takes nothing away from any task, so that mixtures are nested",
+    )
     out: Path | None = Field(None, description="folder of the mixture")
     overwrite: bool = Field(
         False, description="replace the mixture that stands in OUT, if it is another one"
@@ -198,7 +239,7 @@ class RunConfig(BaseModel):
 
     @field_validator(
         *("sources", "feature", "leave_out", "leave_out_vectors", "trained"),
-        *("out", "run_dir", "vectors", "encoder", "tokenizer"),
+        *("out", "run_dir", "vectors", "encoder", "tokenizer", "include_rows", "exclude_rows"),
         mode="before",
     )
     @classmethod
@@ -219,6 +260,22 @@ class RunConfig(BaseModel):
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             return value
         return [name.strip() for one in names for name in one.split(",")]
+
+    @field_validator(*DEMANDS, mode="after")
+    @classmethod
+    def _demands_are_amounts_by_name(cls, value: list[str]) -> list[str]:
+        demands(value)
+        return value
+
+    @field_validator("exclude", mode="after")
+    @classmethod
+    def _names_are_not_empty(cls, value: list[str]) -> list[str]:
+        return list(patterns(value))
+
+    @field_validator(*AMOUNTS, mode="before")
+    @classmethod
+    def _amounts_are_written_shortly(cls, value: Any) -> Any:
+        return value if value is None else amount(value)
 
     @field_validator(*SIZES, mode="before")
     @classmethod
@@ -279,7 +336,9 @@ def _strategy(config: RunConfig) -> tuple[object, ...]:
     law = {**facts_of(config.law), "num_tasks": None}
     near = config.near_duplicates
     within = None if near is None else config.near_duplicates_within
-    return law, facts_of(config.row_ranker), near, within
+    demanded = [getattr(config, name) for name in (*DEMANDS, "exclude")]
+    more = (config.include_rows, config.exclude_rows, config.epochs, config.rounding)
+    return law, facts_of(config.row_ranker), near, within, demanded, more
 
 
 def _path(value: Any) -> Any:

@@ -61,7 +61,7 @@ def run_demo(config: RunConfig, progress: Progress) -> Mixture:
     count.
     """
     out = config.out or Path("demo")
-    fields = {"out": out, "rows": config.rows or ROWS}
+    fields: dict[str, Any] = {"out": out, "rows": config.rows or ROWS}
     fields |= {"encoder": ENCODER.name, "max_length": ENCODER.max_length}
     config = config.model_copy(update=fields)
     check(config, command="demo")

@@ -19,7 +19,12 @@ from smartx.progress import size
 
 # Which fields of the configuration each panel of --help shows, in order.
 PANELS: dict[str, tuple[str, ...]] = {
-    "How much, and where to": ("rows", "out", "overwrite", "run_dir", "threads", "memory"),
+    "How much, and where to": (
+        "rows", "tokens", "token_kind", "out", "overwrite", "run_dir", "threads", "memory",
+    ),
+    "Who gets how much besides, and how often": (
+        "floor", "cap", "pin", "exclude", "include_rows", "exclude_rows", "epochs", "rounding",
+    ),
     "Which strategy": (
         "preset", "weights", "ranker", "tasks", "feature", "near_duplicates",
         "near_duplicates_within", "seed",
@@ -38,7 +43,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "duplicates", "drop_other_columns", "tokenizer",
     ),
 }  # fmt: skip
-OUTPUT, STRATEGY, LEAVING, EMBEDDING, COLUMNS = PANELS.values()
+OUTPUT, DEMANDS, STRATEGY, LEAVING, EMBEDDING, COLUMNS = PANELS.values()
 RANKING = ("preset", "ranker", "feature", "near_duplicates", "near_duplicates_within", "seed")
 METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
 

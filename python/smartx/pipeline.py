@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx import __version__
-from smartx.budget import allot, check_total
+from smartx.budget import Allotment, Budget, allot, chosen_rows, supply_of, supply_of_rows
 from smartx.config import RunConfig, config_from
 from smartx.corpus import Columns, Corpus, ingestion
 from smartx.costs import StagePlan
@@ -48,6 +48,7 @@ from smartx.means import kept_task_means
 from smartx.mixture import (
     Chosen,
     Mixture,
+    all_ranked,
     assemble,
     check_replaceable,
     mixture_facts,
@@ -103,8 +104,8 @@ def run(
     session.check_out()
     with session.alone():
         session.ingest()
-        check_total(session.corpus.groups, _required(session.config, "rows"))
         if session.config.tasks is None:
+            session.budget.check(session.corpus)
             check_tasks(session.config, session.corpus)
         planned = session.plan(fetch=True, speed=False)
         session.progress.note(planned.line())
@@ -128,8 +129,8 @@ def plan(
         session.ingest()
     if session.config.tasks is None:
         check_tasks(session.config, session.corpus)
-    if session.config.rows is not None:
-        check_total(session.corpus.groups, session.config.rows)
+        if budget := Budget.of(session.config):
+            budget.check(session.corpus)
     return session.plan(fetch=False, speed=True)
 
 
@@ -248,6 +249,12 @@ class Session:
         """Bytes that may be used."""
         return self.config.memory or default_memory()
 
+    @property
+    def budget(self) -> Budget:
+        """How much is asked for. Raises ConfigError where nothing is."""
+        found = Budget.of(self.config)
+        return found or _required(self.config, "rows")  # raises
+
     def alone(self) -> Any:
         """Nobody else works in the run folder inside this block."""
         return working_in(self.run.folder, self.progress)
@@ -256,7 +263,7 @@ class Session:
         """Raise InputError where another mixture, or something else, stands in OUT."""
         config = self.config
         settings: dict[str, Any] = {
-            "rows": config.rows,
+            "budget": self.budget.facts(),
             "seed": config.seed,
             "preset": self.preset,
             "weights": facts_of(self.law),
@@ -445,33 +452,26 @@ class Session:
 
     def _ranked(self) -> tuple[Rankings, NDArray[np.float64] | None]:
         """The rankings, and the means of the tasks where the law needs them."""
-        _required(self.config, "rows")
+        self.budget.check(self.corpus)
         check_tasks(self.config, self.corpus)
         return self.rank(), self.means() if self.law.needs_means else None
 
     def _chosen(
         self, rankings: Rankings, means: NDArray[np.float64] | None
     ) -> tuple[Chosen, dict[str, Any]]:
-        config, corpus, law = self.config, self.corpus, self.law
-        features = {
-            key: feature.rows(0, corpus.num_rows)
-            for key, feature in self.features(law.needs).items()
+        corpus, law = self.corpus, self.law
+        asked: dict[str, Any] = {
+            "means": means,
+            "seed": self.config.seed,
+            "demands": self.budget.demands,
+            "rounding": self.budget.rounding,
+            "features": {
+                key: feature.rows(0, corpus.num_rows)
+                for key, feature in self.features(law.needs).items()
+            },
         }
-        groups = corpus.groups.resized(rankings.kept_of_groups(corpus.groups))
-        near = corpus.num_rows - int(groups.rows.sum())
-        allotment = allot(
-            groups,
-            law,
-            means=means,
-            total=_required(config, "rows"),
-            seed=config.seed,
-            left_out=near,
-            features=features,
-            told_of=corpus.groups,
-        )
-        by_task = law.unit == "task" and rankings.per != "template"
-        budgets, of = (allotment.tasks, "task") if by_task else (allotment.groups, "template")
-        chosen = assemble(corpus, rankings, budgets, of=of, seed=config.seed)
+        take = self._row_by_row if self.budget.by_row else self._prefixes
+        chosen, allotment, tokens = take(rankings, asked)
         return chosen, mixture_facts(
             corpus,
             rankings,
@@ -480,11 +480,53 @@ class Session:
             law=law,
             ranker=self.ranker,
             preset=self.preset,
-            seed=config.seed,
+            seed=self.config.seed,
             version=__version__,
+            budget=self.budget.facts(),
+            tokens=tokens,
             embedding=self._embedding_facts(),
             left_out=self.left_out,
         )
+
+    def _prefixes(
+        self, rankings: Rankings, asked: dict[str, Any]
+    ) -> tuple[Chosen, Allotment, NDArray[np.int64] | None]:
+        """The first rows of rankings: no other row is read."""
+        corpus, law = self.corpus, self.law
+        groups = corpus.groups.resized(rankings.kept_of_groups(corpus.groups))
+        gone = corpus.num_rows - int(groups.rows.sum())
+        total = supply_of_rows(groups).total(self.budget.amount)
+        if law.follows_ranking:  # of the whole corpus
+            best = rankings.prefix(0, int(groups.rows.sum()))[0]
+            asked["ranked"] = corpus.groups.of_rows(best)
+        allotment = allot(groups, law, total=total, left_out=gone, told_of=corpus.groups, **asked)
+        by_task = rankings.per != "template" and not allotment.for_templates
+        budgets, of = (allotment.tasks, "task") if by_task else (allotment.groups, "template")
+        chosen = assemble(corpus, rankings, budgets, of=of, seed=self.config.seed)
+        return chosen, allotment, None
+
+    def _row_by_row(
+        self, rankings: Rankings, asked: dict[str, Any]
+    ) -> tuple[Chosen, Allotment, NDArray[np.int64] | None]:
+        """Rows for a budget in tokens, with rows that must be in or may not be, or in copies."""
+        corpus, budget = self.corpus, self.budget
+        ranked = all_ranked(corpus, rankings)
+        limits = budget.limits(corpus, ranked.takeable)
+        supply = supply_of(corpus.groups, **limits)
+        gone = corpus.num_rows - int(np.count_nonzero(ranked.takeable))
+        total = supply.total(budget.amount)
+        if self.law.follows_ranking:
+            may = limits["takeable"]
+            best = ranked.row_ids if may is None else ranked.row_ids[may[ranked.row_ids]]
+            asked["ranked"] = corpus.groups.of_rows(best)
+        allotment = allot(
+            corpus.groups, self.law, total=total, left_out=gone, supply=supply, **asked
+        )
+        per: Any = rankings.per
+        taken = chosen_rows(ranked.row_ids, corpus.groups, allotment, ranked=per, **limits)
+        copies = taken.copies if budget.epochs > 1 else None
+        chosen = ranked.chosen(taken.places, copies, seed=self.config.seed)
+        return chosen, allotment, limits["tokens"]
 
     def plan(self, *, fetch: bool, speed: bool) -> Plan:
         """fetch: the encoder, to time it, if it is not here.  speed: measure that of ranking even
@@ -510,12 +552,20 @@ class Session:
         if self.asked:
             encoding = vectors_of(self.config)
             self.left_out = self.asked.there(corpus, self.run.folder, encoding, embeddings)
-        limits = self._limits(rows=self.config.rows, out=self.config.out)
+        limits = self._limits(rows=self._rows_of_plan(corpus), out=self.config.out)
         planned = partial(self._plan_with, corpus, embeddings, vectors, limits, tasks=tasks)
         quick = planned(measure=False)
         if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):
             return quick
         return planned(measure=True)
+
+    def _rows_of_plan(self, corpus: Corpus) -> int | None:
+        """About how many rows the mixture will have."""
+        budget = Budget.of(self.config)
+        if budget is None:
+            return None
+        supply = budget.supply(corpus)
+        return supply.rows_for(supply.total(budget.amount))
 
     def _embeddings_there(
         self, asked: EncoderSpec | VectorsSpec, corpus: Corpus

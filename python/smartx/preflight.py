@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
+from smartx.budget import ROW_FILES
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.corpus.hub import hub_name
@@ -34,8 +35,10 @@ from smartx.features import feature_files, missing
 from smartx.leave_out import Asked
 from smartx.needs import VECTORS
 from smartx.run_folder import NAMES
+from smartx.strategies import check_together
 
-NEEDED = {"run": ("sources", "rows", "out"), "ingest": ("sources",), "mix": ("rows", "out")}
+NEEDED = {"run": ("sources", "out"), "ingest": ("sources",), "mix": ("out",)}
+NEED_BUDGET = ("run", "mix")
 READS_SOURCES = ("run", "plan", "ingest")
 LEAVES_OUT = ("run", "plan", "rank", "mix")
 WRITES_OUT = ("run", "mix", "plan", "demo")
@@ -54,8 +57,10 @@ def check(config: RunConfig, *, command: str) -> None:
     for field in NEEDED.get(command, ()):
         if getattr(config, field) in (None, []):
             _fault(field, "it is needed here and not given", f"give `{field}`")
+    _budget(config, needed=command in NEED_BUDGET)
     _columns(config)
     _vectors(config)
+    check_together(config.law, config.row_ranker)
     _features(config)
     _machine(config)
     if command in READS_SOURCES:
@@ -119,6 +124,20 @@ def _leave_out(config: RunConfig) -> None:
     for path in config.leave_out_vectors:
         _readable("leave_out_vectors", path)
     Asked(config).check()
+
+
+def _budget(config: RunConfig, *, needed: bool) -> None:
+    """One budget, in rows or in tokens, and files of rows that are there."""
+    if config.rows is None and config.tokens is None and needed:
+        _fault("rows", "it is needed here and not given", "give `rows`, or `tokens`")
+    if config.rows is not None and config.tokens is not None:
+        _fault("tokens", "a budget in rows and one in tokens are given", "give `rows` or `tokens`")
+    if config.tokens is None and "token_kind" in config.model_fields_set:
+        _fault("token_kind", "the budget is not in tokens", "give `tokens`, or leave it out")
+    for field in ("include_rows", "exclude_rows"):
+        given = getattr(config, field)
+        if given is not None and Path(given).suffix.lower() in ROW_FILES:
+            _readable(field, Path(given))
 
 
 def _columns(config: RunConfig) -> None:
@@ -293,6 +312,9 @@ def _not_eaten(config: RunConfig, out: str) -> None:
     """Raise where something that is read lies in the folder that is replaced."""
     fields = ("sources", "leave_out", "trained")
     read = [(field, _fixed_part(one)) for field in fields for one in getattr(config, field)]
+    for field in ("include_rows", "exclude_rows"):
+        if getattr(config, field) is not None:
+            read.append((field, getattr(config, field)))
     if config.vectors is not None:
         read.append(("vectors", str(config.vectors)))
     for field, path in read:

@@ -4,6 +4,9 @@ from smartx.budget.allotment import Allotment as Allotment
 from smartx.budget.allotment import RoundingName as RoundingName
 from smartx.budget.allotment import allot as allot
 from smartx.budget.allotment import check_total as check_total
+from smartx.budget.asked import ROW_FILES as ROW_FILES
+from smartx.budget.asked import Budget as Budget
+from smartx.budget.asked import named_rows as named_rows
 from smartx.budget.chosen import chosen_rows as chosen_rows
 from smartx.budget.demands import Demands as Demands
 from smartx.budget.divisor import webster as webster

@@ -75,6 +75,7 @@ def allot(
     supply: Supply | None = None,
     features: Mapping[str, NDArray[Any]] | None = None,
     told_of: Groups | None = None,
+    ranked: IntVector | None = None,
 ) -> Allotment:
     """Budgets of all tasks and groups of a corpus under a weight law.
 
@@ -84,6 +85,8 @@ def allot(
     rounding: None is the law's own.  supply: what there is; None: every row of the groups, once.
     features: what the law needs besides, as `Ground` has it, of every row of `told_of`: the groups
     with the rows that are left out, too; None: `groups`.
+    ranked: for a law that follows a ranking of the whole corpus, the group of each row that may be
+    taken, best first.
     Raises BudgetError if the corpus, or the tasks that the law chose, hold less than `total`, or
     where demands cannot be met.
     """
@@ -95,7 +98,10 @@ def allot(
     sized = groups if supply is None and not wanted.excludes else groups.resized(there.rows)
     known = (told_of or groups).tasks()
     told = (features or {}, (known.start, known.rows))
-    level, shares = _shares(law, sized, means, total, seed, there, *told)
+    if law.follows_ranking:
+        level, shares = TEMPLATE, _shares_as_ranked(law, sized, total, there, ranked)
+    else:
+        level, shares = _shares(law, sized, means, total, seed, there, *told)
     if rounding is not None:
         shares = replace(shares, rounding=_ROUNDINGS[rounding])
     held = there.held if level == TEMPLATE else tree.sums(there.held, TEMPLATE)
@@ -148,7 +154,7 @@ def _shares(
     """The level of the units that a law shares among, and its shares, checked: it may be
     anybody's. Tasks of which nothing may be taken are not among those that it compares.
     """
-    rows = total if supply.unit == "row" else _rows_for(total, supply)
+    rows = supply.rows_for(total)
     if law.unit == "group":
         ground = group_ground(groups, seed=seed)
         return TEMPLATE, _checked(law, law.shares(ground, rows), len(ground.names))
@@ -170,10 +176,18 @@ def _shares(
     return TASK, replace(shares, order=some[shares.order])
 
 
-def _rows_for(tokens: int, supply: Supply) -> int:
-    """How many rows have so many tokens, about."""
-    rows, there = int(supply.rows.sum()), int(supply.once.sum())
-    return min(rows, max(1, tokens * rows // max(1, there)))
+def _shares_as_ranked(
+    law: WeightLaw, groups: Groups, total: int, supply: Supply, ranked: IntVector | None
+) -> Shares:
+    if supply.unit == "token":
+        raise InputError(
+            f"the law {law.name} counts rows, and the budget is in tokens",
+            place="weights",
+            fix="give the budget in `rows`",
+        )
+    first = None if ranked is None else ranked[groups.rows[ranked] > 0]
+    shares = law.shares(group_ground(groups, ranked=first), total)
+    return _checked(law, shares, len(groups))
 
 
 def _checked(law: WeightLaw, shares: Shares, units: int) -> Shares:

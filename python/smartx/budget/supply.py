@@ -47,6 +47,13 @@ class Supply:
         rows, once = (np.where(excluded, 0, values) for values in (self.rows, self.once))
         return replace(self, rows=rows, once=once)
 
+    def rows_for(self, total: int) -> int:
+        """About how many rows a total in the unit of the budget takes."""
+        if self.unit == "row":
+            return total
+        rows, there = int(self.rows.sum()), int(self.once.sum())
+        return min(rows * self.epochs, max(1, total * rows // max(1, there)))
+
     def total(self, amount: Amount) -> int:
         """A budget in whole rows or tokens; a percentage is of what may be taken once.
 

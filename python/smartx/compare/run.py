@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx import __version__
+from smartx.budget import supply_of_rows
 from smartx.compare.board import board_of
 from smartx.compare.candidates import Candidate, candidates
 from smartx.compare.choose import Choice, Chooser
@@ -69,7 +70,8 @@ def compare(
     if config.rows is None:
         raise ConfigError("it is needed here and not given", place="rows", fix="give `rows`")
     with session.alone(), storing(session.run.folder):
-        groups, rows = session.corpus.groups, config.rows
+        groups = session.corpus.groups
+        rows = supply_of_rows(groups).total(config.rows)
         split = split_of(
             groups, folds=protocol.folds, patterns=protocol.hold_out_tasks, seed=config.seed
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from smartx.mixture.assemble import Chosen, assemble
+from smartx.mixture.assemble import AllRanked, Chosen, all_ranked, assemble
 from smartx.mixture.facts import mixture_facts, shares_line
 from smartx.mixture.names import shown
 from smartx.mixture.out import Mixture, check_out, check_replaceable, open_mixture
 from smartx.mixture.write import write_mixture
 
 __all__ = [
+    "AllRanked",
     "Chosen",
     "Mixture",
+    "all_ranked",
     "assemble",
     "check_out",
     "check_replaceable",

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 class Chosen:
     """The rows of a mixture, in its order.
 
-    row_ids: (n,) int64 rows of the corpus, no repeats.
+    row_ids: (n,) int64 rows of the corpus, repeated only where there are `copies`.
     ranks: (n,) int32, place of each row in the ranking of its unit, 0 is best.
     gains: (n,) float64, marginal gain of each row when its unit's ranking took it.
+    copies: (n,) int32, which copy of its row each is, from 0; None where rows are taken once.
     """
 
     row_ids: NDArray[np.int64]
     ranks: NDArray[np.int32]
     gains: NDArray[np.float64]
+    copies: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -78,6 +80,39 @@ def assemble(
     row_ids, ranks, gains = (np.concatenate(column) for column in zip(*prefixes, strict=True))
     order = mixture_order(row_ids, seed)
     return Chosen(row_ids[order], ranks[order], gains[order])
+
+
+@dataclass(frozen=True, eq=False)
+class AllRanked:
+    """Every row of rankings, best first in each unit, one unit after another.
+
+    row_ids, ranks, gains: as `Chosen` has them.  takeable: (n,) by row id, which rows anybody may
+    take: near duplicates and what was left out may not be.
+    """
+
+    row_ids: NDArray[np.int64]
+    ranks: NDArray[np.int32]
+    gains: NDArray[np.float64]
+    takeable: NDArray[np.bool_]
+
+    def chosen(
+        self, places: NDArray[np.int64], copies: NDArray[np.int32] | None, *, seed: int
+    ) -> Chosen:
+        """The rows at some places, in the order of a mixture."""
+        row_ids = self.row_ids[places]
+        order = mixture_order(row_ids, seed, copies)
+        own = None if copies is None else copies[order]
+        return Chosen(row_ids[order], self.ranks[places][order], self.gains[places][order], own)
+
+
+def all_ranked(corpus: Corpus, rankings: Rankings) -> AllRanked:
+    """All rows of the rankings of a corpus, 20 bytes a row."""
+    units = rankings.units(corpus.groups)
+    parts = zip(*rankings.prefixes(units.start, units.rows), strict=True)
+    row_ids, ranks, gains = (np.concatenate(part) for part in parts)
+    takeable = np.zeros(corpus.num_rows, dtype=np.bool_)
+    takeable[row_ids[ranks < np.repeat(rankings.kept(corpus.groups), units.rows)]] = True
+    return AllRanked(row_ids, ranks, gains, takeable)
 
 
 def mixture_order(

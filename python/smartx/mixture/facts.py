@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smartx.budget import Allotment
 from smartx.corpus.regroup import found_by
@@ -39,12 +40,16 @@ def mixture_facts(
     preset: str,
     seed: int,
     version: str,
+    budget: dict[str, Any] | None = None,
+    tokens: NDArray[np.int64] | None = None,
     embedding: dict[str, Any] | None = None,
     left_out: LeftOut | None = None,
 ) -> dict[str, Any]:
     """The facts of a mixture, ready for `write_mixture`.
 
     preset: its name, or "" where anything else than the preset's own choices ran.
+    budget: what was asked for, as `Budget.facts` has it.  tokens: (n,) of every row of the corpus,
+    where the budget is in tokens.
     version: of smartx.  left_out: rows that nobody may take, and why.
     embedding: what made the vectors (encoder, digest), and as "cut",
     "shared", "one_vector" what is known of their rows; None where none were used.
@@ -55,6 +60,8 @@ def mixture_facts(
         "preset": preset,
         "seed": seed,
         "rows": len(chosen),
+        "budget": budget or {"rows": len(chosen)},
+        "tokens": None if tokens is None else int(tokens[chosen.row_ids].sum()),
         "weights": facts_of(law),
         "ranker": facts_of(ranker),
         "inputs": {"corpus": corpus.digest, "rankings": rankings.digest},
@@ -66,7 +73,7 @@ def mixture_facts(
         "leave_out": left_out.asked if left_out else {},
         "left_out": left_out.facts() if left_out else None,
         "shares": spread_of(allotment.weights, corpus.groups.tasks().rows),
-        "tasks": _tasks(corpus, rankings, allotment, embedding or {}, left_out),
+        "tasks": _tasks(corpus, rankings, allotment, chosen, embedding or {}, left_out, tokens),
         "groups": _groups(corpus, chosen),
         "value": _value(rankings, chosen),
     }
@@ -102,14 +109,18 @@ def _tasks(
     corpus: Corpus,
     rankings: Rankings,
     allotment: Allotment,
+    chosen: Chosen,
     embedding: dict[str, Any],
     left_out: LeftOut | None,
+    tokens: NDArray[np.int64] | None,
 ) -> list[dict[str, Any]]:
     """One entry a task, in corpus order. `order`: its place in the law's, null if not chosen.
 
     `capacity`: its rows in the corpus, of which `left_out` and `near_duplicates` were not to be
     had. `cut`: rows whose text is longer than the encoder reads. `shared`: rows that have the
-    vector of another one; `one_vector`: of templates in which most have one and the same.
+    vector of another one; `one_vector`: of templates in which most have one and the same. Of a
+    budget in tokens, `asked`, `budget` and `tokens` are what the weight alone says, what was given
+    and what the `rows` have.
     """
     tasks = corpus.groups.tasks()
     sizes = corpus.groups.rows
@@ -123,6 +134,13 @@ def _tasks(
         for name in SEEN
         if name in embedding
     }
+    task = np.searchsorted(tasks.start, chosen.row_ids, side="right") - 1
+    taken = np.bincount(task, minlength=len(tasks))
+    more: dict[str, NDArray[Any]] = {}
+    if tokens is not None:
+        of_rows = np.zeros(len(tasks), dtype=np.int64)
+        np.add.at(of_rows, task, tokens[chosen.row_ids])
+        more = {"budget": allotment.tasks, "tokens": of_rows}
     place: dict[int, int] = {task: i for i, task in enumerate(allotment.order.tolist())}
     gains = allotment.gains if allotment.gains is not None else np.full(len(tasks.rows), np.nan)
     return [
@@ -137,7 +155,8 @@ def _tasks(
             "gain": None if math.isnan(gains[i]) else float(gains[i]),
             "weight": float(allotment.weights[i]),
             "asked": int(allotment.asked[i]),
-            "rows": int(allotment.tasks[i]),
+            "rows": int(taken[i]),
+            **{name: int(values[i]) for name, values in more.items()},
         }
         for i in range(len(tasks.rows))
     ]

@@ -119,7 +119,9 @@ class OtherColumns:
             yield self._schema.empty_table()
         done = 0
         for found in self.corpus.others(positions):
-            at = np.searchsorted(positions, found[POSITION].to_numpy())
+            there = found[POSITION].to_numpy()
+            copy = np.arange(len(there)) - np.searchsorted(there, there)  # rows may come again
+            at = np.searchsorted(positions, there) + copy
             yield from self._nothing(int(at[0]) - done)
             done = int(at[-1]) + 1
             places = np.full(done - int(at[0]), -1)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from smartx.corpus import Corpus
 
 PART_ROWS = 100_000  # rows of one file
+COPY = "smartx_copy"  # only where rows may be taken more than once
 BLOCK_ROWS = 10_000  # rows of one row group of a file
 Report = Callable[[Path, dict[str, Any]], str]
 
@@ -94,7 +95,7 @@ def columns_of(corpus: Corpus) -> tuple[OtherColumns, dict[str, bool]]:
     call some.
     """
     chats = bool(corpus.manifest["conversations"])
-    others = OtherColumns.of(corpus, [*_own(chats).names, *READ_BY_TRAINERS])
+    others = OtherColumns.of(corpus, [*_own(chats).names, COPY, *READ_BY_TRAINERS])
     tools, calls = "tools" in others.names.values(), CALLS in others.turns
     return others, {"conversations": chats, "tools": chats and tools, "calls": chats and calls}
 
@@ -181,6 +182,9 @@ def _rows(
         pa.array(chosen.gains[piece]),
     ]
     own = _own(chats)
+    if chosen.copies is not None:
+        own = own.append(pa.field(COPY, pa.int32()))
+        columns.append(pa.array(chosen.copies[piece]))
     return others.appended(pa.table(columns, names=own.names).cast(own), rows)
 
 
