@@ -67,12 +67,16 @@ def test_blocks_and_threads_do_not_show(monkeypatch):
             assert getattr(cut, name).tobytes() == getattr(whole, name).tobytes()
 
 
-def test_a_cosine_that_is_the_threshold_reaches_it():
-    """3-4-5 twice, and 4-3-5: the cosine is 24/25, and their length is that of Q12 rows."""
-    a = np.array([[3 * 601, 4 * 601, 3 * 554, 4 * 554]], np.int16)
-    b = a[:, [1, 0, 3, 2]].copy()
-    assert near_rows(a, b, 0.96).rows.tolist() == [0]
-    assert near_rows(a, b, 0.960001).rows.tolist() == []
+@pytest.mark.parametrize(
+    ("one", "other", "cosine"), [((3, 4), (4, 3), 0.96), ((0, 5), (3, 4), 0.8)]
+)
+def test_a_cosine_that_is_the_threshold_reaches_it(one, other, cosine):
+    """Whole numbers of length 5, each twice so that they have the length of Q12 rows. For 4/5 a
+    float64 is below its square.
+    """
+    a, b = (np.array([[601 * x, 601 * y, 554 * x, 554 * y]], np.int16) for x, y in (one, other))
+    assert near_rows(a, b, cosine).rows.tolist() == [0]
+    assert near_rows(a, b, cosine + 1e-6).rows.tolist() == []
 
 
 def test_widths_that_differ_are_refused():

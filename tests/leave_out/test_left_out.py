@@ -120,12 +120,22 @@ def test_the_same_table_comes_from_any_number_of_threads_and_is_used_again(plant
 def test_a_damaged_table_is_refused_and_made_again(planted):
     found = found_in(planted, Detection())
     path = found.folder / "left-out.parquet"
-    whole = path.read_bytes()
+    whole, other = path.read_bytes(), other_table(found)
     path.write_bytes(whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])
     with pytest.raises(StoreError, match="left-out"):
         _ = open_left_out(found.folder).table
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(StoreError, match="not those that were written"):
+        _ = open_left_out(found.folder).table
     assert found_in(planted, Detection()).table.num_rows == found.table.num_rows
     assert path.read_bytes() == whole
+
+
+def other_table(found):
+    """A file of the same columns, and fewer rows."""
+    path = found.folder.parent / "other.parquet"
+    pq.write_table(found.table.slice(1), path)
+    return path
 
 
 def test_near_rows_are_found_by_their_vectors(planted):
@@ -174,6 +184,17 @@ def test_a_prompt_alone_is_not_taken_for_prompt_and_response(tmp_path):
     )
     texts = corpus.prompts(0, 3)
     assert found.contaminated.tolist() == [texts.index("Say one. two")]
+
+
+def test_texts_of_signs_alone_are_equal_where_they_are_the_same(tmp_path):
+    rows = [row(sign, "t", response="-") for sign in ("+ (", "+ )", "🙂🙃", "🙃 🙂")]
+    corpus = corpus_of(list(rows), tmp_path)
+    asked = lines(tmp_path / "signs.jsonl", [{"prompt": "+  (", "response": "="}])
+    found = leave_out(
+        corpus, evaluation_sets([asked], tmp_path), tmp_path / "out", Detection(("exact",))
+    )
+    texts = corpus.prompts(0, 4)
+    assert found.contaminated.tolist() == [texts.index("+ (")]
 
 
 def test_two_sets_of_one_name_are_refused(tmp_path):

@@ -104,6 +104,7 @@ def test_parts_joined_and_taken_are_the_texts_that_they_were():
         ("Straße", "STRASSE"),
         ("ﬁnd Å", "find Å"),
         ("東京は", "東 京 は"),
+        ("so🙂so🙂🙂", "so 🙂 so 🙂 🙂"),
     ],
 )
 def test_case_form_and_punctuation_do_not_count(one, other):
