@@ -73,7 +73,7 @@ class Standing:
     @classmethod
     def of(cls, folder):
         made = open_swarm(folder)
-        caps = np.minimum(np.array(made.manifest["most"]) / made.manifest["rows"], 1.0)
+        caps = np.minimum(np.array(made.manifest["most"]) / made.manifest["total"], 1.0)
         shares = read_ratios(folder / "ratios.csv").shares
         return cls(np.array(made.manifest["prior"]), caps, shares)
 

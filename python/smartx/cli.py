@@ -227,13 +227,13 @@ def compare(
     return _comparison(*write(config, listed, protocol, progress, json=json, report=report))
 
 
-@command([*OUTPUT, *STRATEGY], own=SWARM)
+@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING], own=SWARM)
 def swarm(config: RunConfig, progress: Progress, **options: Any) -> Outcome:
     """Write many mixtures of ROWS rows around a prior, the shares of --weights, to be trained on.
 
-    All come from the same rankings, and none has a row twice. OUT/ratios.csv says what each has;
-    train on each, write what that measured into a CSV file, and `smartx fit` says which mixture is
-    best.
+    All come from the same rankings, and none has a row more often than --epochs allows.
+    OUT/ratios.csv says what each has; train on each, write what that measured into a CSV file, and
+    `smartx fit` says which mixture is best.
 
     Example:  smartx swarm --run-dir work --rows 5000 --weights power --count 64 --out swarm
     """

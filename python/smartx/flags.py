@@ -283,10 +283,11 @@ FIT = (
         **_FITTED,
     ),
     _own(
-        "rows",
+        "budget",
         int | None,
         None,
-        "rows of the run that is planned, for the repetition cap (default: the swarm's)",
+        "rows (or tokens, where the swarm has) of the run that is planned, for the repetition cap "
+        "(default: the swarm's)",
         min=1,
         metavar="N",
         **_FITTED,

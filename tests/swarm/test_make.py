@@ -13,6 +13,7 @@ from smartx.config import config_from
 from smartx.errors import ConfigError, InputError, StoreError
 from smartx.mixture import open_mixture
 from smartx.progress import Silent
+from smartx.runs import open_run
 from smartx.swarm.fit import Asked
 from smartx.swarm.from_files import Trained, fit_files
 from smartx.swarm.make import Wanted, make_swarm, open_swarm
@@ -160,6 +161,44 @@ def test_no_task_gives_a_row_twice_however_scarce(run_dir, tmp_path):
     assert not (tmp_path / "T").exists()
 
 
+def test_a_budget_in_tokens_has_shares_of_tokens(run_dir, tmp_path):
+    config = config_from(
+        {
+            "run_dir": run_dir,
+            "out": tmp_path / "S",
+            "tokens": 400,
+            "token_kind": "prompt",
+            "preset": "equal",
+        }
+    )
+    made = make_swarm(config, Wanted(count=6))
+    corpus = open_run(run_dir).corpus()
+    tokens = corpus.token_counts(0, corpus.num_rows)[:, 0]
+    tasks = corpus.groups.tasks()
+    ratios = read_ratios(made.folder / "ratios.csv")
+    assert made.manifest["unit"] == "token"
+    for run, shares in zip(ratios.runs, ratios.shares, strict=True):
+        rows = np.array(rows_of(made.folder / run))
+        assert abs(tokens[rows].sum() - 400) <= tokens.max()
+        task = np.searchsorted(tasks.start, rows, side="right") - 1
+        taken = np.bincount(task, tokens[rows], len(tasks.rows))
+        assert shares == pytest.approx(taken / taken.sum(), abs=1e-9)
+    sums = np.add.reduceat(tokens, tasks.start)
+    assert made.manifest["most"] == pytest.approx(sums.tolist())
+
+
+def test_rows_come_again_as_often_as_epochs_allow(run_dir, tmp_path):
+    config = config_of(run_dir, tmp_path / "S", rows=150, epochs=2)
+    made = make_swarm(config, Wanted(count=6, concentration=4, rows_only=True))
+    assert made.manifest["most"] == [120, 60, 80, 100, 40]
+    assert "no row more than 2 times" in "\n".join(swarm_lines(made))
+    often = [int(np.bincount(np.load(path)).max()) for path in sorted(made.folder.glob("*.npy"))]
+    assert max(often) == 2
+    rows = np.round(read_ratios(made.folder / "ratios.csv").shares * 150)
+    assert (rows <= [120, 60, 80, 100, 40]).all()
+    assert (rows > [60, 30, 40, 50, 20]).any()
+
+
 @pytest.mark.parametrize(
     ("wanted", "place"),
     [
@@ -223,7 +262,7 @@ def test_a_larger_run_has_a_tighter_cap(swarm, tmp_path):
     metrics = with_metrics(swarm, tmp_path / "metrics.csv")
     asked = Asked(model="log-linear", kl=1.0)
     loose = fit_files(Trained(swarm.folder, metrics, "accuracy", asked=asked)).facts
-    tight = fit_files(Trained(swarm.folder, metrics, "accuracy", rows=150, asked=asked)).facts
+    tight = fit_files(Trained(swarm.folder, metrics, "accuracy", budget=150, asked=asked)).facts
     assert loose["proposal"]["shares"]["code"] > 20 / 150
     assert tight["proposal"]["shares"]["code"] == pytest.approx(20 / 150, abs=1e-6)
 
@@ -238,8 +277,8 @@ def test_files_of_others_are_fitted_too(tmp_path, swarm):
     assert any("no swarm.json" in note for note in fitted.facts["notes"])
     assert fitted.proposal == tmp_path / "proposal.yaml"
     assert "sum[*]" in yaml.safe_load(fitted.proposal.read_text())["weights"]["parts"]
-    with pytest.raises(InputError, match="how many rows"):
-        fit_files(Trained(tmp_path / "ratios.csv", metrics, "accuracy", rows=9))
+    with pytest.raises(InputError, match="how much a task holds"):
+        fit_files(Trained(tmp_path / "ratios.csv", metrics, "accuracy", budget=9))
 
 
 def test_faults_of_the_metrics_name_file_and_column(swarm, tmp_path):

@@ -26,14 +26,14 @@ class Trained:
     """Where a swarm and its results are.
 
     swarm: the folder of `smartx swarm`, or any CSV file of ratios.  metrics: a CSV file.
-    metric: its column; None: the only one.  rows: of the run that is planned, for the repetition
-    cap; None: as many as the swarm's mixtures have.  allow_missing: mixtures may lack metrics.
+    metric: its column; None: the only one.  budget: of the run that is planned, in the unit of the
+    swarm's, for the repetition cap; None: the swarm's.  allow_missing: mixtures may lack metrics.
     """
 
     swarm: Path
     metrics: Path
     metric: str | None = None
-    rows: int | None = None
+    budget: int | None = None
     allow_missing: bool = False
     asked: Asked = field(default_factory=Asked)
 
@@ -57,7 +57,7 @@ def fit_files(trained: Trained) -> Fitted:
     ratios = read_ratios(path)
     metrics = read_metric(trained.metrics, trained.metric)
     shares, values, runs = joined(ratios, metrics, path, allow_missing=trained.allow_missing)
-    prior, caps = _prior_and_caps(ratios, made, path, trained.rows)
+    prior, caps = _prior_and_caps(ratios, made, path, trained.budget)
     try:
         fit = fit_swarm(shares, values, prior, caps, trained.asked)
     except InputError as problem:
@@ -101,14 +101,14 @@ def fit_to(
 
 
 def _prior_and_caps(
-    ratios: Ratios, made: Swarm | None, path: Path, rows: int | None
+    ratios: Ratios, made: Swarm | None, path: Path, budget: int | None
 ) -> tuple[Vector, Vector]:
     """Those of the swarm's manifest; of a foreign CSV file the mean mixture, and no caps."""
     if made is None:
-        if rows is not None:
+        if budget is not None:
             raise InputError(
-                f"{path} does not say how many rows a task holds",
-                place="rows",
+                f"{path} does not say how much a task holds",
+                place="budget",
                 fix="leave it out, or name the folder of a swarm that smartx made",
             )
         mean = ratios.shares.mean(axis=0)
@@ -121,7 +121,7 @@ def _prior_and_caps(
         )
     manifest: Mapping[str, Any] = made.manifest
     prior = np.array(manifest["prior"])
-    caps = np.array(manifest["most"]) / (rows or manifest["rows"])
+    caps = np.array(manifest["most"]) / (budget or manifest["total"])
     return prior / prior.sum(), np.minimum(caps, 1.0)
 
 

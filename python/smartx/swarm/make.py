@@ -1,7 +1,8 @@
 """The mixtures of a swarm from the rankings of one run: SWARM/mix-000, ... and what was taken.
 
-All have one budget, the same nested rankings (a row that two mixtures give a task's first place is
-the same row) and no row more often than the cap. mix-000 is the prior itself, as a control.
+All have one budget (rows or tokens) and the same nested rankings: of two mixtures, the one that
+takes less of a task takes rows that the other takes too. No row comes more often than `epochs`
+allows. mix-000 is the prior itself, as a control.
 
     SWARM/mix-000/      a mixture that trainers load; with rows_only mix-000.npy, (n,) int64 row ids
     SWARM/ratios.csv    a line a mixture, the shares that were really taken
@@ -20,9 +21,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx.budget import supply_of, supply_of_rows
 from smartx.config import RunConfig
 from smartx.errors import ConfigError, StoreError
 from smartx.files import canonical_json, commit_bytes, committing, own
+from smartx.mixture.assemble import all_ranked
 from smartx.pipeline import Session
 from smartx.progress import Progress, Silent, step
 from smartx.strategies import facts_of
@@ -96,7 +99,7 @@ def make_swarm(config: RunConfig, wanted: Wanted, progress: Progress | None = No
     session = Session(_with(config, out=folder / _name(0)), progress, command="mix")
     with session.alone():
         _, facts = session.choose()
-        plan = _planned(facts, wanted, config)
+        plan = _planned(facts, _held(session), wanted, session)
         manifest = {**plan.manifest, "prior_law": facts_of(config.law)}
         _check_other(folder, manifest, overwrite=config.overwrite)
         own(folder, "swarm")
@@ -151,34 +154,53 @@ class _Plan:
     manifest: dict[str, Any]
 
 
-def _planned(facts: Mapping[str, Any], wanted: Wanted, config: RunConfig) -> _Plan:
+def _planned(
+    facts: Mapping[str, Any], held: NDArray[np.int64], wanted: Wanted, session: Session
+) -> _Plan:
     """The mixtures of a swarm: shares of units, the prior first.
 
-    facts: of the prior's mixture, which say what it gives each task and what each holds.
+    facts: of the prior's mixture, which say what it gives each task.  held: (M,) what each may
+    give, repetitions counted. Both are rows, or tokens where the budget is in tokens.
     """
     tasks = [(str(task["source"]), str(task["task"])) for task in facts["tasks"]]
-    given = np.array([task["rows"] for task in facts["tasks"]], dtype=np.int64)
-    held = np.array([task["capacity"] - task["near_duplicates"] for task in facts["tasks"]])
-    total = int(given.sum())
-    units = units_of(tasks, given, wanted.level)
-    prior = units.gathered(given) / total
-    most = units.most(held)
-    shares = _design(prior, np.minimum(most / total, 1.0), wanted, config.seed, units)
+    given, budget, seed = _amounts(facts), session.budget, session.config.seed
+    total, units = int(given.sum()), units_of(tasks, given, wanted.level)
+    prior, most = units.gathered(given) / total, units.most(held)
+    shares = _design(prior, np.minimum(most / total, 1.0), wanted, seed, units)
     manifest = {
         "stage": "swarm",
         "schema": SCHEMA,
         **asdict(wanted),
         "count": len(shares),
-        "seed": config.seed,
-        "rows": total,
+        "seed": seed,
+        "budget": budget.facts(),
+        "total": total,
+        "unit": "token" if budget.kind else "row",
+        "epochs": budget.epochs,
         "ranker": facts["ranker"],
         "inputs": facts["inputs"],
         "units": units.facts(),
         "prior": prior.tolist(),
         "most": most.tolist(),
-        "repetition": 1,
     }
     return _Plan(units, shares, manifest)
+
+
+def _amounts(facts: Mapping[str, Any]) -> NDArray[np.int64]:
+    """(M,) rows that a mixture has of each task, or their tokens where the budget is in tokens."""
+    return np.array([task.get("tokens", task["rows"]) for task in facts["tasks"]], dtype=np.int64)
+
+
+def _held(session: Session) -> NDArray[np.int64]:
+    """(M,) what may be taken of each task, repetitions counted, in the unit of the budget."""
+    corpus, budget, rankings = session.corpus, session.budget, session.rank()
+    if budget.by_row:
+        takeable = all_ranked(corpus, rankings).takeable
+        supply = supply_of(corpus.groups, **budget.limits(corpus, takeable))
+    else:
+        supply = supply_of_rows(corpus.groups.resized(rankings.kept_of_groups(corpus.groups)))
+    held: NDArray[np.int64] = np.add.reduceat(supply.held, corpus.groups.tasks().first_group[:-1])
+    return held
 
 
 def _design(
@@ -230,7 +252,7 @@ def _write(
     else:
         facts = session.mix().manifest
         digest = str(facts["digest"])
-    given = np.array([task["rows"] for task in facts["tasks"]], dtype=np.int64)
+    given = _amounts(facts)
     return units.gathered(given) / given.sum(), digest
 
 

@@ -18,14 +18,16 @@ def swarm_lines(swarm: Swarm) -> Iterator[str]:
     """How many mixtures of what, how far from the prior, and what to do next."""
     manifest = swarm.manifest
     distances = [one["kl"] for one in manifest["mixtures"]]
+    unit, epochs = manifest["unit"], manifest["epochs"]
+    often = "no row twice" if epochs == 1 else f"no row more than {epochs} times"
     units = counted(len(manifest["units"]), manifest["level"])
     yield (
-        f"{counted(len(distances), 'mixture')} of {counted(manifest['rows'], 'row')} over {units} "
+        f"{counted(len(distances), 'mixture')} of {counted(manifest['total'], unit)} over {units} "
         f"in {swarm.folder}"
     )
     yield (
         f"KL to the prior (mix-000): median {np.median(distances):.3f} nats, at most "
-        f"{max(distances):.3f}; no row twice in a mixture"
+        f"{max(distances):.3f}; {often} in a mixture"
     )
     yield f"  shares:  {swarm.folder / RATIOS}   all about it: {swarm.folder / MANIFEST}"
     yield (
