@@ -97,6 +97,15 @@ def test_every_row_goes_to_the_nearest_centre_ties_to_the_lower(found_in, monkey
         assert rows.typical[cluster] == own[products[own, centre].argmax()]
 
 
+@pytest.mark.parametrize("chunk", [5, 65_536])
+def test_of_equal_rows_the_lowest_is_typical(monkeypatch, chunk):
+    monkeypatch.setattr("smartx.tasks.clusters._CHUNK", chunk)
+    rows = quantize(np.random.default_rng(3).normal(size=(6, 4)))
+    found = assigned(Vectors(np.tile(rows, (4, 1))), rows[:1], threads=1, progress=Notes())
+    assert found.typical.tolist() == [0]
+    assert found.rows.tolist() == [24]
+
+
 def test_a_centre_is_the_exact_sum_of_its_rows(found_in):
     vectors = found_in.vectors.table
     centres = centres_of(vectors, np.arange(240), 3, seed=0)
