@@ -186,7 +186,7 @@ def _array(table: pa.Table, name: str) -> pa.Array:
 
 
 def _among(hashes: Hashes, known: Hashes) -> NDArray[np.bool_]:
-    """Whether each is known, or is of a text without words. known: rising."""
+    """Whether each is known. known: rising, at least one."""
     at = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
-    among: NDArray[np.bool_] = (known[at] == hashes) | (hashes == 0)
+    among: NDArray[np.bool_] = known[at] == hashes
     return among
