@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx import __version__
-from smartx.budget import Allotment, Budget, allot, chosen_rows, supply_of, supply_of_rows
+from smartx.budget import Allotment, Budget, allot, chosen_rows, supply_of, total_of
 from smartx.config import RunConfig, config_from
 from smartx.corpus import Columns, Corpus, ingestion
 from smartx.costs import StagePlan
@@ -495,7 +495,7 @@ class Session:
         corpus, law = self.corpus, self.law
         groups = corpus.groups.resized(rankings.kept_of_groups(corpus.groups))
         gone = corpus.num_rows - int(groups.rows.sum())
-        total = supply_of_rows(groups).total(self.budget.amount)
+        total = total_of(self.budget.amount, groups, None, self.budget.demands)
         if law.follows_ranking:  # of the whole corpus
             best = rankings.prefix(0, int(groups.rows.sum()))[0]
             asked["ranked"] = corpus.groups.of_rows(best)
@@ -514,7 +514,7 @@ class Session:
         limits = budget.limits(corpus, ranked.takeable)
         supply = supply_of(corpus.groups, **limits)
         gone = corpus.num_rows - int(np.count_nonzero(ranked.takeable))
-        total = supply.total(budget.amount)
+        total = total_of(budget.amount, corpus.groups, supply, budget.demands)
         if self.law.follows_ranking:
             may = limits["takeable"]
             best = ranked.row_ids if may is None else ranked.row_ids[may[ranked.row_ids]]
@@ -565,7 +565,7 @@ class Session:
         if budget is None:
             return None
         supply = budget.supply(corpus)
-        return supply.rows_for(supply.total(budget.amount))
+        return supply.rows_for(total_of(budget.amount, corpus.groups, supply))
 
     def _embeddings_there(
         self, asked: EncoderSpec | VectorsSpec, corpus: Corpus

@@ -26,6 +26,7 @@ from smartx.budget import (
     chosen_rows,
     supply_of,
     tokens_of,
+    total_of,
 )
 from smartx.config import config_from
 from smartx.corpus import Groups
@@ -36,6 +37,7 @@ from smartx.means import task_means
 from smartx.mixture.assemble import mixture_order
 from smartx.needs import TOKENS, VECTORS, InMemory, Need
 from smartx.rankers.rank import BUNDLE_ROWS, Ranking
+from smartx.strategies import check_together
 
 Names = Sequence[Any] | NDArray[Any]
 
@@ -116,6 +118,7 @@ def select(
     fields["near_duplicates_within"] = near_duplicates_within
     config = config_from({name: value for name, value in fields.items() if value is not None})
     law, by = config.law, config.row_ranker
+    check_together(law, by)
     rows = _rows_of(X, tasks, templates, sources, scores, tokens)
     excluded, included = rows.mask("exclude", exclude), rows.mask("include", include)
     known_before = rows.mask("trained", trained)
@@ -143,17 +146,19 @@ def select(
         "epochs": epochs,
     }
     supply = supply_of(rows.groups, **limits)
+    best = ranked.row_ids[takeable[ranked.row_ids]] if law.follows_ranking else None
     allotment = allot(
         rows.groups,
         law,
         means=task_means(known[VECTORS.key], rows.groups.tasks()) if law.needs_means else None,
-        total=supply.total(_amount(budget)),
+        total=total_of(_amount(budget), rows.groups, supply, demands),
         seed=seed,
         left_out=len(ranked.near_duplicates),
         demands=demands,
         rounding=rounding,
         supply=supply,
         features={need.key: known[need.key].rows(0, len(rows)) for need in law.needs},
+        ranked=None if best is None else rows.groups.of_rows(best),
     )
     taken = chosen_rows(ranked.row_ids, rows.groups, allotment, ranked=by.per, **limits)
     return _selection(rows, ranked, allotment, taken, seed)

@@ -75,6 +75,9 @@ def plain_bounds(names, demanded, total):
     for pattern in demanded.excludes:
         level = level_of(pattern, names)
         out |= {name for name in names if fits(pattern, name, level)}
+        for up, unit in list(found):
+            if up <= level and fits(pattern, (*unit, "", "")[:3], level):
+                del found[up, unit]
     return found, out
 
 
@@ -250,6 +253,7 @@ def test_every_unit_that_fits_has_the_demand_for_itself():
 
 def test_the_first_demand_of_a_kind_counts_and_a_pin_before_floors_and_caps():
     assert allotted(200, caps=["p3/math=90", "*=40%"], floors=["p3/math=90"])["p3/math"] == 90
+    assert allotted(200, floors=["*=40"], excludes=["flan/qa"])["flan/qa"] == 0
     assert allotted(200, caps=["*=30%"], pins=["flan/qa=50%"])["flan/qa"] == 100
 
 

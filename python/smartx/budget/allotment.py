@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx.amounts import Amount
 from smartx.budget.arguments import FloatVector, IntVector, check_room, scatter, whole_number
 from smartx.budget.demands import Bounds, Demands, bounds_of
 from smartx.budget.laminar import among_templates, among_units, rounded
@@ -120,6 +121,17 @@ def allot(
     given = among_units(tree, level, shares.order, shares.weights, bounds, total, shares.rounding)
     found = _allotment(tree, level, shares, given, bounds, there, total)
     return replace(found, for_templates=level == TEMPLATE or TEMPLATE in levels)
+
+
+def total_of(
+    amount: Amount, groups: Groups, supply: Supply | None = None, demands: Demands | None = None
+) -> int:
+    """A budget in whole rows or tokens; a percentage is of what may be taken, once.
+
+    Raises BudgetError where that is less than one.
+    """
+    there, wanted = supply or supply_of_rows(groups), demands or Demands()
+    return there.without(wanted.excluded(tree_of(groups), there.fixed)).total(amount)
 
 
 def check_total(

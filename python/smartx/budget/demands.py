@@ -36,7 +36,8 @@ class Demands:
     Amounts are rows, or tokens where the budget is in tokens, or percentages of the budget, which
     are met within one: of a floor a part of a row counts for none, of a cap for one.
     floors: at least.  caps: at most.  pins: floor and cap at once.  excludes: nothing at all.
-    Of several floors (or caps) that fit a unit the first counts, and a pin before floors and caps.
+    Of several floors (or caps) that fit a unit the first counts, a pin before floors and caps, and
+    before all of them an exclusion of the unit or of what stands above it.
     """
 
     floors: Mapping[str, Amount] = field(default_factory=dict)
@@ -75,9 +76,7 @@ class Demands:
         """
         out = np.zeros(len(tree.names[TEMPLATE]), dtype=np.bool_)
         for pattern in self.excludes:
-            level, places = _addressed(tree, pattern, "exclude")
-            for below in range(level - 1, TEMPLATE - 1, -1):
-                places = np.flatnonzero(np.isin(tree.above[below], places))
+            *_, (_, places) = _taken_out(tree, pattern)
             out[places] = True
             must = places[fixed[places] > 0]
             if len(must):
@@ -221,16 +220,30 @@ def _own_demands(tree: Tree, demands: Demands, total: int) -> list[_Own]:
         count = len(names)
         floor, cap = np.zeros(count, np.int64), np.full(count, _FREE)
         found.append(_Own(floor, cap, [""] * count, [""] * count))
+    out = [np.zeros(len(names), dtype=np.bool_) for names in tree.names]
+    for pattern in demands.excludes:
+        for level, places in _taken_out(tree, pattern):
+            out[level][places] = True
     for kind, amounts in (("pin", demands.pins), ("floor", demands.floors), ("cap", demands.caps)):
         for pattern, amount in amounts.items():
             level, places = _addressed(tree, pattern, kind)
             low, high = _whole(amount, total)
             own, said = found[level], f"{kind} {pattern}={amount}"
-            for place in places.tolist():
+            for place in places[~out[level][places]].tolist():
                 if kind != "cap" and not own.floor_by[place]:
                     own.floor[place], own.floor_by[place] = low, said
                 if kind != "floor" and not own.cap_by[place]:
                     own.cap[place], own.cap_by[place] = high, said
+    return found
+
+
+def _taken_out(tree: Tree, pattern: str) -> list[tuple[int, NDArray[np.int64]]]:
+    """The units that an exclusion takes out: by level, those that it means, then those below."""
+    level, places = _addressed(tree, pattern, "exclude")
+    found = [(level, places)]
+    for below in range(level - 1, TEMPLATE - 1, -1):
+        places = np.flatnonzero(np.isin(tree.above[below], places))
+        found.append((below, places))
     return found
 
 

@@ -55,7 +55,7 @@ class Supply:
         return min(rows * self.epochs, max(1, total * rows // max(1, there)))
 
     def total(self, amount: Amount) -> int:
-        """A budget in whole rows or tokens; a percentage is of what may be taken once.
+        """A budget in whole rows or tokens; a percentage is of what may be taken, once.
 
         Raises BudgetError where that is less than one.
         """
