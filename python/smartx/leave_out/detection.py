@@ -21,6 +21,7 @@ class Detection:
     row's own n-grams that a row holds too.  least: an evaluation prompt of fewer words is only
     found by equality.  common: an n-gram in more evaluation texts than this is nobody's own.
     cosine: least one of near rows.
+    docs/leave_out.md says what these find of rows that were planted, and what besides.
     """
 
     by: tuple[str, ...] = (EXACT, NGRAMS)

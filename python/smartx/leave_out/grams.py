@@ -63,11 +63,6 @@ class GramIndex:
             self._tables.append(table)
         self.without = int((self._under[lengths > 0] == 0).sum())
 
-    @property
-    def num_bytes(self) -> int:
-        """What it holds."""
-        return sum(table.num_bytes for table in self._tables)
-
     def hits(self, block: Words) -> Hits:
         """Every pair whose score is at least the share, by (row, text)."""
         found = [Hits(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
@@ -123,11 +118,6 @@ class _Table:
         places = at - words.ends[text]
         ends = np.append(starts, len(hashes))
         return cls(length, hashes[starts], ends, names[text], places, shift, maybe)
-
-    @property
-    def num_bytes(self) -> int:
-        arrays = (self.hashes, self.ends, self.texts, self.places, self.maybe)
-        return sum(array.nbytes for array in arrays)
 
     def met(self, block: Words, texts: int) -> tuple[Ints, Ints]:
         """What rows of the block hold: row * texts + text, and the place in the text, by both."""

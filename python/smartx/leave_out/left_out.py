@@ -139,7 +139,7 @@ def leave_out(
     """Find the rows of a corpus that stand in evaluation sets, or that were trained on before.
 
     folder: the run's `leave_out`; what stands there is used again. vectors: for near rows.
-    Memory: the n-grams of all sets (`cost.index_bytes`), and a few blocks of the corpus.
+    Memory: the n-grams of all sets, and a few blocks of the corpus; cost.py has the numbers.
     Raises InputError where near rows are asked for and vectors are missing or do not fit.
     """
     progress = progress or Silent()
