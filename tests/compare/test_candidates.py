@@ -94,6 +94,7 @@ def test_every_usual_strategy_can_be_made_and_takes_the_seed(name):
             ["mine=equal / random / near:cosine=2"],
             "strategy mine: cosine: a number from 1e-06 to 1",
         ),
+        (["as-ranked / random"], "strategy as-ranked / random: weights: .*whole corpus"),
         (["a / b / c / d"], "is no strategy"),
         (["equal / random", "equal / random"], 'two strategies are named "equal / random"'),
         ([{"weights": "equal"}], "a strategy has weights, ranker"),

@@ -30,6 +30,7 @@ SOME = [
     "proportional",
     "task=equal / facility-location:per=task,balance=no",
     "all=equal / facility-location:per=corpus",
+    "no tasks",
     "few=taylor-softmax:num_tasks=3 / random",
     "apart=equal / facility-location / near:cosine=0.95,within=task",
 ]
@@ -221,6 +222,21 @@ def test_near_rows_of_a_task_are_left_out_of_choices_and_of_no_held_out_row(fact
     again = Ranking(alone, candidate.ranker, {"vectors": InMemory(rows[stays])}, near=0.95)
     again = replace(again, near_within="task").ranked(0, len(alone))
     assert kept.sum() == len(stays) - (len(again.near[0]) - again.near[0].null_count)
+
+
+def test_a_choice_without_tasks_is_the_beginning_of_a_ranking_of_the_pool(ground, run_dir):
+    corpus, _, _ = ground
+    split = split_of(corpus.groups, folds=4)
+    (candidate,) = candidates(["no tasks"])
+    chooser = Chooser(corpus, open_run(run_dir).embeddings(), split, run_dir / "rankings")
+    for fold in (None, *split.folds):
+        first = chooser.rankings(candidate, fold).prefix(0, ROWS)[0]
+        assert (np.sort(first) == chooser.choose(candidate, ROWS, fold).row_ids).all()
+
+
+def test_rows_may_be_a_part_of_the_corpus(facts, run_dir):
+    part = compare({"run_dir": str(run_dir), "rows": "10%"}, SOME[:1], protocol=FEW)
+    assert part["rows"] == 56
 
 
 def test_a_ranking_of_the_corpus_is_made_anew_for_each_pool(ground):

@@ -13,7 +13,7 @@ from smartx.config_file import read_fields
 from smartx.errors import ConfigError, SmartxError
 from smartx.options import Options, made, number, one_of, spelled
 from smartx.rankers import Ranker
-from smartx.strategies import LAWS, RANKERS, facts_of
+from smartx.strategies import LAWS, RANKERS, check_together, facts_of
 from smartx.weights import WeightLaw
 
 SMART = "taylor-softmax"
@@ -41,6 +41,13 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
     "equal, balanced": ("equal", BALANCED),
     "equal, graph cut balanced": ("equal", "graph-cut:per=task"),
     "equal, log-det balanced": ("equal", "log-det:per=task"),
+    "equal, k-center": ("equal", "k-center:per=task"),
+    "equal, saturated coverage": ("equal", "saturated-coverage"),
+    "equal, density": ("equal", "density"),
+    "equal, SemDeDup": ("equal", "semdedup"),
+    "equal, D4": ("equal", "d4"),
+    "equal, longest": ("equal", "length"),
+    "no tasks": ("as-ranked", "facility-location:per=corpus"),
     "smart-balanced": PRESETS["smart-balanced"],
     "smart-balanced, no twins": (*PRESETS["smart-balanced"], "near"),
 }
@@ -156,6 +163,7 @@ def _made(name: str, parts: Sequence[Any], seed: int) -> Candidate:
     """parts: weights, ranker and perhaps near, each a text or a mapping."""
     try:
         law, ranker = LAWS.made(parts[0], seed=seed), RANKERS.made(parts[1], seed=seed)
+        check_together(law, ranker)
         return Candidate(name, law, ranker, _near(parts[2]) if len(parts) > 2 else None)
     except SmartxError as problem:
         place = f"strategy {name}" + (f": {problem.place}" if problem.place else "")

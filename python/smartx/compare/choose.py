@@ -73,12 +73,12 @@ class Chooser:
             left_out=int((own.rows - kept[pool]).sum()),
             features=self._features(candidate.law.needs, pool),
             told_of=own,
+            ranked=self._ranked(candidate, rankings, pool),
         )
         by_group = np.zeros(len(groups), dtype=np.int64)
         by_group[pool] = allotment.groups
-        first = groups.tasks().first_group[:-1]
-        by_task = np.add.reduceat(by_group, first)
-        whole = candidate.law.unit == "task" and rankings.per != "template"
+        by_task = np.add.reduceat(by_group, groups.tasks().first_group[:-1])
+        whole = rankings.per != "template" and not allotment.for_templates
         budgets, of = (by_task, "task") if whole else (by_group, "template")
         chosen = assemble(self.corpus, rankings, budgets, of=of, seed=self.seed)
         return Choice(np.sort(chosen.row_ids), by_task)
@@ -107,6 +107,19 @@ class Chooser:
                 progress=self.progress,
             )
         return self._rankings[key]
+
+    def _ranked(
+        self, candidate: Candidate, rankings: Rankings, pool: NDArray[np.bool_]
+    ) -> IntVector | None:
+        """For a law that follows a ranking of the whole corpus: the group, among those of the pool,
+        of each row that may be taken, best first.
+        """
+        if not candidate.law.follows_ranking:
+            return None
+        groups = self.corpus.groups
+        best = rankings.prefix(0, int(rankings.kept_of_groups(groups).sum()))[0]
+        places: IntVector = (np.cumsum(pool) - 1)[groups.of_rows(best)]
+        return places
 
     def _left_out(self, candidate: Candidate, fold: Fold | None) -> IntVector:
         """Rising row ids."""
