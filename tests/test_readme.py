@@ -39,7 +39,7 @@ def test_every_make_target_it_names_exists():
 
 
 def test_every_command_and_flag_it_names_exists():
-    names = "run|ingest|embed|rank|mix|demo|plan|verify|doctor"
+    names = "run|ingest|embed|tasks|rank|mix|compare|swarm|fit|demo|plan|verify|doctor"
     commands = re.findall(rf"\bsmartx ({names})\b([^`\n]*)", README)
     assert len(commands) >= 4
     for command, rest in commands:

@@ -79,6 +79,7 @@ def _help(name: str, field: FieldInfo) -> str:
         words.append(f"[dim](one of: {', '.join(choices)})[/]")
     if field.default not in (None, "", []) and field.annotation is not bool:
         default = size(field.default) if name in SIZES else field.default
+        default = ",".join(default) if isinstance(default, list) else default
         words.append(f"[dim](default: {default})[/]")
     return " ".join(words)
 
