@@ -30,7 +30,7 @@ from smartx.rankers.ranker import Order, Ranker
 
 @dataclass(frozen=True)
 class DeitaRanker(Ranker):
-    """Accepted rows by score, then the others by score; gains are the scores.
+    """The best by complexity times quality that are not near better ones, then the others.
 
     complexity, quality: columns of numbers; of a conversation the sum of its turns' products
     belongs in one, and 1 in the other. A row without a number comes last in its part.

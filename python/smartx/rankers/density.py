@@ -31,7 +31,7 @@ _DEVIATION = 4.0
 
 @dataclass(frozen=True)
 class DensityRanker(Ranker):
-    """By draws with the probabilities 1 / density, which are the gains.
+    """By draws that prefer rows in empty surroundings: 1 / density, which are the gains.
 
     hashes: how many; 1,000 in the paper.  width: of their cells, where rows have length 1.
     seed: of the hashes and of the draws.

@@ -25,7 +25,7 @@ from smartx.rankers.ranker import Order, Ranker
 
 @dataclass(frozen=True)
 class FeatureBasedRanker(Ranker):
-    """The row with the largest gain first, ties to the lower row.
+    """By what the first rows have of all features, each worth less the more there is of it.
 
     matrix: a feature, (n, d), every value finite and at least 0.
     phi: "sqrt"; "log", which is log(1 + x); or "power", which is x to the `exponent`.

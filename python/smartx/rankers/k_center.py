@@ -25,7 +25,7 @@ _BLOCK_ROWS = 16_384
 
 @dataclass(frozen=True)
 class KCenterRanker(Ranker):
-    """Farthest first, ties to the lower row; the row that is most central begins.
+    """The row that is farthest from those before it first; the most central one begins.
 
     The most central row is that with the largest product with the sum of its unit. Distances are
     those of rows of length 1; each row's gain is its squared distance to those before it, and the

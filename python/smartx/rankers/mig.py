@@ -31,7 +31,7 @@ _NAMES = ("label vectors", "label vectors")
 
 @dataclass(frozen=True)
 class MigRanker(Ranker):
-    """The row with the largest gain first, ties to the lower row.
+    """By what rows add on a graph of labels, weighted by their quality (MIG).
 
     labels: a feature, (n, labels); a label counts where it is not 0.
     quality: a column of numbers at least 0; a row without one (NaN) counts as 0, and comes last.

@@ -31,7 +31,7 @@ _SHARE = 2.0**20  # and what one of the first rank counts: sums below 2^53 are e
 
 @dataclass(frozen=True)
 class NovelSelectRanker(Ranker):
-    """The newest row first, ties to the lower row; gains are the novelties.
+    """The row that is newest beside those before it first; gains are the novelties.
 
     neighbours: nearest rows by which density goes.
     depth: so many of the chosen rows count for a row, those of the lowest ranks. Up to that many

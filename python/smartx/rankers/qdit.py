@@ -25,7 +25,7 @@ from smartx.rankers.ranker import Order, Ranker
 
 @dataclass(frozen=True)
 class QditRanker(Ranker):
-    """The row with the largest gain first, ties to the lower row.
+    """By how well the first rows cover their unit, and their quality (QDIT).
 
     quality: a column of numbers; a row without one (NaN) counts as the worst of its unit.
     alpha: 0 is facility location alone, 1 quality alone.

@@ -24,7 +24,7 @@ from smartx.rankers.ranker import Order, Ranker
 
 @dataclass(frozen=True)
 class SaturatedCoverageRanker(Ranker):
-    """The row with the largest gain first, ties to the lower row.
+    """By how well the first rows cover their unit in sum, a row counting until it has enough.
 
     alpha: a row has enough when it has this share of what all rows together would give it. With 1
     none ever has before all are chosen: the order is that of centrality.
