@@ -14,6 +14,7 @@ from smartx.amounts import amount
 from smartx.budget import Demands, allot, chosen_rows, supply_of, take, tokens_of
 from smartx.budget.take import Limit
 from smartx.errors import BudgetError, InputError
+from smartx.weights import Power, Proportional, RandomRows
 
 
 @st.composite
@@ -263,3 +264,16 @@ def test_kinds_of_tokens():
     assert tokens_of(counts, "all").tolist() == [4, 9]
     assert tokens_of(counts, "prompt").tolist() == [3, 0]
     assert tokens_of(counts, "response").tolist() == tokens_of(counts, "supervised").tolist()
+
+
+def test_laws_that_sample_rows_give_each_row_the_same_chance_in_tokens_too():
+    groups = groups_of({("s", "long", "x"): 1_000, ("s", "short", "x"): 1_000})
+    tokens = np.repeat([90, 10], 1_000)
+    supply = supply_of(groups, tokens=tokens)
+    for law, wanted in ((Proportional(), [9_000, 1_000]), (Power(), [5_000, 5_000])):
+        found = allot(groups, law, means=None, total=10_000, seed=0, supply=supply)
+        assert found.tasks.tolist() == wanted
+    found = allot(groups, RandomRows(), means=None, total=10_000, seed=0, supply=supply)
+    rows = chosen_rows(np.arange(2_000), groups, found, tokens=tokens).units
+    assert abs(int(rows[0]) - int(rows[1])) < 40  # of about 100 each: a sample
+    assert 10_000 - 90 < tokens[: rows[0]].sum() + 10 * rows[1] <= 10_000

@@ -81,7 +81,8 @@ def allot(
     """Budgets of all tasks and groups of a corpus under a weight law.
 
     means: (M, d) float64, mean vector of each task, or None where the law needs none.
-    total: rows, or tokens where the supply is in tokens; the law's shares are of these.
+    total: rows, or tokens where the supply is in tokens; the law's shares are of these, but for
+    a law that samples rows.
     left_out: rows that the groups do not count, for messages.
     rounding: None is the law's own.  supply: what there is; None: every row of the groups, once.
     features: what the law needs besides, as `Ground` has it, of every row of `told_of`: the groups
@@ -105,6 +106,8 @@ def allot(
         level, shares = _shares(law, sized, means, total, seed, there, *told)
     if rounding is not None:
         shares = replace(shares, rounding=_ROUNDINGS[rounding])
+    if there.unit == "token" and law.samples_rows:
+        shares = _in_tokens(shares, tree, level, there)
     held = there.held if level == TEMPLATE else tree.sums(there.held, TEMPLATE)
     if not wanted and not there.fixed.any():
         _check_chosen(held[shares.order], len(held), total, level, there.unit)
@@ -186,6 +189,19 @@ def _shares(
     )
     shares = _checked(law, law.shares(there, rows), len(some))
     return TASK, replace(shares, order=some[shares.order])
+
+
+def _in_tokens(shares: Shares, tree: Tree, level: int, supply: Supply) -> Shares:
+    """Shares of rows as shares of tokens: times the tokens of a row of each unit, on average."""
+    rows, tokens = supply.rows, supply.once
+    if level == TASK:
+        rows, tokens = tree.sums(rows, TEMPLATE), tree.sums(tokens, TEMPLATE)
+    mean = tokens[shares.order] / np.maximum(1, rows[shares.order])
+    some = mean > 0
+    gains = None if shares.gains is None else shares.gains[some]
+    return replace(
+        shares, order=shares.order[some], weights=(shares.weights * mean)[some], gains=gains
+    )
 
 
 def _shares_as_ranked(

@@ -80,11 +80,14 @@ class WeightLaw(Options):
     name: by which configurations and manifests know it.
     unit: whether it shares among tasks or among groups.
     follows_ranking: whether it looks at `Ground.ranked`: the ranker must rank the whole corpus.
+    samples_rows: whether its shares are of rows even where the budget is in tokens, so that every
+    row has the same chance. The shares of the others are of the budget, whatever it is in.
     """
 
     name: ClassVar[str]
     unit: ClassVar[Unit] = "task"
     follows_ranking: ClassVar[bool] = False
+    samples_rows: ClassVar[bool] = False
 
     @property
     def needs_means(self) -> bool:

@@ -22,6 +22,7 @@ class Proportional(WeightLaw):
     cap: Annotated[int | None, optional(whole(1))] = None
 
     name: ClassVar[str] = "proportional"
+    samples_rows: ClassVar[bool] = True
 
     def parameters(self) -> dict[str, Any]:
         """No cap is not named: mixtures from before there were any did not."""

@@ -20,6 +20,7 @@ class RandomRows(WeightLaw):
 
     name: ClassVar[str] = "random-rows"
     unit: ClassVar[Unit] = "group"
+    samples_rows: ClassVar[bool] = True
 
     def shares(self, ground: Ground, total: int) -> Shares:
         """The groups that the sample touches, with its rows of each; ties go to the lower row."""
