@@ -67,6 +67,10 @@ def test_tokens_are_met_within_one_row_and_told_of_by_task(source):
     assert sum(task["tokens"] for task in manifest["tasks"]) == sum(of_row)
     assert sum(task["budget"] for task in manifest["tasks"]) == 1_000
     assert manifest["budget"] == {"tokens": 1_000, "token_kind": "supervised"}
+    card = (source.parent / "mix" / "README.md").read_text()
+    assert "| budget | 1,000 supervised tokens" in card
+    report = (source.parent / "mix" / "report.html").read_text()
+    assert f"1,000 supervised tokens ({sum(of_row):,} taken)" in report
     assert sum(task["rows"] for task in manifest["tasks"]) == len(rows) == manifest["rows"]
 
 
@@ -75,6 +79,8 @@ def test_demands_hold(source):
         source, rows=60, floor={"math": "50%"}, cap=["toxic=3"], pin={"flan/qa": 20}
     )
     assert Counter(row["task"] for row in rows) == {"math": 37, "qa": 20, "toxic": 3}
+    card = (source.parent / "mix" / "README.md").read_text()
+    assert "| budget | 60 rows; floors math 50%; caps toxic 3; pins flan" in card
     assert manifest["budget"] == {
         "rows": 60, "floors": {"math": "50%"}, "caps": {"toxic": 3}, "pins": {"flan/qa": 20},
     }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from smartx.leave_out import left_out_line
-from smartx.mixture.facts import SEEN, blind_tasks, shares_line
+from smartx.mixture.facts import SEEN, blind_tasks, budget_line, shares_line
 from smartx.mixture.names import markdown
 from smartx.progress import counted
 from smartx.rankers import near_duplicates_line
@@ -68,6 +68,8 @@ def _recipe(facts: dict[str, Any]) -> str:
             f"{part} | {markdown(facts[part]['name'])}"
             + (f" ({markdown(inside)})" if inside else "")
         )
+    if budget := budget_line(facts):
+        lines.append(f"budget | {markdown(budget, 300)}")
     if shares := shares_line(facts):
         lines.append(f"shares | {markdown(shares, 300)}")
     if found := facts.get("left_out"):

@@ -87,6 +87,26 @@ def shares_line(facts: dict[str, Any]) -> str:
     )
 
 
+def budget_line(facts: dict[str, Any]) -> str:
+    """What was asked for, for a person; nothing where that is a number of rows and no more."""
+    asked = dict(facts.get("budget") or {"rows": 0})
+    if [*asked] == ["rows"] and isinstance(asked["rows"], int):
+        return ""
+    unit = "tokens" if "tokens" in asked else "rows"
+    amount, kind = asked.pop(unit), asked.pop("token_kind", "")
+    number = amount if isinstance(amount, str) else f"{amount:,}"
+    line = f"{number} {'' if kind in ('', 'all') else f'{kind} '}{unit}"
+    if facts.get("tokens") is not None:
+        line += f" ({facts['tokens']:,} taken)"
+    return "; ".join([line, *(f"{name} {_demanded(value)}" for name, value in asked.items())])
+
+
+def _demanded(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{pattern} {amount}" for pattern, amount in value.items())
+    return ", ".join(value) if isinstance(value, list) else shown(str(value), 80)
+
+
 def blind_tasks(facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Tasks in which most rows have one vector with most others of their template, largest first.
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from smartx.leave_out import left_out_line
-from smartx.mixture.facts import SEEN, blind_tasks, shares_line
+from smartx.mixture.facts import SEEN, blind_tasks, budget_line, shares_line
 from smartx.mixture.names import shown
 from smartx.rankers import near_duplicates_line
 
@@ -247,6 +247,8 @@ def _recipe(facts: dict[str, Any]) -> list[tuple[str, str]]:
                 )
                 for name, value in facts[part].items()
             ]
+    if budget := budget_line(facts):
+        lines.append(("budget", budget))
     if shares := shares_line(facts):
         lines.append(("shares", shown(shares, 300)))
     lines += [("rows", f"{facts['rows']:,}"), ("seed", str(facts["seed"]))]
