@@ -18,6 +18,7 @@ from smartx.budget.demands import Demands, bounds_of
 from smartx.budget.supply import Supply, TokenKind, supply_of, supply_of_rows, tokens_of
 from smartx.budget.tree import TEMPLATE, tree_of
 from smartx.corpus.numbers import check_column, numbers_of
+from smartx.corpus.supervised import supervised_tokens
 from smartx.errors import InputError
 from smartx.files import unchanged_digest
 from smartx.progress import counted
@@ -207,6 +208,8 @@ def _named(given: str) -> str:
 
 def _tokens(corpus: Corpus, kind: TokenKind) -> NDArray[np.int64]:
     """(n,) tokens of a kind by row id."""
+    if kind == "supervised":
+        return supervised_tokens(corpus)
     parts = [
         tokens_of(corpus.token_counts(start, min(start + _BLOCK, corpus.num_rows)), kind)
         for start in range(0, corpus.num_rows, _BLOCK)

@@ -116,7 +116,8 @@ def supply_of(
 def tokens_of(counts: NDArray[np.int32], kind: TokenKind) -> NDArray[np.int64]:
     """(n,) tokens of a kind. counts: (n, 2) of prompt and response, as `Corpus.token_counts`.
 
-    Supervised are those of the response: what is learned from.
+    Supervised are those of the response: what is learned from. Of a corpus of chats there are
+    more, which `corpus.supervised` counts.
     """
     if kind == "all":
         return np.asarray(counts.sum(axis=1, dtype=np.int64))
