@@ -1,9 +1,11 @@
 """The log-linear surface against plain Bayesian regression, and against the truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from smartx.swarm.log_linear import RIDGES, _column, _design, _loss, fit_log_linear
+from smartx.swarm.log_linear import RIDGES, _column, _loss, _with_ones, fit_log_linear
 from swarm_responses import log_linear, measured, swarm_of
 
 
@@ -13,7 +15,7 @@ def standing(units=6, count=20, seed=0):
     centre = shares.mean(axis=0)
     unit = np.sqrt(((shares - centre) ** 2).sum(axis=1).mean())
     target = measured(log_linear(units, seed), shares, 0.3, seed)
-    return _design(shares, centre, unit), (target - target.mean()) / target.std()
+    return _with_ones((shares - centre) / unit), (target - target.mean()) / target.std()
 
 
 def test_without_a_bend_it_is_ridge_regression_and_the_evidence_is_that_of_its_marginal():
@@ -78,6 +80,30 @@ def test_intervals_cover_responses_and_runs_at_their_level(noise):
         runs.append(((low <= new) & (new <= high)).mean())
     assert np.mean(truths) == pytest.approx(0.9, abs=0.045)
     assert np.mean(runs) == pytest.approx(0.9, abs=0.045)
+
+
+def test_with_more_tasks_than_runs_what_no_run_varied_is_as_uncertain_as_before():
+    """Against the posterior of all p slopes, without a basis, at k = 0."""
+    shares = swarm_of(np.full(30, 1 / 30), 12, 0)
+    metric = measured(log_linear(30, 0), shares, 0.3, 0)
+    surface = fit_log_linear(shares, metric)
+    assert surface.basis.shape == (30, 11)
+    rows = (shares - surface.centre) / surface.unit
+    asked = swarm_of(np.full(30, 1 / 30), 4, 5)
+    for node in surface.nodes[:3]:
+        inner = _with_ones(rows) @ np.append(node.best[0], surface.basis @ node.best[1:])
+        slopes = np.exp(node.bend * inner)[:, None] * _with_ones(rows)
+        stiff = np.append(1e-9, np.full(30, node.ridge))
+        covariance = node.scale * np.linalg.inv(slopes.T @ slopes + np.diag(stiff))
+        one = replace(surface, nodes=(node,), weights=np.ones(1), size=1.0)
+        for base in (None, asked[3]):
+            columns = _with_ones((asked - surface.centre) / surface.unit)
+            at = columns @ np.append(node.best[0], surface.basis @ node.best[1:])
+            columns = np.exp(node.bend * at)[:, None] * columns
+            columns = columns if base is None else columns - columns[3]
+            said = one.predict(asked) if base is None else one.difference(asked, base)
+            slow = np.sqrt(np.einsum("ij,jk,ik->i", columns, covariance, columns))
+            assert said.spread == pytest.approx(slow, rel=1e-5, abs=1e-7)
 
 
 def test_every_ridge_of_the_grid_is_fitted_where_nothing_is_known():

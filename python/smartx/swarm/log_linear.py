@@ -34,12 +34,13 @@ _FREE = 1e-9  # stiffness of a, which has no prior
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One (k, ridge) of the grid, fitted. best: (p + 1,) a and w.  root: (p + 1, p + 1) lower
-    triangle of the posterior's precision in units of the noise.  scale: noise variance.
-    evidence: its logarithm, less a constant.
+    """One (k, ridge) of the grid, fitted. best: (r + 1,) a, and w in the basis.  root: (r + 1,
+    r + 1) lower triangle of the posterior's precision in units of the noise.  scale: noise
+    variance.  evidence: its logarithm, less a constant.
     """
 
     bend: float
+    ridge: float
     best: Vector
     root: Matrix
     scale: float
@@ -49,20 +50,23 @@ class Node:
 @dataclass(frozen=True, eq=False)
 class LogLinear:
     """The fitted surface. weights: of the nodes, sum 1.  centre: (p,).  unit: of the columns.
-    middle, size: mean and deviation of the metric.
+    basis: (p, r), orthonormal: the directions in which the runs differ. Across them w is as the
+    prior has it.  middle, size: mean and deviation of the metric.
     """
 
     nodes: tuple[Node, ...]
     weights: Vector
     centre: Vector
     unit: float
+    basis: Matrix
     middle: float
     size: float
     freedom: float
 
     def mean(self, shares: Matrix) -> Vector:
         """See Surface."""
-        inner = self._design(shares) @ np.array([node.best for node in self.nodes]).T
+        design, _ = self._design(shares)
+        inner = design @ np.array([node.best for node in self.nodes]).T
         found = np.full(len(shares), self.middle)
         for node, weight, column in zip(self.nodes, self.weights, inner.T, strict=True):
             found += self.size * weight * _curve(node.bend, column)
@@ -79,13 +83,15 @@ class LogLinear:
     def _averaged(self, shares: Matrix, base: Vector | None) -> Prediction:
         """Mean and variance over the grid: of each node's, and between them."""
         means, variances = [], []
+        design, rest = self._design(shares)
         for node in self.nodes:
-            mean, slopes = _response(node.bend, node.best, self._design(shares))
+            mean, slopes, across = _response(node, design, rest)
             if base is not None:
-                at_base, slope = _response(node.bend, node.best, self._design(base[None, :]))
-                mean, slopes = mean - at_base, slopes - slope
+                at_base, slope, aside = _response(node, *self._design(base[None, :]))
+                mean, slopes, across = mean - at_base, slopes - slope, across - aside
             means.append(mean)
-            variances.append(node.scale * (np.linalg.solve(node.root, slopes.T) ** 2).sum(axis=0))
+            known = (np.linalg.solve(node.root, slopes.T) ** 2).sum(axis=0)
+            variances.append(node.scale * (known + (across**2).sum(axis=1) / node.ridge))
         every, weights = np.array(means), self.weights[:, None]
         middle = (weights * every).sum(axis=0)
         variance = (weights * (np.array(variances) + (every - middle) ** 2)).sum(axis=0)
@@ -100,8 +106,11 @@ class LogLinear:
         scales = np.array([node.scale for node in self.nodes])
         return self.size * float(np.sqrt((self.weights * scales).sum()))
 
-    def _design(self, shares: Matrix) -> Matrix:
-        return _design(shares, self.centre, self.unit)
+    def _design(self, shares: Matrix) -> tuple[Matrix, Matrix]:
+        """(n, r + 1): ones and coordinates in the basis; (n, p): what lies across it."""
+        rows = (shares - self.centre) / self.unit
+        along = rows @ self.basis
+        return _with_ones(along), rows - along @ self.basis.T
 
 
 def fit_log_linear(shares: Matrix, metric: Vector) -> LogLinear:
@@ -111,7 +120,9 @@ def fit_log_linear(shares: Matrix, metric: Vector) -> LogLinear:
     """
     centre, size = shares.mean(axis=0), float(metric.std())
     unit = float(np.sqrt(((shares - centre) ** 2).sum(axis=1).mean())) or 1.0
-    nodes = _grid(_design(shares, centre, unit), (metric - metric.mean()) / size)
+    rows = (shares - centre) / unit
+    basis = _basis(rows)
+    nodes = _grid(_with_ones(rows @ basis), (metric - metric.mean()) / size)
     evidence = np.array([node.evidence for node in nodes])
     weights = np.exp(evidence - evidence.max())
     kept = np.flatnonzero(weights > 1e-3 * weights.sum())
@@ -120,6 +131,7 @@ def fit_log_linear(shares: Matrix, metric: Vector) -> LogLinear:
         weights[kept] / weights[kept].sum(),
         centre,
         unit,
+        basis,
         float(metric.mean()),
         size,
         len(metric) - 1.0,
@@ -155,9 +167,15 @@ def _column(design: Matrix, target: Vector, bend: float, ridges: Vector) -> list
     return nodes[::-1]
 
 
-def _design(shares: Matrix, centre: Vector, unit: float) -> Matrix:
-    """(n, p + 1): ones, and the columns of shares about their centre, of mean square 1 a row."""
-    return np.column_stack([np.ones(len(shares)), (shares - centre) / unit])
+def _basis(rows: Matrix) -> Matrix:
+    """(p, r) orthonormal directions in which rows about their mean differ."""
+    _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
+    found: Matrix = directions[sizes > 1e-9 * sizes.max(initial=0.0)].T
+    return found
+
+
+def _with_ones(columns: Matrix) -> Matrix:
+    return np.column_stack([np.ones(len(columns)), columns])
 
 
 def _curve(bend: float, inner: Vector) -> Vector:
@@ -168,11 +186,17 @@ def _curve(bend: float, inner: Vector) -> Vector:
     return curve
 
 
-def _response(bend: float, best: Vector, design: Matrix) -> tuple[Vector, Matrix]:
-    """(n,) the responses, and (n, p + 1) their slopes in `best`."""
-    inner = design @ best
-    grown = np.exp(np.clip(bend * inner, -_LARGEST, _LARGEST))
-    return _curve(bend, inner), grown[:, None] * design
+def _grown(bend: float, inner: Vector) -> Vector:
+    """(n,) the slopes of `_curve`."""
+    grown: Vector = np.exp(np.clip(bend * inner, -_LARGEST, _LARGEST))
+    return grown
+
+
+def _response(node: Node, design: Matrix, rest: Matrix) -> tuple[Vector, Matrix, Matrix]:
+    """(n,) the responses, (n, r + 1) their slopes in `best`, (n, p) those in w across the basis."""
+    inner = design @ node.best
+    grown = _grown(node.bend, inner)[:, None]
+    return _curve(node.bend, inner), grown * design, grown * rest
 
 
 def _fitted(design: Matrix, target: Vector, bend: float, ridge: float, start: Vector) -> Node:
@@ -181,9 +205,11 @@ def _fitted(design: Matrix, target: Vector, bend: float, ridge: float, start: Ve
     stiff[0] = _FREE
     best, lost = start, _loss(design, target, bend, stiff, start)
     for _ in range(_STEPS):
-        response, slopes = _response(bend, best, design)
+        inner = design @ best
+        slopes = _grown(bend, inner)[:, None] * design
         precision = slopes.T @ slopes + np.diag(stiff)
-        step = np.linalg.solve(precision, slopes.T @ (target - response) - stiff * best)
+        downhill = slopes.T @ (target - _curve(bend, inner)) - stiff * best
+        step = np.linalg.solve(precision, downhill)
         length, before = 1.0, lost
         while (now := _loss(design, target, bend, stiff, best + length * step)) > lost:
             length /= 2
@@ -193,7 +219,7 @@ def _fitted(design: Matrix, target: Vector, bend: float, ridge: float, start: Ve
             best, lost = best + length * step, now
         if before - lost <= 1e-7 * before:
             break
-    _, slopes = _response(bend, best, design)
+    slopes = _grown(bend, design @ best)[:, None] * design
     root = np.linalg.cholesky(slopes.T @ slopes + np.diag(stiff))
     freedom = len(target) - 1
     evidence = (
@@ -201,7 +227,7 @@ def _fitted(design: Matrix, target: Vector, bend: float, ridge: float, start: Ve
         - np.log(np.diag(root)).sum()
         - 0.5 * freedom * np.log(lost)
     )
-    return Node(bend, best, root, lost / freedom, float(evidence))
+    return Node(bend, ridge, best, root, lost / freedom, float(evidence))
 
 
 def _loss(design: Matrix, target: Vector, bend: float, stiff: Vector, best: Vector) -> float:

@@ -101,8 +101,10 @@ def make_swarm(config: RunConfig, wanted: Wanted, progress: Progress | None = No
         _, facts = session.choose()
         plan = _planned(facts, _held(session), wanted, session)
         manifest = {**plan.manifest, "prior_law": facts_of(config.law)}
-        _check_other(folder, manifest, overwrite=config.overwrite)
+        stands = _check_other(folder, manifest, overwrite=config.overwrite)
         own(folder, "swarm")
+        if not stands:  # what is half replaced must not look finished
+            (folder / MANIFEST).unlink(missing_ok=True)
         taken = []
         with step(progress, "swarm", len(plan.shares), "mixtures") as advance:
             session.progress = Silent()
@@ -256,19 +258,20 @@ def _write(
     return units.gathered(given) / given.sum(), digest
 
 
-def _check_other(folder: Path, manifest: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Raise StoreError where another swarm stands."""
+def _check_other(folder: Path, manifest: Mapping[str, Any], *, overwrite: bool) -> bool:
+    """Whether the very swarm stands there. Raises StoreError where another one does."""
     found = open_swarm(folder)
-    if found is None or overwrite:
-        return
+    if found is None:
+        return False
     wanted = json.loads(canonical_json(dict(manifest)))
     differ = sorted(name for name in wanted if found.manifest.get(name) != wanted[name])
-    if differ:
+    if differ and not overwrite:
         raise StoreError(
             f"another swarm stands there (it differs in: {', '.join(differ)})",
             place=str(folder),
             fix="choose another folder for `out`, or pass `overwrite` to replace it",
         )
+    return not differ
 
 
 def _with(config: RunConfig, *, out: Path) -> RunConfig:
