@@ -193,7 +193,7 @@ class RunConfig(BaseModel):
     token_kind: Literal["all", "prompt", "response", "supervised"] = Field(
         "all",
         description="which tokens `tokens` counts; supervised are those of the response, of a chat "
-        "those of its last answer",
+        "those of all answers",
     )
     floor: list[str] = Field(
         default=[],
