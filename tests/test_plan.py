@@ -37,7 +37,7 @@ from smartx.errors import ConfigError, StoreError
 from smartx.mixture import cost as mixture_cost
 from smartx.planning import Limits, Vectors, plan_of
 from smartx.progress import Silent, size
-from smartx.rankers import FacilityLocationRanker
+from smartx.rankers import FacilityLocationRanker, units_of
 from smartx.rankers.cost import measured_speed
 
 FUNCTIONS = [FacilityLocation(), GraphCut(), LogDet()]
@@ -214,14 +214,14 @@ def test_what_mixing_holds_is_within_what_was_said(tmp_path, rows):
 @pytest.mark.parametrize("ranker", RANKERS.values(), ids=RANKERS)
 def test_the_plan_of_every_ranker_is_its_own_and_above_zero(corpus, ranker):
     plan = planned(corpus, ranker)
-    rank = plan.stages[1]
+    rank, rows = plan.stages[1], units_of(corpus.groups, ranker.per).rows
     assert rank.name == "rank"
-    assert rank.seconds >= ranker.seconds(corpus.groups.rows, 64).sum() > 0
-    assert rank.memory >= BASE_BYTES + ranker.memory(corpus.groups.rows, 64, 1)
-    assert {c.engine for c in plan.classes} == {ranker.engine(n) for n in corpus.groups.rows}
+    assert rank.seconds >= ranker.seconds(rows, 64).sum() > 0
+    assert rank.memory >= BASE_BYTES + ranker.memory(rows, 64, 1)
+    assert {c.engine for c in plan.classes} == {ranker.engine(n) for n in rows}
     many = dataclasses.replace(corpus.groups, rows=corpus.groups.rows * 1_000)
     more = planned(dataclasses.replace(corpus, groups=many), ranker).stages[1]
-    assert more.seconds > 500 * ranker.seconds(corpus.groups.rows, 64).sum()
+    assert more.seconds > 500 * ranker.seconds(rows, 64).sum()
     assert more.memory > rank.memory
 
 

@@ -118,7 +118,7 @@ def test_threads_do_not_show(source, tmp_path):
         "smartx.corpus.regroup.write_groups",
         "smartx.tasks.group.regrouped_embeddings",
         "smartx.embed.regroup.vector_digests",
-        "smartx.pipeline.rank_corpus",
+        "smartx.session.rank_corpus",
     ],
 )
 def test_what_is_interrupted_goes_on_to_the_same_bytes(source, tmp_path, monkeypatch, stopped):

@@ -27,9 +27,9 @@ from smartx.corpus.corpus import Groups
 from smartx.embed import Embeddings
 from smartx.errors import BudgetError, ConfigError, InputError, SmartxError
 from smartx.files import storing
-from smartx.pipeline import Session
 from smartx.progress import Progress, step, warn
 from smartx.run_folder import RANKINGS
+from smartx.session import Session
 
 TWIN_DRAWS = 3  # random choices of the whole corpus whose twins are looked for
 

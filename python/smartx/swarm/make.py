@@ -26,8 +26,8 @@ from smartx.config import RunConfig
 from smartx.errors import ConfigError, StoreError
 from smartx.files import canonical_json, commit_bytes, committing, own
 from smartx.mixture.assemble import all_ranked
-from smartx.pipeline import Session
 from smartx.progress import Progress, Silent, step
+from smartx.session import Session
 from smartx.strategies import facts_of
 from smartx.swarm.designs import dirichlet, divergence, leave_one_out, scale_one
 from smartx.swarm.tables import RUN, write_table

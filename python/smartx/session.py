@@ -1,0 +1,410 @@
+"""One command at work in a run folder: each stage is opened once, or made, and then held."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx import __version__
+from smartx.budget import Budget
+from smartx.config import RunConfig
+from smartx.corpus import Columns, Corpus, ingestion
+from smartx.embed import (
+    Embeddings,
+    EncoderSpec,
+    VectorsSpec,
+    default_encoder,
+    embed_corpus,
+    embeddings_like,
+    open_embeddings,
+    warnings_of,
+)
+from smartx.engine import default_memory, resolve_threads
+from smartx.errors import ConfigError, StoreError
+from smartx.features import feature_files, feature_there, kept_feature
+from smartx.files import storing
+from smartx.forecast import ranking_plan, tasks_plan
+from smartx.leave_out import Asked, LeftOut, left_out_line
+from smartx.lock import working_in
+from smartx.means import kept_task_means
+from smartx.mixture import (
+    Chosen,
+    Mixture,
+    check_replaceable,
+    mixture_facts,
+    write_mixture,
+)
+from smartx.mixture.choose import choose
+from smartx.needs import VECTORS, Feature, Need
+from smartx.preflight import check, check_tasks
+from smartx.progress import Progress, Silent, counted, warn
+from smartx.rankers import Rankings, near_duplicates_line, rank_corpus
+from smartx.report import render
+from smartx.run_folder import (
+    CORPUS,
+    EMBEDDINGS,
+    FEATURES,
+    LEAVE_OUT,
+    MEANS,
+    RANKINGS,
+    TASKS,
+    mean,
+    meant,
+    record,
+)
+from smartx.runs import Run
+from smartx.runs import open_run as open_run
+from smartx.store import folder_of
+from smartx.strategies import facts_of
+from smartx.tasks import as_read, group_rows, grouped_there
+
+
+class Session:
+    """One command at work in a run folder: each stage is opened once, or made, and then held."""
+
+    def __init__(self, config: RunConfig, progress: Progress | None, *, command: str) -> None:
+        """command: run, plan, ingest, embed, tasks, rank or mix. Raises what can be known at the
+        start.
+        """
+        check(config, command=command)
+        self.config, self.progress = config, progress or Silent()
+        self.run = Run(config.work_folder)
+        self.law, self.ranker = config.law, config.row_ranker
+        self.asked = Asked(config)
+        self.left_out: LeftOut | None = None
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The corpus that this command made, or that an earlier one named."""
+        return self.run.corpus()
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        """The embeddings that this command made, or that an earlier one named."""
+        return self.run.embeddings(self.corpus)
+
+    @property
+    def ranks_vectors(self) -> bool:
+        """Whether ranking looks at vectors."""
+        return VECTORS in self.ranker.reads or self.config.near_duplicates is not None
+
+    def features(self, needs: Sequence[Need], *, make: bool = True) -> dict[str, Feature]:
+        """What is needed of the rows besides vectors and tokens, by `Need.key`.
+
+        make: what is not in the run folder yet; else it is not among what is returned.
+        """
+        given, folder = feature_files(self.config.feature), self.run.folder / FEATURES
+        found: dict[str, Feature] = {}
+        for need in needs:
+            if not need.name:
+                continue
+            asked = (self.corpus, need, given.get(need.name), folder)
+            feature = (
+                kept_feature(*asked, progress=self.progress) if make else feature_there(*asked)
+            )
+            if feature is not None:
+                found[need.key] = feature
+        return found
+
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether anything looks at vectors."""
+        asked = self.law.needs_means or self.asked.near or self.config.tasks is not None
+        return self.ranks_vectors or asked
+
+    @cached_property
+    def encoding(self) -> EncoderSpec | VectorsSpec:
+        """Where the vectors come from: a file of ready ones, or an encoder."""
+        return vectors_of(self.config)
+
+    @cached_property
+    def threads(self) -> int:
+        """How many threads work."""
+        return resolve_threads(self.config.threads)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that may be used."""
+        return self.config.memory or default_memory()
+
+    @cached_property
+    def budget(self) -> Budget:
+        """How much is asked for. Raises ConfigError where nothing is."""
+        found = Budget.of(self.config)
+        return found or required(self.config, "rows")  # raises
+
+    def alone(self) -> Any:
+        """Nobody else works in the run folder inside this block."""
+        return working_in(self.run.folder, self.progress)
+
+    def check_out(self) -> None:
+        """Raise InputError where another mixture, or something else, stands in OUT."""
+        config = self.config
+        settings: dict[str, Any] = {
+            "budget": self.budget.facts(),
+            "seed": config.seed,
+            "preset": self.preset,
+            "weights": facts_of(self.law),
+            "ranker": facts_of(self.ranker),
+            "leave_out": self.asked.facts(),
+        }
+        if config.tasks is not None or config.sources:
+            settings["found_tasks"] = None if config.tasks is None else facts_of(config.tasks)
+        out = required(config, "out")
+        check_replaceable(out, settings, overwrite=config.overwrite)
+
+    @property
+    def preset(self) -> str:
+        """The name of the preset, where it is what runs; else nothing."""
+        return "" if self.config.changes_preset else self.config.preset
+
+    def ingest(self) -> Corpus:
+        """Sources -> RUN/corpus/ID."""
+        config, progress = self.config, self.progress
+        with self._doing("ingest", self.run.folder / CORPUS):
+            wanted = ingestion(
+                required(config, "sources"),
+                columns=_columns(config),
+                keep_empty_responses=config.keep_empty_responses,
+                task_name=config.task,
+                source_name=config.source,
+                other_columns=not config.drop_other_columns,
+                duplicates=config.duplicates,
+                tokenizer=config.tokenizer,
+                progress=progress,
+            )
+            folder = folder_of(self.run.folder / CORPUS, wanted.key)
+            self.corpus = wanted.into(folder, memory=self.memory, progress=progress)
+            mean(self.run.folder, corpus=folder)
+        tasks, groups = len(self.corpus.groups.tasks()), len(self.corpus.groups)
+        counts = ((self.corpus.num_rows, "row"), (tasks, "task"), (groups, "group"))
+        progress.note(f"corpus: {', '.join(counted(number, one) for number, one in counts)}")
+        return self.corpus
+
+    def embed(self) -> Embeddings:
+        """The corpus -> RUN/embeddings/ID."""
+        corpus = self.corpus
+        with self._doing("embed", self.run.folder / EMBEDDINGS):
+            self.embeddings = embed_corpus(
+                corpus, self.encoding, self.run.folder, progress=self.progress
+            )
+            mean(self.run.folder, embeddings=self.embeddings.folder)
+        if self.config.tasks is None:
+            self._tell_of_vectors()
+        return self.embeddings
+
+    def _tell_of_vectors(self) -> None:
+        for line in warnings_of(self.embeddings, self.corpus):
+            worst = line.startswith("WARNING: ")
+            tell = partial(warn, self.progress) if worst else self.progress.note
+            tell(line.removeprefix("WARNING: "))
+
+    def group(self) -> None:
+        """Put the rows under found tasks, where these are asked for: RUN/tasks/ID, then a corpus
+        and embeddings of the same rows. What is there is used again.
+        """
+        asked, folder = self.config.tasks, self.run.folder
+        if asked is None:
+            return
+        corpus = as_read(self.corpus)
+        embeddings = self.embeddings_of(corpus)
+        there = grouped_there(corpus, embeddings, asked, folder) is not None
+        tasks_plan(self, corpus, embeddings.dimensions, there).check_memory(self.memory)
+        with self._doing("tasks", folder / TASKS, folder / CORPUS, folder / EMBEDDINGS):
+            made = group_rows(
+                corpus, embeddings, asked, folder, threads=self.threads, progress=self.progress
+            )
+            self.corpus, self.embeddings = made.corpus, made.embeddings
+            mean(folder, corpus=made.corpus.folder, embeddings=made.embeddings.folder)
+        tasks, groups = counted(len(made.tasks.names), "task"), len(made.corpus.groups)
+        self.progress.note(f"tasks: {tasks}, {counted(groups, 'group')}")
+        self._tell_of_vectors()
+
+    def embeddings_of(self, corpus: Corpus) -> Embeddings:
+        """The embeddings of a corpus that are made as those which the run folder means."""
+        held: Embeddings | None = vars(self).get("embeddings")
+        held = held or open_embeddings(meant(self.run.folder, EMBEDDINGS))
+        if held.manifest["inputs"].get("corpus") == corpus.digest:
+            return held
+        found = embeddings_like(held, corpus, self.run.folder)
+        if found is None:
+            raise StoreError(
+                "the vectors that are there are those of other rows",
+                place=str(self.run.folder),
+                fix="run `smartx embed` on this run folder first",
+            )
+        return found
+
+    def leave_out(self) -> LeftOut | None:
+        """The corpus, evaluation sets and what was trained on -> RUN/leave_out/ID."""
+        if not self.asked:
+            return None
+        with self._doing("leave_out", *(self.run.folder / one for one in (LEAVE_OUT, EMBEDDINGS))):
+            self.left_out = self.asked.find(
+                self.corpus,
+                self.run.folder,
+                self.encoding,
+                lambda: self.embeddings,
+                threads=self.threads,
+                memory=self.memory,
+                progress=self.progress,
+            )
+        line = left_out_line(self.corpus.num_rows, self.left_out.facts())
+        self.progress.note(f"leave out: {line}")
+        return self.left_out
+
+    def rank(self) -> Rankings:
+        """The corpus and the embeddings -> RUN/rankings/ID."""
+        self.leave_out()
+        embeddings = self.embeddings if self.ranks_vectors else None
+        ranking_plan(self, embeddings).check()
+        with self._doing("rank", self.run.folder / RANKINGS, self.run.folder / FEATURES):
+            features = self.features(self.ranker.reads)
+            rankings = rank_corpus(
+                self.corpus,
+                embeddings,
+                self.ranker,
+                self.run.folder / RANKINGS,
+                threads=self.threads,
+                features=features,
+                **self.apart(),
+                near_duplicates=self.config.near_duplicates,
+                near_within=self.config.near_duplicates_within,
+                memory=self.memory,
+                progress=self.progress,
+            )
+            mean(self.run.folder, rankings=rankings.folder)
+        if rankings.near_duplicates:
+            line = near_duplicates_line(rankings.num_rows, rankings.near_duplicates)
+            self.progress.note(f"rank: {line}")
+        return rankings
+
+    def apart(self) -> dict[str, NDArray[np.int64]]:
+        """Rows that nobody takes, as `rank_corpus` has them."""
+        found = self.left_out
+        return {"left_out": found.contaminated, "trained": found.trained} if found else {}
+
+    def means(self) -> NDArray[np.float64]:
+        """The corpus and the embeddings -> RUN/means/ID: the mean vector of every task."""
+        folder = self.run.folder / MEANS
+        with self._doing("means", folder):
+            return kept_task_means(self.corpus, self.embeddings, folder, progress=self.progress)
+
+    def mix(self) -> Mixture:
+        """The corpus and a ranking -> OUT, a folder that trainers load. Ranks first if need be."""
+        out, ranked = required(self.config, "out"), self._ranked()
+        with self._doing("mix", out, out.parent):
+            chosen, facts = self._chosen(*ranked)
+            return write_mixture(
+                self.corpus,
+                chosen,
+                out,
+                facts=facts,
+                report=render,
+                overwrite=self.config.overwrite,
+                progress=self.progress,
+            )
+
+    def choose(self) -> tuple[Chosen, dict[str, Any]]:
+        """The rows of the mixture, and the facts of its manifest. Ranks first if need be."""
+        with self.alone():
+            return self._chosen(*self._ranked())
+
+    def _ranked(self) -> tuple[Rankings, NDArray[np.float64] | None]:
+        """The rankings, and the means of the tasks where the law needs them."""
+        self.budget.check(self.corpus)
+        check_tasks(self.config, self.corpus)
+        return self.rank(), self.means() if self.law.needs_means else None
+
+    def _chosen(
+        self, rankings: Rankings, means: NDArray[np.float64] | None
+    ) -> tuple[Chosen, dict[str, Any]]:
+        corpus, needs = self.corpus, self.law.needs
+        found = self.features(needs)
+        picked = choose(
+            corpus,
+            rankings,
+            self.law,
+            self.budget,
+            means=means,
+            features={key: feature.rows(0, corpus.num_rows) for key, feature in found.items()},
+            seed=self.config.seed,
+        )
+        return picked.chosen, mixture_facts(
+            corpus,
+            rankings,
+            picked.allotment,
+            picked.chosen,
+            law=self.law,
+            ranker=self.ranker,
+            preset=self.preset,
+            seed=self.config.seed,
+            version=__version__,
+            budget=self.budget.facts(),
+            tokens=picked.tokens,
+            embedding=self._embedding_facts(),
+            left_out=self.left_out,
+        )
+
+    def _embedding_facts(self) -> dict[str, Any] | None:
+        """What made the vectors, where the weight law or the ranker looked at any."""
+        if not self.needs_vectors:
+            return None
+        manifest = self.embeddings.manifest
+        names = ("cut", "shared", "one_vector")
+        seen = {name: manifest[name] for name in names if name in manifest}
+        return {**manifest["parameters"], "digest": self.embeddings.digest, **seen}
+
+    @contextmanager
+    def _doing(self, step: str, *places: Path) -> Iterator[None]:
+        """One step, alone in the run folder. What a disk refuses in `places` is a StoreError."""
+        with self.alone():
+            started, clock = datetime.now(timezone.utc), time.perf_counter()
+            with storing(*places):
+                yield
+            record(self.run.folder, step, started, time.perf_counter() - clock, self.threads)
+
+
+def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
+    """Where the vectors come from: a file of ready ones, or an encoder."""
+    if config.vectors is not None:
+        return VectorsSpec(config.vectors, config.vectors_column)
+    return EncoderSpec(
+        name=config.encoder or default_encoder(),
+        revision=config.encoder_revision,
+        batch_size=config.batch_size,
+        max_length=config.max_length,
+        prompt_prefix=config.prompt_prefix,
+        turns=config.embed_turns,
+        device=config.device,
+        dtype=config.dtype,
+        threads=resolve_threads(config.threads),
+    )
+
+
+def _columns(config: RunConfig) -> Columns:
+    return Columns(
+        prompt=config.prompt_column,
+        response=config.response_column,
+        system=config.system_column,
+        messages=config.messages_column,
+        source=config.source_column,
+        task=config.task_column,
+        template=config.template_column,
+    )
+
+
+def required(config: RunConfig, field: str) -> Any:
+    """The value of a field. Raises ConfigError where it was not given."""
+    value = getattr(config, field)
+    if value in (None, []):
+        raise ConfigError("it is needed here and not given", place=field, fix=f"give `{field}`")
+    return value
