@@ -221,7 +221,7 @@ def test_the_plan_of_every_ranker_is_its_own_and_above_zero(corpus, ranker):
     assert {c.engine for c in plan.classes} == {ranker.engine(n) for n in rows}
     many = dataclasses.replace(corpus.groups, rows=corpus.groups.rows * 1_000)
     more = planned(dataclasses.replace(corpus, groups=many), ranker).stages[1]
-    assert more.seconds > 500 * ranker.seconds(rows, 64).sum()
+    assert more.seconds > 20 * ranker.seconds(rows, 64).sum()  # of which each unit has its own
     assert more.memory > rank.memory
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import smartx
 from conftest import tree_digest
 from ingest_files import Notes, write_rows
-from smartx import pipeline
+from smartx import pipeline, preflight
 from smartx.cli import app
 from smartx.corpus.regroup import original_of
 from smartx.errors import ConfigError, InputError, MissingPackageError, StoreError
@@ -233,11 +233,9 @@ def test_what_is_misspelled_is_an_error_with_what_there_is(source, tmp_path, tas
 
 
 def test_a_missing_library_is_said_before_any_work(source, tmp_path, monkeypatch):
-    real = pipeline.check.__globals__["find_spec"]
-    monkeypatch.setitem(
-        pipeline.check.__globals__,
-        "find_spec",
-        lambda name: None if name == "sklearn" else real(name),
+    real = preflight.find_spec
+    monkeypatch.setattr(
+        preflight, "find_spec", lambda name: None if name == "sklearn" else real(name)
     )
     with pytest.raises(MissingPackageError, match=r"smartx-mix\[clusters\]"):
         smartx.run(config(source, tmp_path))
