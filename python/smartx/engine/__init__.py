@@ -28,7 +28,7 @@ from smartx.engine.near_rows import NearRows, near_rows
 from smartx.engine.nearest import nearest_centre
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
-from smartx.engine.select import Selection, maximize
+from smartx.engine.select import Subset, maximize
 from smartx.engine.simd import simd_level
 from smartx.engine.threads import default_threads, resolve_threads
 
@@ -46,9 +46,9 @@ __all__ = [
     "NearDuplicates",
     "NearRows",
     "Objective",
-    "Selection",
     "SimilarityGraph",
     "Speed",
+    "Subset",
     "as_rows",
     "available_bytes",
     "checked_threshold",
@@ -63,8 +63,8 @@ __all__ = [
     "near_duplicate_bytes",
     "near_duplicate_seconds",
     "near_duplicates",
-    "nearest_centre",
     "near_rows",
+    "nearest_centre",
     "other_scale",
     "quantize",
     "rank_groups",

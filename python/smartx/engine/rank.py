@@ -12,7 +12,7 @@ from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows, quantize
 from smartx.engine.memory import DENSE_BYTES, DENSE_TASKS, TOGETHER_BYTES, kernel_fits
 from smartx.engine.objectives import FacilityLocation, Objective, in_core
-from smartx.engine.select import Selection, check_objective, maximize, order_rows
+from smartx.engine.select import Subset, check_objective, maximize, order_rows
 from smartx.engine.threads import resolve_threads
 from smartx.errors import InputError
 
@@ -96,11 +96,11 @@ def _rank_one(
 
 def task_gains(
     means: NDArray[np.float64], function: Objective, *, threads: int | None = None
-) -> Selection:
+) -> Subset:
     """Order all tasks by greedy over the cosines of their mean embeddings.
 
     means: (M, d) float64, M >= 1; lengths do not matter.
-    Returns the Selection of all M tasks: stage 1 of SMART takes a prefix of it. The cosines of up
+    Returns the Subset of all M tasks: stage 1 of SMART takes a prefix of it. The cosines of up
     to DENSE_TASKS tasks are computed in float64 in one fixed order, diagonal included, so the bits
     are the same everywhere. More tasks have no room for all pairs: their means are rounded to Q12
     and ordered as rows are.

@@ -38,7 +38,7 @@ _OPTIMIZERS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Selection:
+class Subset:
     """What greedy chose, in the order it chose it.
 
     items: (k,) int32, rows of the ground set, no repeats.
@@ -112,7 +112,7 @@ def maximize(
     threads: int | None = None,
     memory_bytes: int = DENSE_BYTES,
     certificate: bool = False,
-) -> Selection:
+) -> Subset:
     """Choose `budget` rows by greedy: every round the row of largest gain, ties to the lower row.
 
     X: (n, d) float32 or float64 embedding rows (any length, any memory order) or int16 Q12 rows; or
@@ -131,7 +131,7 @@ def maximize(
     memory_bytes: facility location over rows uses a dense kernel of 2 n^2 bytes up to this size.
     Above it, an exact 64-nearest-neighbour graph proposes candidates, dense greedy among them
     chooses the first rows, and the objective of the graph is maximised from there on.
-    certificate: also compute Selection.bound, at one more gain per remaining row (above
+    certificate: also compute Subset.bound, at one more gain per remaining row (above
     memory_bytes: at about the time of the graph). For a log-det kernel it supposes that the kernel
     is positive semidefinite.
     Raises InputError before any work where an argument is at fault, such as a ridge that rounding
@@ -176,7 +176,7 @@ def order_rows(
     *,
     threads: int,
     memory_bytes: int,
-) -> Selection:
+) -> Subset:
     """What lazy greedy chooses of all rows but those that come first and are in S from the start.
 
     rows: (n, d) Q12.  templates: (n,) in 0..n-1, each of which keeps to its share of the rows, or
@@ -206,7 +206,7 @@ def check_objective(function: object) -> None:
         )
 
 
-def _over_rows(task: _Task, rows: NDArray[np.int16], memory_bytes: int) -> Selection:
+def _over_rows(task: _Task, rows: NDArray[np.int16], memory_bytes: int) -> Subset:
     if not isinstance(task.function, FacilityLocation):
         return _selection(_core.maximize_rows(rows, task.request(), task.threads), "rows")
     if kernel_fits(len(rows), memory_bytes):
@@ -223,7 +223,7 @@ def _over_rows(task: _Task, rows: NDArray[np.int16], memory_bytes: int) -> Selec
 
 def _with_head(
     task: _Task, rows: NDArray[np.int16], graph: SimilarityGraph, memory_bytes: int
-) -> Selection:
+) -> Subset:
     """Greedy over the graph; its first rows by the dense objective, unless rows are sampled."""
     candidates, head = dense_head(len(rows), memory_bytes)
     if head == 0 or task.optimizer not in ("lazy", "naive"):
@@ -235,7 +235,7 @@ def _with_head(
     return _selection(chosen, "graph+dense-head")
 
 
-def _over_graph(task: _Task, graph: SimilarityGraph) -> Selection:
+def _over_graph(task: _Task, graph: SimilarityGraph) -> Subset:
     arrays = (graph.indptr, graph.indices, graph.weights)
     covers = _core.transposed_graph(*arrays, task.threads)  # row v: what v covers
     symmetric = all(np.array_equal(a, b) for a, b in zip(arrays, covers, strict=True))
@@ -248,7 +248,7 @@ def _over_graph(task: _Task, graph: SimilarityGraph) -> Selection:
     return _selection(chosen, "graph")
 
 
-def _over_kernel(task: _Task, kernel: DenseKernel) -> Selection:
+def _over_kernel(task: _Task, kernel: DenseKernel) -> Subset:
     values = kernel.values
     if not kernel.is_symmetric():
         if not isinstance(task.function, FacilityLocation):
@@ -261,10 +261,10 @@ def _over_kernel(task: _Task, kernel: DenseKernel) -> Selection:
 
 def _selection(
     chosen: tuple[NDArray[np.int32], NDArray[np.float64], int, float | None], engine: str
-) -> Selection:
+) -> Subset:
     items, gains, evaluations, gap = chosen
     bound = None if gap is None else math.fsum(gains) + gap
-    return Selection(items, gains, engine, evaluations, bound)
+    return Subset(items, gains, engine, evaluations, bound)
 
 
 def _refuse_asymmetric(what: str, fix: str) -> NoReturn:
