@@ -103,8 +103,14 @@ def _embeddings_there(
 def _limits(session: Session, *, rows: int | None, out: Path | None) -> Limits:
     work = session.run.folder
     by_row = rows is not None and session.budget.by_row
-    limits = {"threads": session.threads, "memory": session.memory, "rows": rows}
-    return Limits(**limits, work=work, out=out, by_row=by_row)
+    return Limits(
+        threads=session.threads,
+        memory=session.memory,
+        work=work,
+        out=out,
+        rows=rows,
+        by_row=by_row,
+    )
 
 
 def _plan(

@@ -110,13 +110,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the run may use, and where it writes. rows: of the mixture, None if not said."""
+    """What the run may use, and where it writes. rows: of the mixture, None if not said.
+
+    by_row: all rows are looked at one by one for it: its budget is in tokens, or names rows.
+    """
 
     threads: int
     memory: int
     work: Path
     out: Path | None
     rows: int | None
+    by_row: bool = False
 
 
 def plan_of(
@@ -164,8 +168,8 @@ def plan_of(
     )
     stages.append(rank)
     if limits.rows is not None and limits.out is not None:
-        rows = min(limits.rows, corpus.num_rows)
-        stages.append(mix_cost(corpus, rows, d if vectors else 0, limits.out))
+        seen = d if vectors else 0
+        stages.append(mix_cost(corpus, limits.rows, seen, limits.out, by_row=limits.by_row))
     largest = np.argsort(-groups.rows, kind="stable")[:LARGEST].tolist()
     return Plan(
         rows=corpus.num_rows,

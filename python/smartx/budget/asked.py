@@ -46,6 +46,7 @@ class Budget:
     epochs: int = 1
     include: str | None = None
     exclude: str | None = None
+    _seen: dict[str, Supply] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, config: RunConfig) -> Budget | None:
@@ -96,10 +97,15 @@ class Budget:
         }
 
     def supply(self, corpus: Corpus) -> Supply:
-        """What the corpus has for it, near duplicates and what is left out among it."""
-        if self.by_row:
-            return supply_of(corpus.groups, **self.limits(corpus))
-        return supply_of_rows(corpus.groups)
+        """What the corpus has for it, near duplicates and what is left out among it.
+
+        Looked up once for each corpus: all tokens are read for it.
+        """
+        if not self.by_row:
+            return supply_of_rows(corpus.groups)
+        if corpus.digest not in self._seen:
+            self._seen[corpus.digest] = supply_of(corpus.groups, **self.limits(corpus))
+        return self._seen[corpus.digest]
 
     def check(self, corpus: Corpus) -> int:
         """About how many rows it takes. Raises what can be known before ranking: more than there
