@@ -78,9 +78,9 @@ def check(config: RunConfig, *, command: str) -> None:
             check_head(VectorsSpec(config.vectors, config.vectors_column))
         else:
             _encoder(config, at_hand=command != "plan")
-    if command in ("run", "plan", "tasks") and config.tasks is not None:
-        if find_spec("sklearn") is None:
-            raise MissingPackageError("scikit-learn", needed_for="finding tasks", extra="clusters")
+    finds = command in ("run", "plan", "tasks") and config.tasks is not None
+    if finds and find_spec("sklearn") is None:
+        raise MissingPackageError("scikit-learn", needed_for="finding tasks", extra="learn")
 
 
 def check_tasks(config: RunConfig, corpus: Corpus) -> None:

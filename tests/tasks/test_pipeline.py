@@ -237,7 +237,7 @@ def test_a_missing_library_is_said_before_any_work(source, tmp_path, monkeypatch
     monkeypatch.setattr(
         preflight, "find_spec", lambda name: None if name == "sklearn" else real(name)
     )
-    with pytest.raises(MissingPackageError, match=r"smartx-mix\[clusters\]"):
+    with pytest.raises(MissingPackageError, match=r"smartx-mix\[learn\]"):
         smartx.run(config(source, tmp_path))
     assert not (tmp_path / "work").exists()
 

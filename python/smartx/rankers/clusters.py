@@ -85,4 +85,4 @@ def _fitted(rows: NDArray[Any], starts: NDArray[Any], iterations: int) -> NDArra
 
 
 def _missing() -> MissingPackageError:
-    return MissingPackageError("scikit-learn", needed_for="making clusters", extra="clusters")
+    return MissingPackageError("scikit-learn", needed_for="making clusters", extra="learn")

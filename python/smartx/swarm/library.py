@@ -29,5 +29,5 @@ def _module(name: str, package: str) -> Any:
         return import_module(name)
     except ImportError:
         raise MissingPackageError(
-            package, needed_for="a swarm of mixtures, or its fit,", extra="clusters"
+            package, needed_for="a swarm of mixtures, or its fit,", extra="learn"
         ) from None
