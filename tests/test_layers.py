@@ -21,7 +21,8 @@ ROOMS = [
     "config_file", "config", "files", "store", "run_folder", "lock",
     "engine", "corpus", "embed", "features", "means", "leave_out", "weights", "rankers", "tasks",
     "budget", "mixture", "selection", "report",
-    "planning", "runs", "verify", "preflight", "forecast", "session", "pipeline", "doctor", "demo", "compare", "swarm",
+    "planning", "runs", "verify", "preflight", "forecast", "session", "pipeline",
+    "doctor", "demo", "compare", "swarm",
     "terminal", "display", "flags", "cli",
 ]  # fmt: skip
 
