@@ -25,6 +25,7 @@ _PUBLIC = {
     "task_budgets": "smartx.budget",
     "template_budgets": "smartx.budget",
     "select": "smartx.selection",
+    "Demands": "smartx.budget",
     "Selection": "smartx.selection",
     "run": "smartx.pipeline",
     "open_run": "smartx.pipeline",
@@ -34,6 +35,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Demands",
     "DenseKernel",
     "FacilityLocation",
     "GraphCut",
@@ -58,7 +60,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from smartx.budget import task_budgets, template_budgets
+    from smartx.budget import Demands, task_budgets, template_budgets
     from smartx.config import RunConfig
     from smartx.engine import (
         DenseKernel,
