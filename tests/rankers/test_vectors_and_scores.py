@@ -134,9 +134,12 @@ def test_saturated_coverage_is_greedy_round_after_round(seed, alpha, monkeypatch
 
 @SEEDS
 @pytest.mark.parametrize("state", ["best", "room"])
-def test_gains_that_are_kept_up_to_date_are_those_of_a_fresh_count(seed, state, monkeypatch):
+@pytest.mark.parametrize("coarse", [1, 1 << 20])
+def test_gains_that_are_kept_up_to_date_are_those_of_a_fresh_count(
+    seed, state, coarse, monkeypatch
+):
     monkeypatch.setattr(covering, "_UPDATE_VALUES", 50)
-    near = products_of_pairs(some_rows(seed, 20))
+    near = products_of_pairs(some_rows(seed, 20)) // coarse  # steps of one too
     if state == "best":
         kept = Covering(near, Best(np.zeros(20, dtype=np.int32)))
     else:
@@ -217,9 +220,12 @@ def plain_farthest_first(rows):
 
 
 @SEEDS
-@pytest.mark.parametrize(("count", "d"), [(1, 3), (2, 3), (40, 2), (150, 7)])
-def test_k_center_is_farthest_first_from_the_most_central_row(seed, count, d, monkeypatch):
-    monkeypatch.setattr(k_center, "_TOGETHER", 8)
+@pytest.mark.parametrize(("count", "d"), [(1, 3), (2, 3), (40, 2), (150, 7), (120, 3)])
+@pytest.mark.parametrize("together", [3, 8])
+def test_k_center_is_farthest_first_from_the_most_central_row(
+    seed, count, d, together, monkeypatch
+):
+    monkeypatch.setattr(k_center, "_TOGETHER", together)
     monkeypatch.setattr(k_center, "_BLOCK_ROWS", 11)
     rng = np.random.default_rng(seed)
     coarse = rng.integers(-2, 3, size=(count, d)).astype(np.float64)  # many equal distances
@@ -288,17 +294,17 @@ def test_values_that_cannot_be_counted_are_refused(wrong):
         order_of(FeatureBasedRanker(), 3, features=matrix)
 
 
-def test_lazy_greedy_looks_at_few_rows():
-    rng = np.random.default_rng(0)
-    worth, looked = np.sort(rng.random(2000)), []
+@pytest.mark.parametrize("worth", [np.arange(2000.0), np.zeros(2000)], ids=["rising", "equal"])
+def test_lazy_greedy_looks_at_few_rows(worth):
+    looked = []
 
     def gains_of(rows):
         looked.append(len(rows))
         return worth[rows]
 
     order, _ = lazily.lazily(2000, gains_of, lambda row: None, NONE)
-    assert order.tolist() == list(range(1999, -1, -1))
-    assert max(looked[1:]) == 32
+    assert order.tolist() == np.argsort(-worth, kind="stable").tolist()
+    assert max(looked[1:]) <= 33
 
 
 # ---- density ----
@@ -442,7 +448,7 @@ def test_seed_accepts_what_its_code_accepts(neighbours):
         influence=influence,
     )
     accepted = theirs["accepted"][str(neighbours)]
-    assert 10 < len(accepted) < 60
+    assert 5 < len(accepted) < 60
     assert order[: len(accepted)] == accepted
     rest = order[len(accepted) :]
     assert rest == sorted(rest, key=lambda row: -influence[row])

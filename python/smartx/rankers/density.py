@@ -55,10 +55,10 @@ class DensityRanker(Ranker):
         return np.asarray((row * sizes + 1e-6 * self.hashes) / speed.greedy, dtype=np.float64)
 
     def memory(self, sizes: NDArray[np.int64], dimensions: int, threads: int) -> int:
-        """The rows as float32, and a block of cells."""
+        """The rows as float64, and a block of cells."""
         rows = int(sizes.max(initial=0))
         hashes = self.hashes * max(1, dimensions) * 12 + (100 << 20)
-        return rows * (4 * max(1, dimensions) + 40 * _TOGETHER) + hashes
+        return rows * (8 * max(1, dimensions) + 40 * _TOGETHER) + hashes
 
     def rank(self, pool: Pool, *, threads: int) -> Order:
         """Each unit by itself."""
