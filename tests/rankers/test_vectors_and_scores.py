@@ -455,6 +455,22 @@ def test_seed_accepts_what_its_code_accepts(neighbours):
     np.testing.assert_array_equal(gains, influence[order])
 
 
+@SEEDS
+def test_edges_go_to_those_of_the_nearest_rows_that_are_near(seed):
+    rows = rows_of(np.random.default_rng(seed).normal(size=(40, 3)) + 1.0)
+    wide = rows.astype(np.float64)
+    unit = wide / np.linalg.norm(wide, axis=1, keepdims=True)
+    cosines, near = unit @ unit.T, exact_products(rows)
+    wanted = set()
+    for row in range(40):
+        others = sorted(set(range(40)) - {row}, key=lambda other: (-near[row, other], other))[:6]
+        least = max(0.7, 0.95 * min(cosines[row, others]))  # as published; 0.7 decides
+        wanted |= {(row, other) for other in others if cosines[row, other] >= least}
+    left, right = SeedRanker(neighbours=6).edges(rows, threads=1)
+    assert set(zip(left.tolist(), right.tolist(), strict=True)) == wanted
+    assert 40 < len(wanted) < 240
+
+
 # ---- NovelSelect ----
 
 

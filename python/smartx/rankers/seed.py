@@ -1,8 +1,9 @@
 """The most influential rows of which no two are near, as SEED has it.
 
-    an edge joins a row with one of its k nearest rows where their cosine is at least
-    max(near, scaled times the cosine with its k-th nearest row)
+    an edge joins a row with one of its k nearest rows where their cosine is at least `near`
     rows by falling influence; a row is accepted unless an accepted one is joined with it
+Their code also asks for 0.95 times the cosine with the k-th nearest row; k nearest rows are at least
+so near anyway, so that it decides nothing.
 Source: SEED (Gumpest/SEED, seed/data_selection/utils.py and write_selected_data.py).
 """
 
@@ -28,7 +29,7 @@ class SeedRanker(Ranker):
     lower row.
 
     influence: a column of numbers; a row without one (NaN) comes last in its part, its gain is 0.
-    neighbours: k.  near, scaled: of an edge.
+    neighbours: k.  near: least cosine of an edge.
     Published: which rows are accepted, and in which order, with these numbers. Ours: neighbours by
     the engine's exact graph, and that the rest follows.
     """
@@ -36,7 +37,6 @@ class SeedRanker(Ranker):
     influence: str = "influence"
     neighbours: Annotated[int, whole(1, 1000)] = 20
     near: Annotated[float, number(-1, 1)] = 0.7
-    scaled: Annotated[float, number(0, 1)] = 0.95
     per: Annotated[str, one_of("template", "task", "corpus")] = field(default="task", kw_only=True)
 
     name: ClassVar[str] = "seed"
@@ -84,11 +84,7 @@ class SeedRanker(Ranker):
         )
         rows = np.repeat(np.arange(graph.n), np.diff(graph.indptr))
         cosines = _cosines(graph, vectors, rows)
-        least = np.full(graph.n, self.near)
-        if graph.n > self.neighbours:
-            kth = np.minimum.reduceat(cosines, graph.indptr[:-1])
-            least = np.maximum(self.near, self.scaled * kth)
-        near = cosines >= least[rows]
+        near = cosines >= self.near
         return rows[near], graph.indices[near].astype(np.int64)
 
 
