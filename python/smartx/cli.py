@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 SHOWN_TASKS = 15
+CELLS_WIDTH = 60  # of a line of a comparison, without the strategy's name
 Outcome = Iterable[Table | Text]
 
 app = typer.Typer(
@@ -429,6 +430,12 @@ def _plan(plan: Plan) -> Outcome:
     plan.check()
 
 
+def _within(name: str, width: int) -> str:
+    """A name cut to a width, of 20 at least."""
+    width = max(20, width)
+    return name if len(name) <= width else f"{name[: width - 1]}…"
+
+
 def _comparison(facts: dict[str, Any], written: Sequence[Path]) -> Outcome:
     """The outcome of a comparison, for a person."""
     from smartx.compare import MIXTURE, UNSEEN, chance_line, lines
@@ -440,7 +447,8 @@ def _comparison(facts: dict[str, Any], written: Sequence[Path]) -> Outcome:
     ):
         yield line(title, "bold")
         heads = ("strategy", *(head for head, _ in columns))
-        yield table(heads, ((one.name, *own) for one, own in zip(found, cells, strict=True)))
+        names = (_within(one.name, out.width - CELLS_WIDTH) for one in found)
+        yield table(heads, ((name, *own) for name, own in zip(names, cells, strict=True)))
         for head, words in columns:
             yield line(f"  {head}: {words}", "dim")
     yield line(f"\n{chance_line(facts)}")

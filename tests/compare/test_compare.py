@@ -15,10 +15,12 @@ from smartx.compare.choose import Chooser, part_of
 from smartx.compare.controls import random_rows
 from smartx.compare.holdout import split_of
 from smartx.compare.proxies import macro_f1, probe
+from smartx.config import config_from
 from smartx.engine import SCALE
 from smartx.errors import BudgetError, ConfigError, InputError, StoreError
 from smartx.files import canonical_json
 from smartx.needs import InMemory
+from smartx.progress import Silent
 from smartx.rankers import Ranking
 from smartx.runs import open_run
 from smartx.strategies import RANKERS
@@ -197,8 +199,8 @@ def test_the_mixture_is_measured_as_a_whole(facts, ground, plain):
 def test_strategies_choose_what_mixtures_hold(facts, run_dir, tmp_path):
     """The rows by task and the tokens of `smartx mix` with the same strategy."""
     mixture = pipeline.mix_step(
-        pipeline.config_from({"run_dir": str(run_dir), "rows": ROWS, "out": str(tmp_path / "mix")}),
-        pipeline.Silent(),
+        config_from({"run_dir": str(run_dir), "rows": ROWS, "out": str(tmp_path / "mix")}),
+        Silent(),
     )
     one = strategy(facts, "smart-acl2024")
     assert one["rows_by_task"] == [task["rows"] for task in mixture.manifest["tasks"]]
@@ -296,8 +298,8 @@ def test_a_corpus_of_one_task_and_template_is_compared_by_what_there_is(tmp_path
     file.write_text("".join(f'{{"inputs": "q{i}", "targets": "a"}}\n' for i in range(30)))
     np.save(vectors, np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32))
     config = {"sources": [str(file)], "vectors": str(vectors), "run_dir": str(tmp_path / "run")}
-    pipeline.ingest_step(pipeline.config_from(config), pipeline.Silent())
-    pipeline.embed_step(pipeline.config_from(config), pipeline.Silent())
+    pipeline.ingest_step(config_from(config), Silent())
+    pipeline.embed_step(config_from(config), Silent())
     found = compare({"run_dir": config["run_dir"], "rows": 10}, ["proportional"], protocol=FEW)
     (one,) = found["strategies"]
     assert [one[n] for n in ("unseen_tasks", "unseen_templates", "copied", "probe")] == [None] * 4
