@@ -2,8 +2,8 @@
 
     an edge joins a row with one of its k nearest rows where their cosine is at least `near`
     rows by falling influence; a row is accepted unless an accepted one is joined with it
-Their code also asks for 0.95 times the cosine with the k-th nearest row; k nearest rows are at least
-so near anyway, so that it decides nothing.
+Their code also asks for 0.95 times the cosine with the k-th nearest row; k nearest rows have at
+least that anyway, so that it decides nothing.
 Source: SEED (Gumpest/SEED, seed/data_selection/utils.py and write_selected_data.py).
 """
 
