@@ -159,7 +159,7 @@ def test_rows_that_must_and_must_not(arrays):
 
 
 def test_demands_and_copies(arrays):
-    demands = Demands(floors={"a": 12}, caps={"b": 3})
+    demands = Demands(floors={"a": "50%"}, caps={"b": 3})
     asked = {"tasks": arrays.tasks, "weights": "equal"}
     found = smartx.select(arrays.X, budget=24, demands=demands, **asked)
     assert found.budgets[0] == 12
@@ -169,6 +169,12 @@ def test_demands_and_copies(arrays):
     assert (twice.copies == 1).sum() == 40
     with pytest.raises(BudgetError):
         smartx.select(arrays.X, budget=ROWS + 1, **asked)
+
+
+@pytest.mark.parametrize("wrong", [{"floors": {"a": "many"}}, {"caps": ["a"]}, {"excludes": [3]}])
+def test_demands_that_are_none_are_refused_by_name(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Demands(**wrong)
 
 
 def test_a_budget_in_tokens(arrays):

@@ -104,9 +104,10 @@ def select(
     tokens: (n, 2) of prompt and response, or (n,) of each row.
     token_kind: the budget is in tokens of this kind; of (n,) tokens it is "all".
     features: what else the strategies need, by name: (n, d) matrices, tables.
-    demands: smartx.Demands(floors={"math": 500}, ...).  include, exclude: rows that must and may not be
-    taken, as (n,) booleans or as places.  epochs: how often a row may be taken.
-    rounding: of shares to rows.  near_duplicates: least cosine of rows of which one is left out;
+    demands: floors, caps, pins and excluded tasks: smartx.Demands(floors={"math": 500}).
+    include, exclude: rows that must and may not be taken, as (n,) booleans or as places.
+    epochs: how often a row may be taken.  rounding: of shares to rows.
+    near_duplicates: least cosine of rows of which one is left out;
     within "template", "task" or "corpus" (None: the rows that are ranked together).
     trained: rows that a model was trained on, as booleans or places: they are not taken, and a
     ranker that can do so ranks what the others add to them.

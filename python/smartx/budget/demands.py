@@ -16,7 +16,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.amounts import Amount, Percent
+from smartx.amounts import Amount, Percent, demands, patterns
 from smartx.budget.arguments import IntVector
 from smartx.budget.tree import LEVELS, SOURCE, TEMPLATE, Tree
 from smartx.errors import BudgetError, ConfigError
@@ -33,8 +33,8 @@ class Demands:
     """What is demanded, by pattern (`Tree.addressed`); every unit that fits has the demand for
     itself.
 
-    Amounts are rows, or tokens where the budget is in tokens, or percentages of the budget, which
-    are met within one: of a floor a part of a row counts for none, of a cap for one.
+    Amounts (5000, "5k", "10%") are rows, or tokens where the budget is in tokens, or percentages of
+    the budget, which are met within one: of a floor a part of a row counts for none, of a cap for one.
     floors: at least.  caps: at most.  pins: floor and cap at once.  excludes: nothing at all.
     Of several floors (or caps) that fit a unit the first counts, a pin before floors and caps, and
     before all of them an exclusion of the unit or of what stands above it.
@@ -44,6 +44,14 @@ class Demands:
     caps: Mapping[str, Amount] = field(default_factory=dict)
     pins: Mapping[str, Amount] = field(default_factory=dict)
     excludes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        reads = {"floors": demands, "caps": demands, "pins": demands, "excludes": patterns}
+        for name, read in reads.items():
+            try:
+                object.__setattr__(self, name, read(getattr(self, name)))
+            except ValueError as problem:
+                raise ConfigError(str(problem), place=name) from None
 
     def __bool__(self) -> bool:
         """Whether there is any."""
