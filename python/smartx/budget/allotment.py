@@ -108,22 +108,29 @@ def allot(
         shares = replace(shares, rounding=_ROUNDINGS[rounding])
     if there.unit == "token" and law.samples_rows:
         shares = _in_tokens(shares, tree, level, there)
-    held = there.held if level == TEMPLATE else tree.sums(there.held, TEMPLATE)
-    if not wanted and not there.fixed.any():
-        _check_chosen(held[shares.order], len(held), total, level, there.unit)
-    chosen = scatter(shares.order, np.ones(len(shares.order), dtype=np.bool_), len(held))
-    bounds = bounds_of(
-        tree,
-        wanted,
-        fixed=there.fixed,
-        held=there.held,
-        total=total,
-        chosen=(level, chosen),
-        unit=there.unit,
-    )
+    bounds = _bounds(tree, level, shares, wanted, there, total)
     given = among_units(tree, level, shares.order, shares.weights, bounds, total, shares.rounding)
     found = _allotment(tree, level, shares, given, bounds, there, total)
     return replace(found, for_templates=level == TEMPLATE or TEMPLATE in levels)
+
+
+def _bounds(
+    tree: Tree, level: int, shares: Shares, demands: Demands, supply: Supply, total: int
+) -> Bounds:
+    """Within which every unit stays. level: of the units that the law shares among."""
+    held = supply.held if level == TEMPLATE else tree.sums(supply.held, TEMPLATE)
+    if not demands and not supply.fixed.any():
+        _check_chosen(held[shares.order], len(held), total, level, supply.unit)
+    chosen = scatter(shares.order, np.ones(len(shares.order), dtype=np.bool_), len(held))
+    return bounds_of(
+        tree,
+        demands,
+        fixed=supply.fixed,
+        held=supply.held,
+        total=total,
+        chosen=(level, chosen),
+        unit=supply.unit,
+    )
 
 
 def total_of(
