@@ -87,5 +87,6 @@ class Objective:
                 order = maximize(FacilityLocation(), rows, known, threads=threads).items
                 self._orders[task] = (known, order)
             first = order[:count].astype(np.int64)
-            self._bounds[task, count] = facility_worth(rows, first, threads=threads)
+            bound = facility_worth(rows, first, threads=threads)[1]
+            self._bounds[task, count] = (covered(rows, first), bound)
         return self._bounds[task, count]

@@ -17,7 +17,8 @@ def facility_worth(
 
     rows: (n, d) int16 Q12.  items: (k,) places, without repeats.
     The bound is the value and the k largest gains that rows outside could still add: no k rows are
-    worth more. Both are 0 for no items. Time: n (n + k) products, without keeping any.
+    worth more. Cosines are those of the dense kernel, to 16 bits. Both are 0 for no items.
+    Time: n (n + k) products, without keeping any.
     """
     count = resolve_threads(threads)
     if not len(items):
