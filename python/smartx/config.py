@@ -199,7 +199,7 @@ class RunConfig(BaseModel):
         default=[],
         description="what gets at least so much, in rows (or tokens) or of the mixture: math=500, "
         "flan/=40%; SOURCE/, TASK, SOURCE/TASK or SOURCE/TASK/TEMPLATE, with * and ?, each for "
-        "itself",
+        "itself (*=50: 50, or all that a task has)",
     )
     cap: list[str] = Field(default=[], description="what gets at most so much: *=5%")
     pin: list[str] = Field(default=[], description="what gets exactly so much: flan/=40%")

@@ -56,9 +56,19 @@ def level_of(pattern, names):
     return next((x for x in levels if any(fits(pattern, n, x) for n in names)), None)
 
 
-def plain_bounds(names, demanded, total):
-    """{(level, unit): (low, high)} of the demands alone, and the excluded groups."""
+def plain_bounds(groups, names, demanded, total):
+    """{(level, unit): (low, high)} of the demands alone, and the excluded groups.
+
+    A floor of a pattern with signs for others is no more than what a unit has.
+    """
     found, out = {}, set()
+    for pattern in demanded.excludes:
+        level = level_of(pattern, names)
+        out |= {name for name in names if fits(pattern, name, level)}
+    there = defaultdict(int)
+    for name, rows in zip(names, groups.rows.tolist(), strict=True):
+        for up in range(3):
+            there[up, name[: 3 - up]] += 0 if name in out else rows
     for kind, of in (("pin", demanded.pins), ("floor", demanded.floors), ("cap", demanded.caps)):
         for pattern, value in of.items():
             level = level_of(pattern, names)
@@ -69,12 +79,11 @@ def plain_bounds(names, demanded, total):
                 if kind == "pin" and "low" not in own:
                     own.update(low=low, high=high)
                 elif kind == "floor":
-                    own.setdefault("low", low)
+                    own.setdefault("low", min(low, there[level, unit]) if "*" in pattern else low)
                 elif kind == "cap":
                     own.setdefault("high", high)
     for pattern in demanded.excludes:
         level = level_of(pattern, names)
-        out |= {name for name in names if fits(pattern, name, level)}
         for up, unit in list(found):
             if up <= level and fits(pattern, (*unit, "", "")[:3], level):
                 del found[up, unit]
@@ -123,7 +132,7 @@ def test_demands_hold_or_cannot_be_met(corpus, demanded, rounding, data):
         with pytest.raises(ConfigError, match="of the corpus is called so"):
             found()
         return
-    own, out = plain_bounds(names, demanded, total)
+    own, out = plain_bounds(groups, names, demanded, total)
     fixed = supply_of(groups, included=must).fixed
     level = 0 if isinstance(law, FixedGroups) else 1
     units = list(dict.fromkeys(name[: 3 - level] for name in names))
@@ -154,7 +163,7 @@ def test_monotone_budgets_with_demands_in_rows_are_those_of_one_row_at_a_time(
         for of in (floors, caps)
     )
     demanded = Demands(floors, caps)
-    own, out = plain_bounds(names, demanded, 0)
+    own, out = plain_bounds(groups, names, demanded, 0)
     level = 0 if isinstance(law, FixedGroups) else 1
     units = list(dict.fromkeys(name[: 3 - level] for name in names))
     weights = {units[place]: value for place, value in zip(law.order, law.values, strict=True)}

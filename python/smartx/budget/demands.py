@@ -35,7 +35,8 @@ class Demands:
 
     Amounts (5000, "5k", "10%") are rows, or tokens where the budget is in tokens, or percentages of
     the budget, which are met within one: of a floor a part of a row counts for none, of a cap for one.
-    floors: at least.  caps: at most.  pins: floor and cap at once.  excludes: nothing at all.
+    floors: at least; of a pattern with * or ? all of a unit that has less.  caps: at most.
+    pins: floor and cap at once.  excludes: nothing at all.
     Of several floors (or caps) that fit a unit the first counts, a pin before floors and caps, and
     before all of them an exclusion of the unit or of what stands above it.
     """
@@ -136,7 +137,7 @@ def bounds_of(
     """
     work = _Working(tree, unit)
     low, high, lows, highs = fixed, held, [], []
-    for level, own in enumerate(_own_demands(tree, demands, total)):
+    for level, own in enumerate(_own_demands(tree, demands, total, held)):
         low, high = work.bounded(level, own, low, high)
         if level == chosen[0]:
             high = work.chosen(chosen[1], low, high)
@@ -222,8 +223,10 @@ class _Working:
         return counted(amount, self._unit)
 
 
-def _own_demands(tree: Tree, demands: Demands, total: int) -> list[_Own]:
-    found = []
+def _own_demands(tree: Tree, demands: Demands, total: int, held: IntVector) -> list[_Own]:
+    found, there = [], [held]
+    for level in range(SOURCE):
+        there.append(tree.sums(there[level], level))
     for names in tree.names:
         count = len(names)
         floor, cap = np.zeros(count, np.int64), np.full(count, _FREE)
@@ -237,9 +240,11 @@ def _own_demands(tree: Tree, demands: Demands, total: int) -> list[_Own]:
             level, places = _addressed(tree, pattern, kind)
             low, high = _whole(amount, total)
             own, said = found[level], f"{kind} {pattern}={amount}"
+            some = kind == "floor" and any(sign in pattern for sign in "*?")
             for place in places[~out[level][places]].tolist():
                 if kind != "cap" and not own.floor_by[place]:
-                    own.floor[place], own.floor_by[place] = low, said
+                    own.floor[place] = min(low, int(there[level][place])) if some else low
+                    own.floor_by[place] = said
                 if kind != "floor" and not own.cap_by[place]:
                     own.cap[place], own.cap_by[place] = high, said
     return found
