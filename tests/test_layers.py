@@ -23,7 +23,7 @@ ROOMS = [
     "budget", "mixture", "selection", "report",
     "planning", "runs", "verify", "preflight", "forecast", "session", "pipeline",
     "doctor", "demo", "compare", "swarm",
-    "terminal", "display", "flags", "cli",
+    "terminal", "display", "outcomes", "flags", "cli",
 ]  # fmt: skip
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from smartx import __version__, terminal
 from smartx.config import RunConfig, config_from
@@ -35,17 +32,16 @@ from smartx.flags import (
     paragraphs,
     parameters,
 )
+from smartx.outcomes import (
+    Outcome,
+    comparison_outcome,
+    mixture_outcome,
+    plan_outcome,
+    tasks_outcome,
+)
 from smartx.progress import Progress, counted, size
 
-if TYPE_CHECKING:
-    from smartx.mixture import Mixture
-    from smartx.planning import Plan
-    from smartx.tasks import FoundTasks
-
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
-SHOWN_TASKS = 15
-CELLS_WIDTH = 60  # of a line of a comparison, without the strategy's name
-Outcome = Iterable[Table | Text]
 
 app = typer.Typer(
     name="smartx",
@@ -115,7 +111,7 @@ def run(config: RunConfig, progress: Progress) -> Outcome:
     """
     from smartx import pipeline
 
-    return _mixture(pipeline.run(config, progress=progress))
+    return mixture_outcome(pipeline.run(config, progress=progress))
 
 
 @command(["run_dir", "threads", "memory", *COLUMNS], sources=True)
@@ -154,7 +150,7 @@ def tasks(config: RunConfig, progress: Progress) -> Outcome:
     """
     from smartx import pipeline
 
-    return _tasks(pipeline.tasks_step(config, progress))
+    return tasks_outcome(pipeline.tasks_step(config, progress))
 
 
 @command(["run_dir", "threads", "memory", *RANKING, *LEAVING])
@@ -179,7 +175,7 @@ def mix(config: RunConfig, progress: Progress) -> Outcome:
     """
     from smartx import pipeline
 
-    return _mixture(pipeline.mix_step(config, progress))
+    return mixture_outcome(pipeline.mix_step(config, progress))
 
 
 @command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
@@ -193,7 +189,7 @@ def plan(config: RunConfig, progress: Progress) -> Outcome:
     """
     from smartx import pipeline
 
-    return _plan(pipeline.plan(config, progress=progress))
+    return plan_outcome(pipeline.plan(config, progress=progress))
 
 
 @command(["rows", "run_dir", "feature", "seed", "threads", "memory"], own=COMPARISON)
@@ -225,7 +221,9 @@ def compare(
 
     listed = [*(strategy or []), *(candidates_in(strategies) if strategies else [])]
     protocol = Protocol(folds, hold_out_tasks or (), Draws(draws, min(draws, Draws().same_sizes)))
-    return _comparison(*write(config, listed, protocol, progress, json=json, report=report))
+    return comparison_outcome(
+        *write(config, listed, protocol, progress, json=json, report=report), width=out.width
+    )
 
 
 @command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING], own=SWARM)
@@ -337,7 +335,7 @@ def demo(config: RunConfig, progress: Progress) -> Outcome:
     """
     from smartx.demo import run_demo
 
-    return _mixture(run_demo(config, progress))
+    return mixture_outcome(run_demo(config, progress))
 
 
 def main() -> None:
@@ -420,87 +418,3 @@ def _in_flags(problem: SmartxError) -> str:
 def _fail(message: str, status: int) -> NoReturn:
     err.print(line(message, "red"), soft_wrap=True)
     raise typer.Exit(status)
-
-
-def _plan(plan: Plan) -> Outcome:
-    """The plan, then the error if it cannot be kept."""
-    from smartx.display import plan_tables
-
-    yield from plan_tables(plan)
-    plan.check()
-
-
-def _within(name: str, width: int) -> str:
-    """A name cut to a width, of 20 at least."""
-    width = max(20, width)
-    return name if len(name) <= width else f"{name[: width - 1]}…"
-
-
-def _comparison(facts: dict[str, Any], written: Sequence[Path]) -> Outcome:
-    """The outcome of a comparison, for a person."""
-    from smartx.compare import MIXTURE, UNSEEN, chance_line, lines
-
-    found = lines(facts)
-    for title, columns, cells in (
-        ("on held-out rows, beside random choices", UNSEEN, [one.unseen for one in found]),
-        ("\nof the mixture", MIXTURE, [one.mixture for one in found]),
-    ):
-        yield line(title, "bold")
-        heads = ("strategy", *(head for head, _ in columns))
-        names = (_within(one.name, out.width - CELLS_WIDTH) for one in found)
-        yield table(heads, ((name, *own) for name, own in zip(names, cells, strict=True)))
-        for head, words in columns:
-            yield line(f"  {head}: {words}", "dim")
-    yield line(f"\n{chance_line(facts)}")
-    for one in facts["failed"]:
-        yield line(f"{one['name']} cannot be: {one['fault']}", "yellow")
-    for note in facts["notes"]:
-        yield line(f"  {note}", "dim")
-    for path in written:
-        yield line(f"  look:  {path}")
-
-
-def _tasks(found: FoundTasks) -> Outcome:
-    """Every task: its name, its rows, what else is typical of it, and its most typical prompt."""
-    from smartx.display import tasks_table
-
-    rows = found.table.select(["name", "rows", "words", "typical_prompt"]).to_pylist()
-    yield tasks_table(rows)
-    yield line(f"\n{counted(len(rows), 'task')} in {found.folder}", "bold")
-
-
-def _mixture(mixture: Mixture) -> Outcome:
-    """The outcome, for a person: how much of what, where it is, what to do next."""
-    from smartx.leave_out import left_out_line
-    from smartx.mixture import shares_line
-    from smartx.rankers import near_duplicates_line
-
-    total, given = mixture.manifest["rows"], [t for t in mixture.manifest["tasks"] if t["rows"]]
-    given.sort(key=lambda task: -int(task["rows"]))
-    yield table(
-        ("task", "rows", "of", "share"),
-        (
-            (name, f"{t['rows']:,}", f"{t['capacity']:,}", f"{t['rows'] / total:.1%}")
-            for name, t in zip(_told_apart(given), given[:SHOWN_TASKS], strict=False)
-        ),
-    )
-    if len(given) > SHOWN_TASKS:
-        yield line(f"... and {counted(len(given) - SHOWN_TASKS, 'more task')}")
-    if shares := shares_line(mixture.manifest):
-        yield line(shares)
-    if found := mixture.manifest.get("left_out"):
-        yield line(left_out_line(sum(t["capacity"] for t in mixture.manifest["tasks"]), found))
-    if near := mixture.manifest["near_duplicates"]:
-        held = sum(task["capacity"] for task in mixture.manifest["tasks"])
-        yield line(near_duplicates_line(held, near))
-    yield line(f"\n{counted(total, 'row')} in {mixture.folder}", "bold")
-    yield line(f"  look:  {mixture.folder / 'report.html'}")
-    yield line(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")')
-
-
-def _told_apart(tasks: list[dict[str, Any]]) -> Iterator[str]:
-    """The names of tasks; with their source where another source has a task of that name."""
-    often = Counter(task["task"] for task in tasks)
-    for task in tasks:
-        known = often[task["task"]] == 1 or not task["source"]
-        yield task["task"] if known else f"{task['source']} / {task['task']}"

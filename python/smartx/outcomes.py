@@ -1,0 +1,103 @@
+"""What a command tells a person once its work is done: tables and lines; the command line prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from smartx.display import line, plan_tables, table, tasks_table
+from smartx.progress import counted
+
+if TYPE_CHECKING:
+    from smartx.mixture import Mixture
+    from smartx.planning import Plan
+    from smartx.tasks import FoundTasks
+
+SHOWN_TASKS = 15
+CELLS_WIDTH = 60  # of a line of a comparison, without the strategy's name
+Outcome = Iterable[Table | Text]
+
+
+def plan_outcome(plan: Plan) -> Outcome:
+    """The plan, then the error if it cannot be kept."""
+    yield from plan_tables(plan)
+    plan.check()
+
+
+def _within(name: str, width: int) -> str:
+    """A name cut to a width, of 20 at least."""
+    width = max(20, width)
+    return name if len(name) <= width else f"{name[: width - 1]}…"
+
+
+def comparison_outcome(facts: dict[str, Any], written: Sequence[Path], *, width: int) -> Outcome:
+    """What was compared, in tables of a width, and where it is written."""
+    from smartx.compare import MIXTURE, UNSEEN, chance_line, lines
+
+    found = lines(facts)
+    for title, columns, cells in (
+        ("on held-out rows, beside random choices", UNSEEN, [one.unseen for one in found]),
+        ("\nof the mixture", MIXTURE, [one.mixture for one in found]),
+    ):
+        yield line(title, "bold")
+        heads = ("strategy", *(head for head, _ in columns))
+        names = (_within(one.name, width - CELLS_WIDTH) for one in found)
+        yield table(heads, ((name, *own) for name, own in zip(names, cells, strict=True)))
+        for head, words in columns:
+            yield line(f"  {head}: {words}", "dim")
+    yield line(f"\n{chance_line(facts)}")
+    for one in facts["failed"]:
+        yield line(f"{one['name']} cannot be: {one['fault']}", "yellow")
+    for note in facts["notes"]:
+        yield line(f"  {note}", "dim")
+    for path in written:
+        yield line(f"  look:  {path}")
+
+
+def tasks_outcome(found: FoundTasks) -> Outcome:
+    """Every task: its name, its rows, what else is typical of it, and its most typical prompt."""
+    rows = found.table.select(["name", "rows", "words", "typical_prompt"]).to_pylist()
+    yield tasks_table(rows)
+    yield line(f"\n{counted(len(rows), 'task')} in {found.folder}", "bold")
+
+
+def mixture_outcome(mixture: Mixture) -> Outcome:
+    """The outcome, for a person: how much of what, where it is, what to do next."""
+    from smartx.leave_out import left_out_line
+    from smartx.mixture import shares_line
+    from smartx.rankers import near_duplicates_line
+
+    total, given = mixture.manifest["rows"], [t for t in mixture.manifest["tasks"] if t["rows"]]
+    given.sort(key=lambda task: -int(task["rows"]))
+    yield table(
+        ("task", "rows", "of", "share"),
+        (
+            (name, f"{t['rows']:,}", f"{t['capacity']:,}", f"{t['rows'] / total:.1%}")
+            for name, t in zip(_told_apart(given), given[:SHOWN_TASKS], strict=False)
+        ),
+    )
+    if len(given) > SHOWN_TASKS:
+        yield line(f"... and {counted(len(given) - SHOWN_TASKS, 'more task')}")
+    if shares := shares_line(mixture.manifest):
+        yield line(shares)
+    if found := mixture.manifest.get("left_out"):
+        yield line(left_out_line(sum(t["capacity"] for t in mixture.manifest["tasks"]), found))
+    if near := mixture.manifest["near_duplicates"]:
+        held = sum(task["capacity"] for task in mixture.manifest["tasks"])
+        yield line(near_duplicates_line(held, near))
+    yield line(f"\n{counted(total, 'row')} in {mixture.folder}", "bold")
+    yield line(f"  look:  {mixture.folder / 'report.html'}")
+    yield line(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")')
+
+
+def _told_apart(tasks: list[dict[str, Any]]) -> Iterator[str]:
+    """The names of tasks; with their source where another source has a task of that name."""
+    often = Counter(task["task"] for task in tasks)
+    for task in tasks:
+        known = often[task["task"]] == 1 or not task["source"]
+        yield task["task"] if known else f"{task['source']} / {task['task']}"
