@@ -1,4 +1,4 @@
-"""What a command tells a person once its work is done: tables and lines; the command line prints."""
+"""What a command tells a person once its work is done: tables and lines; `cli.py` prints them."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ class Demands:
     itself.
 
     Amounts (5000, "5k", "10%") are rows, or tokens where the budget is in tokens, or percentages of
-    the budget, which are met within one: of a floor a part of a row counts for none, of a cap for one.
+    the budget, which are met within one: of a floor a part of a row counts for none, of a cap for
+    one.
     floors: at least; of a pattern with * or ? all of a unit that has less.  caps: at most.
     pins: floor and cap at once.  excludes: nothing at all.
     Of several floors (or caps) that fit a unit the first counts, a pin before floors and caps, and
