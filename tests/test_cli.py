@@ -151,6 +151,7 @@ RUN = ["run", "{file}", "--out", "{out}"]
         ([*RUN, "--rows", "5", "--vectors", "{file}"], ["rows.jsonl", "npy"]),
         (["rank", "--run-dir", "{out}"], ["smartx ingest", "fix:"]),
         (["run", "--config", "{file}"], ["rows.jsonl"]),
+        (["fit", "{out}", "--metrics", "{file}", "--level", "3"], ["--level: it must be"]),
     ],
 )
 def test_a_fault_of_the_user_ends_with_status_2_or_1_a_place_and_no_traceback(

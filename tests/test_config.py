@@ -48,6 +48,27 @@ def test_relative_paths_of_a_yaml_file_are_seen_from_the_file(tmp_path):
     assert from_yaml(tmp_path, "encoder: all-MiniLM-L6-v2").encoder == "all-MiniLM-L6-v2"
 
 
+def test_paths_of_evaluation_sets_and_single_rows_are_seen_from_the_file_too(tmp_path):
+    (tmp_path / "old").mkdir()
+    config = from_yaml(
+        tmp_path,
+        "sources: {qa: a.jsonl}\nleave_out: {mmlu: eval/*.jsonl}\nleave_out_vectors: e.npy\n"
+        "trained: [old, org/set]\ninclude_rows: rows.txt\nexclude_rows: bad\n",
+    )
+    assert config.sources == [f"qa={tmp_path}/a.jsonl"]
+    assert config.leave_out == [f"mmlu={tmp_path}/eval/*.jsonl"]
+    assert config.leave_out_vectors == [tmp_path / "e.npy"]
+    assert config.trained == [f"{tmp_path}/old", "org/set"]
+    assert config.include_rows == f"{tmp_path}/rows.txt"
+    assert config.exclude_rows == "bad"  # a column
+
+
+def test_an_unknown_field_is_told_of_before_what_it_may_be_the_reason_of(tmp_path):
+    with pytest.raises(ConfigError, match="code: there is no such field") as caught:
+        from_yaml(tmp_path, "weights: mine\ncode: mine.py")
+    assert "within a strategy" in caught.value.fix
+
+
 def test_relative_paths_of_flags_stay_as_they_are(tmp_path):
     assert from_yaml(tmp_path, "rows: 5", out="mix", sources=["a"]).out == Path("mix")
 

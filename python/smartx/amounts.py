@@ -11,6 +11,7 @@ from typing import Any
 
 from smartx.options import MOST
 
+ROW_FILES = (".txt", ".csv", ".npy", ".parquet")  # what holds numbers of single rows
 _NUMBER = r"\d{1,40}(?:[_,]\d{3})*(?:\.\d{1,18})?"
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _LIKE = "5000, 5k, 1.5m or 10%"

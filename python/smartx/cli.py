@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -74,7 +74,7 @@ def command(
     def register(function: Callable[..., Outcome]) -> None:
         def run(**given: Any) -> None:
             options = {parameter.name: given.pop(parameter.name) for parameter in own}
-            _guarded(partial(function, **options), given)
+            _guarded(partial(function, **options), given, own=options)
 
         run.__name__, run.__doc__ = function.__name__, paragraphs(function.__doc__ or "")
         accepted = [*own, *parameters(fields, sources=sources)]
@@ -272,7 +272,7 @@ def verify(
     """
     from smartx.verify import verify_folder
 
-    with _messages(), _display(quiet) as display:
+    with _messages(()), _display(quiet) as display:
         found = verify_folder(folder, display)
     for note in found.notes:
         out.print(line(f"{note.path}: {note.fault}"))
@@ -370,11 +370,13 @@ def _root(
     del version  # its callback has answered
 
 
-def _guarded(function: Callable[..., Outcome], given: dict[str, Any]) -> None:
+def _guarded(
+    function: Callable[..., Outcome], given: dict[str, Any], *, own: Collection[str]
+) -> None:
     """Run a command and print its outcome; what goes wrong is a message and an exit status."""
     file, quiet = given.pop("config", None), given.pop("quiet")
     fields = {name: value for name, value in given.items() if value not in (None, [])}
-    with _messages():
+    with _messages(own):
         config = config_from(fields, file=file)
         for prepare in before_work:
             prepare()
@@ -392,8 +394,8 @@ def _display(quiet: bool) -> Quiet:
 
 
 @contextmanager
-def _messages() -> Iterator[None]:
-    """What goes wrong becomes a message and an exit status."""
+def _messages(own: Collection[str]) -> Iterator[None]:
+    """What goes wrong becomes a message and an exit status. own: options that are no fields."""
     try:
         yield
     except KeyboardInterrupt:
@@ -403,15 +405,15 @@ def _messages() -> Iterator[None]:
     except MemoryError:
         _fail("memory is used up\n  fix: pass a smaller --memory, or free some", 1)
     except InputError as problem:
-        _fail(_in_flags(problem), 2)
+        _fail(_in_flags(problem, own), 2)
     except SmartxError as problem:
-        _fail(_in_flags(problem), 1)
+        _fail(_in_flags(problem, own), 1)
 
 
-def _in_flags(problem: SmartxError) -> str:
-    """An error with the fields of the configuration as the flags that they are here."""
-    text = in_flags(str(problem))
-    named = flag(problem.place)
+def _in_flags(problem: SmartxError, own: Collection[str]) -> str:
+    """An error with the fields of the configuration, and options, as the flags that they are."""
+    text = in_flags(str(problem), own)
+    named = flag(problem.place, own)
     return text.replace(problem.place, named, 1) if named else text
 
 

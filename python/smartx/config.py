@@ -369,13 +369,17 @@ def config_from(values: Mapping[str, Any], *, file: Path | None = None) -> RunCo
 
 def _config_error(problem: ValidationError, of_file: str, values: Mapping[str, Any]) -> ConfigError:
     """The first fault, blamed on the file only where the value stands in it."""
-    first = problem.errors()[0]
+    faults = problem.errors()
+    unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
+    first = (unknown or faults)[0]  # an unknown name may be why another field is wrong
     name = str(first["loc"][0]) if first["loc"] else "configuration"
     place = name if name in values else of_file + name
     if first["type"] == "extra_forbidden":
         known = sorted(RunConfig.model_fields)
         meant = close_to(name.replace("-", "_"), known)
         fix = f'did you mean "{meant}"?' if meant else f"the fields are: {', '.join(known)}"
+        if name == "code":
+            fix = "it stands within a strategy: weights: {name: NAME, code: FILE.py}"
         return ConfigError("there is no such field", place=place, fix=fix)
     fault, fix = _words(first)
     given = repr(first["input"])

@@ -10,12 +10,15 @@ from typing import Any
 
 import yaml
 
+from smartx.amounts import ROW_FILES
 from smartx.errors import ConfigError
 from smartx.options import spelled
 
 _MOST = 1 << 20  # bytes of a file
 _STRATEGIES = ("weights", "ranker", "tasks")
+_SOURCES = ("sources", "leave_out", "trained")  # files, globs, names of the Hub, also NAME=PATH
 _FOLDERS = ("out", "run_dir", "vectors")  # always paths
+_ROWS = ("include_rows", "exclude_rows")  # paths, or columns
 _MAYBE_PATHS = ("encoder", "tokenizer")  # paths, or names of the Hub
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -68,14 +71,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _seen_from(folder: Path, name: str, value: Any) -> Any:
-    if name == "sources":
-        given = value if isinstance(value, list) else [value]
-        return [_source(folder, source) if isinstance(source, str) else source for source in given]
-    if name == "feature":
+    if (place := _LISTS.get(name)) and value is not None:
         if isinstance(value, dict):
-            value = [f"{key}={place}" for key, place in value.items()]
+            value = [f"{key}={one}" for key, one in value.items()]
         given = value if isinstance(value, list) else [value]
-        return [_named(folder, one) if isinstance(one, str) else one for one in given]
+        return [place(folder, one) if isinstance(one, str) else one for one in given]
     if name in _STRATEGIES and value is not None:
         options = spelled(value) if isinstance(value, str) else value
         if isinstance(options, dict) and isinstance(options.get("code"), str):
@@ -84,13 +84,20 @@ def _seen_from(folder: Path, name: str, value: Any) -> Any:
     if not isinstance(value, str) or not value or value.startswith("~"):
         return value
     joined = folder / value
-    return str(joined) if name in _FOLDERS or (name in _MAYBE_PATHS and joined.exists()) else value
+    maybe = name in _MAYBE_PATHS and joined.exists()
+    maybe |= name in _ROWS and joined.suffix.lower() in ROW_FILES
+    return str(joined) if name in _FOLDERS or maybe else value
 
 
 def _named(folder: Path, given: str) -> str:
     """The path in NAME=PATH, as seen from the YAML file."""
     name, sign, path = given.partition("=")
     return f"{name}={folder / path}" if sign and path and not path.startswith("~") else given
+
+
+def _file(folder: Path, given: str) -> str:
+    """A path, as seen from the YAML file."""
+    return given if not given or given.startswith("~") else str(folder / given)
 
 
 def _source(folder: Path, source: str) -> str:
@@ -102,3 +109,10 @@ def _source(folder: Path, source: str) -> str:
     if sign and "/" not in name:
         return f"{name}={_source(folder, path)}"
     return source if _HUB.fullmatch(source) and not any(c in source for c in "*?[") else joined
+
+
+_LISTS = {  # fields of many paths, and how each is read
+    **dict.fromkeys(_SOURCES, _source),
+    "feature": _named,
+    "leave_out_vectors": _file,
+}

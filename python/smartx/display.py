@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -41,16 +41,20 @@ def line(text: str, style: str = "") -> Text:
     return Text(plain(text), style=style)
 
 
-def flag(field: str) -> str:
-    """The flag of a field; SOURCES for the sources, nothing for what is no field."""
+def flag(field: str, own: Collection[str] = ()) -> str:
+    """The flag of a field; SOURCES for the sources, nothing for what is no field.
+
+    own: names of options that the command has besides.
+    """
     if field == "sources":
         return "SOURCES"
-    return f"--{field.replace('_', '-')}" if field in RunConfig.model_fields else ""
+    known = field in RunConfig.model_fields or field in own
+    return f"--{field.replace('_', '-')}" if known else ""
 
 
-def in_flags(text: str) -> str:
-    """A text with the fields that it names in backquotes as flags."""
-    return re.sub("`([a-z_]+)`", lambda found: flag(found[1]) or found[0], text)
+def in_flags(text: str, own: Collection[str] = ()) -> str:
+    """A text with the fields, and options of `own`, that it names in backquotes as flags."""
+    return re.sub("`([a-z_]+)`", lambda found: flag(found[1], own) or found[0], text)
 
 
 def _told(text: str, style: str = "") -> Text:

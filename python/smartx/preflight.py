@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from smartx.budget import ROW_FILES
+from smartx.amounts import ROW_FILES
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.corpus.hub import hub_name
@@ -61,6 +61,7 @@ def check(config: RunConfig, *, command: str) -> None:
     _columns(config)
     _vectors(config)
     check_together(config.law, config.row_ranker)
+    _near_duplicates(config)
     _features(config)
     _machine(config)
     if command in READS_SOURCES:
@@ -121,6 +122,10 @@ def _leave_out(config: RunConfig) -> None:
     for field in ("leave_out", "trained"):
         if given := getattr(config, field):
             _sources(given)
+    if not config.leave_out:
+        for field in sorted(config.model_fields_set):
+            if field.startswith("leave_out_"):
+                _fault(field, "no evaluation set is given", "give `leave_out`, or leave it out")
     for path in config.leave_out_vectors:
         _readable("leave_out_vectors", path)
     Asked(config).check()
@@ -138,6 +143,15 @@ def _budget(config: RunConfig, *, needed: bool) -> None:
         given = getattr(config, field)
         if given is not None and Path(given).suffix.lower() in ROW_FILES:
             _readable(field, Path(given))
+
+
+def _near_duplicates(config: RunConfig) -> None:
+    if config.near_duplicates is None and config.near_duplicates_within is not None:
+        _fault(
+            "near_duplicates_within",
+            "near duplicates are not looked for",
+            "give `near_duplicates`, or leave it out",
+        )
 
 
 def _columns(config: RunConfig) -> None:

@@ -74,6 +74,19 @@ def test_tokens_are_met_within_one_row_and_told_of_by_task(source):
     assert sum(task["rows"] for task in manifest["tasks"]) == len(rows) == manifest["rows"]
 
 
+def test_a_mixture_of_no_row_is_refused(source):
+    with pytest.raises(BudgetError, match=r"no row fits into 1 tokens; the shortest .* has \d"):
+        mixed(source, tokens=1)
+    assert not (source.parent / "mix").exists()
+
+
+def test_a_file_of_rows_that_holds_words_says_which(source):
+    listed = source.parent / "rows.txt"
+    listed.write_text("3\nx\n")
+    with pytest.raises(InputError, match='its number 2 is "x"'):
+        mixed(source, rows=9, include_rows=str(listed))
+
+
 def test_demands_hold(source):
     rows, manifest = mixed(
         source, rows=60, floor={"math": "50%"}, cap=["toxic=3"], pin={"flan/qa": 20}

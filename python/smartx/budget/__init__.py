@@ -5,7 +5,6 @@ from smartx.budget.allotment import RoundingName as RoundingName
 from smartx.budget.allotment import allot as allot
 from smartx.budget.allotment import check_total as check_total
 from smartx.budget.allotment import total_of as total_of
-from smartx.budget.asked import ROW_FILES as ROW_FILES
 from smartx.budget.asked import Budget as Budget
 from smartx.budget.asked import named_rows as named_rows
 from smartx.budget.chosen import chosen_rows as chosen_rows

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from smartx.amounts import Amount, Percent, demands, patterns
+from smartx.amounts import ROW_FILES, Amount, Percent, demands, patterns
 from smartx.budget.allotment import RoundingName, check_total
 from smartx.budget.demands import Demands, bounds_of
 from smartx.budget.supply import Supply, TokenKind, supply_of, supply_of_rows, tokens_of
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from smartx.config import RunConfig
     from smartx.corpus import Corpus
 
-ROW_FILES = (".txt", ".csv", ".npy", ".parquet")  # what holds numbers of rows
 _BLOCK = 1 << 20  # rows whose tokens are read at once
 
 
@@ -203,7 +202,11 @@ def _numbers_of_text(path: Path) -> list[int]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         cells = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
     head = path.suffix.lower() == ".csv" and cells and not cells[0].lstrip("-").isdecimal()
-    return [int(cell) for cell in (cells[1:] if head else cells)]
+    numbers = cells[1:] if head else cells
+    for place, cell in enumerate(numbers, start=2 if head else 1):
+        if not cell.lstrip("-").isdecimal():
+            raise ValueError(f'its number {place:,} is "{cell[:40]}"')
+    return [int(cell) for cell in numbers]
 
 
 def _named(given: str) -> str:

@@ -12,6 +12,7 @@ from smartx.budget.allotment import Allotment
 from smartx.budget.arguments import IntVector
 from smartx.budget.take import Limit, Taken, take
 from smartx.budget.tree import SOURCE, TASK, TEMPLATE, Tree, tree_of
+from smartx.errors import BudgetError
 
 if TYPE_CHECKING:
     from smartx.corpus import Groups
@@ -58,7 +59,20 @@ def chosen_rows(
         high=allotment.bounds.high[level],
         limits=_limits(tree, level, allotment),
     )
+    if not len(found.places) and tokens is not None:
+        _refuse_none(tokens if takeable is None else tokens[takeable], allotment)
     return found if places is None else replace(found, places=places[found.places])
+
+
+def _refuse_none(tokens: IntVector, allotment: Allotment) -> None:
+    """Raise BudgetError: no row fits into what the units get. tokens: of rows to be taken."""
+    asked, least = int(allotment.tasks.sum()), int(tokens.min())
+    raise BudgetError(
+        f"no row fits into {asked:,} tokens; the shortest that may be taken has {least:,}",
+        asked=asked,
+        available=least,
+        fix="raise `tokens`",
+    )
 
 
 def _limits(tree: Tree, level: int, allotment: Allotment) -> list[Limit]:
