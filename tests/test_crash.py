@@ -66,7 +66,7 @@ def test_a_kill_at_any_visit_to_the_disk_ends_in_the_same_bytes(tmp_path):
 @pytest.mark.slow
 def test_a_kill_while_tasks_are_found_ends_in_the_same_bytes(tmp_path):
     pytest.importorskip("sklearn")
-    points = 1 if KILLS >= 100 else 23
+    points = 1 if KILLS >= 100 else 61
     told = crash_run(tmp_path, "--points", points, "--tasks", "auto:clusters=5")
     assert told["visits"] > 200
     assert not any(told["differing"]), told
