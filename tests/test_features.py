@@ -97,6 +97,15 @@ def test_parquet_columns_hold_numbers_or_lists(corpus, tmp_path):
     assert len({score.folder, pair.folder, rows.folder}) == 3
 
 
+def test_a_parquet_column_that_is_not_there_is_told_with_those_that_are(corpus, tmp_path):
+    file = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"pair": [[0.0, 1.0]] * ROWS}), file)
+    for kind in ("matrix", "column"):
+        with pytest.raises(SmartxError, match="pair") as caught:
+            kept_feature(corpus, Need("a", kind), FeatureFile(file, "pear"), tmp_path / "run")
+        assert caught.value.fix == "write NAME=FILE.parquet:COLUMN"
+
+
 def test_a_column_of_the_sources_is_numbers_by_row(corpus, tmp_path):
     quality = numbers_of(corpus, "quality")
     wanted = [2.5 if i == 10 else np.nan if i == 9 else i / 8 for i in positions(corpus)]
@@ -128,6 +137,12 @@ def test_a_word_in_a_column_of_numbers_is_named_with_its_place(tmp_path):
         ("column", np.zeros((ROWS, 2)), "one number a row is needed, and it has 2"),
         ("matrix", np.full((ROWS, 2), np.inf, np.float32), "not finite"),
         ("table", np.full((2, 2), np.nan), "not finite"),
+        (
+            "matrix",
+            np.where(np.arange(2 * ROWS).reshape(ROWS, 2) == 23, np.nan, 1),
+            r"row 11 holds .*\(1 such rows",
+        ),
+        ("matrix", np.where(np.arange(2 * ROWS).reshape(ROWS, 2) == 9, 1e300, 1), "too large"),
         ("table", np.array(["a"]), "numbers are needed"),
     ],
 )

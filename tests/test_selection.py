@@ -15,8 +15,10 @@ from smartx.budget import Demands
 from smartx.errors import BudgetError, ConfigError, InputError
 from smartx.needs import Need
 from smartx.rankers import Ranker
+from smartx.strategies import RANKERS
 
 ROWS, WIDTH = 120, 6
+PROMPTS = [f"p{i}" for i in range(ROWS)]
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,47 @@ def test_the_same_rows_in_memory_and_on_disk(
     assert found.budgets.tolist() == [task["rows"] for task in tasks]
     assert found.weights.tolist() == [task["weight"] for task in tasks]
     assert [found.names[t][1] for t in found.tasks] == table["task"].to_pylist()
+
+
+@pytest.mark.parametrize("name", RANKERS.names())
+def test_every_ranker_takes_the_same_rows_in_memory_and_on_disk(arrays, source, tmp_path, name):
+    ranker = RANKERS.made(name, seed=0)
+    rng = np.random.default_rng(2)
+    made = {
+        "matrix": lambda: rng.random((ROWS, WIDTH)).astype(np.float32),
+        "vectors": lambda: rng.normal(size=(ROWS, WIDTH)).astype(np.float32),
+        "column": lambda: rng.random(ROWS),
+        "table": lambda: rng.random((WIDTH, WIDTH)).astype(np.float32),
+    }
+    features, files = {}, []
+    for need in ranker.needs:
+        if need.name and need.kind in made:
+            features[need.name] = made[need.kind]()
+            np.save(tmp_path / f"{need.name}.npy", features[need.name])
+            files.append(f"{need.name}={tmp_path / need.name}.npy")
+    columns = {n: v for n, v in features.items() if v.ndim == 1}
+    lengths = [[-(-len(p) // 4), -(-(1 + i % 9) // 4)] for i, p in enumerate(PROMPTS)]
+    found = smartx.select(
+        arrays.X, budget=50, tasks=arrays.tasks, templates=arrays.templates, weights="equal",
+        ranker=name, scores=columns, tokens=lengths,
+        features={n: v for n, v in features.items() if v.ndim > 1},
+    )  # fmt: skip
+    mixture = smartx.run(
+        {
+            "sources": [str(source / "rows.jsonl")],
+            "vectors": source / "vectors.npy",
+            "rows": 50,
+            "weights": "equal",
+            "ranker": name,
+            "feature": files,
+            "run_dir": source / "work",
+            "out": tmp_path / "mix",
+        }
+    )
+    taken = pq.read_table(sorted((mixture.folder / "data").glob("*.parquet")))
+    assert [PROMPTS[i] for i in found.indices] == taken["prompt"].to_pylist()
+    assert found.ranks.tolist() == taken["smartx_rank"].to_pylist()
+    assert found.gains.tolist() == taken["smartx_gain"].to_pylist()
 
 
 def test_as_ranked_is_the_beginning_of_a_ranking_of_all_rows(arrays):

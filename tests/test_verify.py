@@ -291,3 +291,16 @@ def test_the_command_doctor_prints_every_finding():
     assert done.exit_code == 0, done.output
     for word in ("Python", "threads", "instruction set", "memory", "torch", "OpenMP"):
         assert word in done.output
+
+
+def test_the_mixtures_of_a_swarm_are_looked_at_and_row_numbers_alone_are_not(copy):
+    swarm = copy / "swarm"
+    own(swarm, "swarm")
+    (swarm / "swarm.json").write_text("{}")
+    with pytest.raises(StoreError, match="nothing in it has a manifest"):
+        verify_folder(swarm)
+    shutil.copytree(copy / "mix", swarm / "mix-000")
+    assert verify_folder(swarm).files == verify_folder(copy / "mix").files
+    table = next((swarm / "mix-000" / "data").glob("*.parquet"))
+    table.write_bytes(table.read_bytes()[:-1])
+    assert list(faults(swarm)) == [table.relative_to(swarm).as_posix()]

@@ -25,9 +25,9 @@ from smartx.corpus import Corpus
 from smartx.corpus.numbers import numbers_of
 from smartx.embed.embeddings import RowsFile
 from smartx.embed.npy import write_npy
-from smartx.embed.vector_files import VectorsSpec, opened
+from smartx.embed.vector_files import VectorsSpec, check_head, opened
 from smartx.engine import quantize
-from smartx.errors import ConfigError, InputError
+from smartx.errors import ConfigError, InputError, VectorsError
 from smartx.files import unchanged_digest
 from smartx.needs import InMemory, Need
 from smartx.progress import Progress, Silent, step
@@ -162,7 +162,7 @@ def feature_there(
 def missing(need: Need) -> ConfigError:
     """What is raised where nobody said where a feature comes from."""
     return ConfigError(
-        f'"{need.name}" of the rows is needed ({_WORDS[need.kind]}) and not given',
+        f'a feature "{need.name}" is needed ({_WORDS[need.kind]}) and not given',
         place="feature",
         fix=f"give `feature` {need.name}=FILE.npy, or {need.name}=FILE.parquet:COLUMN",
     )
@@ -201,6 +201,7 @@ def _shards(
 ) -> tuple[list[FileEntry], int, int]:
     """Vectors or a matrix, a shard at a time: they may be larger than memory."""
     spec, rows, entries = VectorsSpec(file.path, file.column), corpus.num_rows, []
+    _check_column(spec)
     told = step(progress, f"feature {need.name}", rows, "rows")
     with opened(spec, unchanged_digest(file.path), stage.folder) as source, told as advance:
         _check_count(corpus, file, source.rows.num_rows)
@@ -209,12 +210,13 @@ def _shards(
             sidecar = Sidecar(stage.folder / _shard_name(number), key)
             entry = sidecar.whole_part()
             if entry is None:
-                values = source.take(corpus.source_positions(start, stop))
-                _check_finite(file, values)
+                places = corpus.source_positions(start, stop)
+                made: NDArray[Any] = source.take(places)
                 if need.kind == "matrix":
-                    made: NDArray[Any] = values.astype(np.float32)
-                else:
-                    made = values if values.dtype == np.int16 else quantize(values)
+                    made = _float32(made)
+                _check_finite(file, made, places)
+                if need.kind == "vectors" and made.dtype != np.int16:
+                    made = quantize(made)
                 entry = sidecar.commit(stop - start, partial(write_npy, made))
             entries.append(entry)
             advance(stop - start)
@@ -255,9 +257,8 @@ def _placed(
         what = f"{whole.dtype} of shape {whole.shape}"
         raise InputError(f"it holds {what}; numbers are needed", place=place)
     if need.kind == "table":
-        table = whole.reshape(len(whole), -1).astype(np.float32)
-        if not np.isfinite(table).all():
-            raise InputError("it holds numbers that are not finite", place=place)
+        table = _float32(whole.reshape(len(whole), -1))
+        _check_finite(file or FeatureFile(Path(place)), table, np.arange(len(table)))
         return table
     if whole.ndim == 2 and whole.shape[1] != 1:
         raise InputError(f"one number a row is needed, and it has {whole.shape[1]}", place=place)
@@ -277,9 +278,31 @@ def _check_count(corpus: Corpus, file: FeatureFile, count: int) -> None:
         )
 
 
-def _check_finite(file: FeatureFile, values: NDArray[Any]) -> None:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise InputError("it holds numbers that are not finite", place=os.fspath(file.path))
+def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """As float32; what is too large for it becomes infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def _check_finite(file: FeatureFile, values: NDArray[Any], rows: NDArray[np.int64]) -> None:
+    """rows: of the file, that the values are of."""
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"row {rows[bad].min():,} holds numbers that are not finite, or too large for float32"
+            f" ({len(bad):,} such rows so far; rows are counted from 0)",
+            place=os.fspath(file.path),
+            fix="repair these rows, or drop them from file and sources",
+        )
+
+
+def _check_column(spec: VectorsSpec) -> None:
+    """Raise InputError where a Parquet file has no such column of lists of floats."""
+    try:
+        check_head(spec)
+    except VectorsError as problem:
+        fix = problem.fix.replace("pass `vectors_column` NAME", "write NAME=FILE.parquet:COLUMN")
+        raise VectorsError(problem.fault, place=problem.place, fix=fix) from None
 
 
 def in_memory(need: Need, values: Any, rows: int) -> InMemory:

@@ -25,7 +25,7 @@ from smartx.forecast import forecast
 from smartx.mixture import Mixture
 from smartx.planning import Plan
 from smartx.preflight import check_tasks
-from smartx.progress import Progress
+from smartx.progress import Progress, counted, warn
 from smartx.rankers import Rankings
 from smartx.runs import open_run as open_run
 from smartx.session import Session
@@ -99,6 +99,11 @@ def tasks_step(config: RunConfig, progress: Progress) -> FoundTasks:
         if found is not None:
             return found
         asked = {"tasks": TASK_FINDERS.made("auto", seed=config.seed)}
+        warn(
+            session.progress,
+            f"the rows are in {counted(len(session.corpus.groups.tasks()), 'task')} of the sources;"
+            " others are found, and later commands mean these (`smartx ingest SOURCES` goes back)",
+        )
         session = Session(config.model_copy(update=asked), progress, command="tasks")
     with session.alone():
         session.group()

@@ -44,7 +44,8 @@ class Verified:
 def verify_folder(folder: Path, progress: Progress | None = None) -> Verified:
     """Hash every file that the manifests below `folder` name, and look for files that none names.
 
-    folder: of a run, of a mixture, or of one stage. Raises StoreError where it is none of these.
+    folder: of a run, of a mixture, of a swarm of mixtures, or of one stage. Raises StoreError where
+    it is none of these, or holds nothing that was finished.
     """
     folders, notes, faults = _looked_at(folder)
     held: dict[Path, list[Mapping[str, Any]]] = {}
@@ -89,6 +90,10 @@ def _looked_at(folder: Path) -> tuple[list[Path], list[Finding], list[Finding]]:
         )
     kinds = STAGES if run == folder else (folder.name,)
     there = [path for kind in kinds for path in sorted((run / kind).glob("*")) if path.is_dir()]
+    if run == folder:  # the mixtures of a swarm stand in its own folder
+        there += sorted(path.parent for path in run.glob(f"*/{MANIFEST}"))
+        if not there and not current(run):
+            raise StoreError("nothing in it has a manifest to be held to", place=str(folder))
     finished = [p for p in there if (p / MANIFEST).is_file() or p.parent.name == VECTORS]
     meant = [run / stage / name for stage, name in current(run).items() if stage in kinds]
     lost = [Finding(path, "missing") for path in meant if path not in finished]

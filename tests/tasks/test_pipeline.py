@@ -16,6 +16,7 @@ from conftest import tree_digest
 from ingest_files import Notes, write_rows
 from smartx import pipeline, preflight
 from smartx.cli import app
+from smartx.config import RunConfig
 from smartx.corpus.regroup import original_of
 from smartx.errors import ConfigError, InputError, MissingPackageError, StoreError
 from smartx.progress import Silent
@@ -329,6 +330,15 @@ def test_another_way_to_find_tasks_is_another_mixture(source, tmp_path):
 
 def invoked(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_tasks_of_the_sources_are_not_left_without_a_word(source, tmp_path):
+    pipeline.run(config(source, tmp_path, tasks=None))
+    for told in ("the rows are in 2 tasks of the sources", ""):
+        notes = Notes()
+        pipeline.tasks_step(RunConfig(run_dir=tmp_path / "work"), notes)
+        assert bool(told) == any("smartx ingest SOURCES" in note for note in notes.notes)
+        assert told in "".join(notes.notes)
 
 
 def test_the_command_line_finds_shows_and_mixes(source, tmp_path, monkeypatch):
