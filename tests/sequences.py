@@ -27,7 +27,7 @@ import pytest
 
 from conftest import tree_digest
 from embed_fakes import FakeEncoder, known_rate
-from smartx import pipeline
+from smartx import forecast, pipeline, session
 from smartx.config import config_from
 from smartx.embed import embed_corpus
 from smartx.errors import InputError, SmartxError
@@ -114,9 +114,9 @@ def fake_encoder() -> Iterator[None]:
         return embed_corpus(corpus, Encoder(asked.prompt_prefix), run, **options)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pipeline, "embed_corpus", embed)
-        patched.setattr(pipeline, "embedding_rate", known_rate)
-        patched.setattr(pipeline, "embeddings_there", lambda *_: None)
+        patched.setattr(session, "embed_corpus", embed)
+        patched.setattr(forecast, "embedding_rate", known_rate)
+        patched.setattr(forecast, "embeddings_there", lambda *_: None)
         yield
 
 

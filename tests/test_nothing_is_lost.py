@@ -16,7 +16,7 @@ import pytest
 import smartx
 from conftest import tree_digest
 from embed_fakes import FakeEncoder, known_rate
-from smartx import pipeline, preflight
+from smartx import forecast, pipeline, preflight, session
 from smartx.config import config_from
 from smartx.embed import embed_corpus
 from smartx.errors import InputError, SmartxError, StoreError
@@ -207,8 +207,8 @@ def test_a_flipped_bit_in_a_part_of_an_encoder_is_never_used(project, fields, mo
     def embed(corpus, _, run, **options):
         return embed_corpus(corpus, FakeEncoder(), run, part_rows=10, **options)
 
-    monkeypatch.setattr(pipeline, "embed_corpus", embed)
-    monkeypatch.setattr(pipeline, "embedding_rate", known_rate)
+    monkeypatch.setattr(session, "embed_corpus", embed)
+    monkeypatch.setattr(forecast, "embedding_rate", known_rate)
     monkeypatch.setattr(preflight, "_encoder", lambda *_, **__: None)
     project.run(vectors=None)
     part = next((project.folder / "work" / "vectors").glob("*/part-00001.npy"))

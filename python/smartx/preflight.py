@@ -124,7 +124,7 @@ def _leave_out(config: RunConfig) -> None:
             _sources(given)
     if not config.leave_out:
         for field in sorted(config.model_fields_set):
-            if field.startswith("leave_out_"):
+            if field.startswith("leave_out_") and getattr(config, field):
                 _fault(field, "no evaluation set is given", "give `leave_out`, or leave it out")
     for path in config.leave_out_vectors:
         _readable("leave_out_vectors", path)
