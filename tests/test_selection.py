@@ -197,8 +197,8 @@ def test_rows_that_must_and_must_not(arrays):
     )
     same = smartx.select(arrays.X, tasks=arrays.tasks, budget=20, exclude=out, weights="equal")
     assert set(np.flatnonzero(~out)[rest.indices]) == set(same.indices.tolist())
-    with pytest.raises(InputError, match="must be included and may not be taken"):
-        smartx.select(arrays.X, budget=5, include=[1], exclude=[1])
+    with pytest.raises(InputError, match="include: 1 row must be included and may not"):
+        smartx.select(arrays.X, tasks=arrays.tasks, budget=5, include=[1], exclude=[1])
 
 
 def test_demands_and_copies(arrays):
@@ -212,6 +212,21 @@ def test_demands_and_copies(arrays):
     assert (twice.copies == 1).sum() == 40
     with pytest.raises(BudgetError):
         smartx.select(arrays.X, budget=ROWS + 1, **asked)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"rounding": "up"}, "rounding: it must be one of"),
+        ({"epochs": 0}, "epochs: it must be at least 1"),
+        ({"epochs": 1.5}, "epochs: a whole number"),
+        ({"token_kind": "words"}, "token_kind: it must be one of"),
+        ({"demands": {"floors": {"a": 3}}}, "demands: dict is no smartx.Demands"),
+    ],
+)
+def test_budgets_that_mean_nothing_are_named(arrays, arguments, words):
+    with pytest.raises(InputError, match=words):
+        smartx.select(arrays.X, tasks=arrays.tasks, budget=5, **arguments)
 
 
 @pytest.mark.parametrize("wrong", [{"floors": {"a": "many"}}, {"caps": ["a"]}, {"excludes": [3]}])

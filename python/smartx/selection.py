@@ -23,6 +23,7 @@ from smartx.budget import (
     Taken,
     TokenKind,
     allot,
+    check_both,
     chosen_rows,
     supply_of,
     tokens_of,
@@ -117,9 +118,16 @@ def select(
     fields = {"preset": preset, "weights": weights, "ranker": ranker, "seed": seed}
     fields["near_duplicates"] = near_duplicates
     fields["near_duplicates_within"] = near_duplicates_within
+    fields |= {"epochs": epochs, "rounding": rounding, "token_kind": token_kind}
     config = config_from({name: value for name, value in fields.items() if value is not None})
     law, by = config.law, config.row_ranker
     check_together(law, by)
+    if not isinstance(demands, Demands | None):
+        raise InputError(
+            f"{type(demands).__name__} is no smartx.Demands",
+            place="demands",
+            fix='write smartx.Demands(floors={"math": 500})',
+        )
     rows = _rows_of(X, tasks, templates, sources, scores, tokens)
     excluded, included = rows.mask("exclude", exclude), rows.mask("include", include)
     known_before = rows.mask("trained", trained)
@@ -140,6 +148,7 @@ def select(
     ranked = _ranked(ranking)
     takeable = ~(excluded | known_before)
     takeable[ranked.near_duplicates] = False
+    check_both(included, takeable, lambda row: int(rows.order[row]), "include")
     limits: dict[str, Any] = {
         "tokens": None if token_kind is None else rows.tokens_of(token_kind),
         "included": included if included.any() else None,

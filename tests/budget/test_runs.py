@@ -129,6 +129,13 @@ def test_a_column_names_rows_too(source):
     assert not marked & {number(row) for row in rows}
 
 
+def test_a_row_that_must_and_may_not_is_named_as_the_file_numbers_it(source):
+    listed = source.parent / "rows.txt"
+    listed.write_text("8\n")  # another row of the corpus, which is sorted by task
+    with pytest.raises(InputError, match="such as row 8 "):
+        mixed(source, rows=9, include_rows=str(listed), exclude_rows=str(listed))
+
+
 def test_rows_come_again_where_epochs_are_asked_for(source):
     rows, _ = mixed(source, rows=450, epochs=3, pin={"math": 250})
     taken = Counter(number(row) for row in rows)

@@ -232,7 +232,9 @@ def test_mixtures_of_growing_budgets_are_nested():
 
 def test_a_row_that_must_be_taken_and_may_not_be_is_an_error():
     groups = groups_of({("s", "t", "x"): 3})
-    with pytest.raises(InputError, match="1 row must be included and may not be taken: row 2"):
+    with pytest.raises(
+        InputError, match="1 row must be included and may not be taken, such as row 2"
+    ):
         supply_of(groups, included=np.array([0, 0, 1], bool), takeable=np.array([1, 1, 0], bool))
 
 

@@ -14,6 +14,7 @@ from smartx.budget.rounding import apportion as apportion
 from smartx.budget.rounding import task_budgets as task_budgets
 from smartx.budget.supply import Supply as Supply
 from smartx.budget.supply import TokenKind as TokenKind
+from smartx.budget.supply import check_both as check_both
 from smartx.budget.supply import supply_of as supply_of
 from smartx.budget.supply import supply_of_rows as supply_of_rows
 from smartx.budget.supply import tokens_of as tokens_of

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from smartx.amounts import ROW_FILES, Amount, Percent, demands, patterns
 from smartx.budget.allotment import RoundingName, check_total
 from smartx.budget.demands import Demands, bounds_of
-from smartx.budget.supply import Supply, TokenKind, supply_of, supply_of_rows, tokens_of
+from smartx.budget.supply import Supply, TokenKind, check_both, supply_of, supply_of_rows, tokens_of
 from smartx.budget.tree import TEMPLATE, tree_of
 from smartx.corpus.numbers import check_column, numbers_of
 from smartx.corpus.supervised import supervised_tokens
@@ -88,6 +88,8 @@ class Budget:
         if self.exclude:
             may &= ~named_rows(corpus, self.exclude, "exclude_rows")
         must = named_rows(corpus, self.include, "include_rows") if self.include else None
+        if must is not None:
+            check_both(must, may, lambda row: int(corpus.source_positions(row, row + 1)[0]))
         return {
             "tokens": _tokens(corpus, self.kind) if self.kind else None,
             "included": must,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -78,6 +79,26 @@ def supply_of_rows(groups: Groups, *, epochs: int = 1) -> Supply:
     return Supply(groups.rows, groups.rows, np.zeros_like(groups.rows), epochs=epochs)
 
 
+def check_both(
+    must: NDArray[np.bool_],
+    may: NDArray[np.bool_],
+    number: Callable[[int], int],
+    place: str = "include_rows",
+) -> None:
+    """Raise InputError where a row must be taken and may not.
+
+    number: of a row id, as who named the row counts rows.
+    """
+    both = np.flatnonzero(must & ~may)
+    if len(both):
+        raise InputError(
+            f"{counted(len(both), 'row')} must be included and may not be taken, such as row "
+            f"{number(int(both[0])):,} (counted from 0)",
+            place=place,
+            fix="leave them out of one of the two",
+        )
+
+
 def supply_of(
     groups: Groups,
     *,
@@ -95,14 +116,7 @@ def supply_of(
     rows = int((groups.start + groups.rows).max(initial=0))
     may = np.ones(rows, dtype=np.bool_) if takeable is None else takeable
     must = np.zeros(rows, dtype=np.bool_) if included is None else included
-    both = np.flatnonzero(must & ~may)
-    if len(both):
-        raise InputError(
-            f"{counted(len(both), 'row')} must be included and may not be taken: row {both[0]} of "
-            "the corpus is the first",
-            place="include_rows",
-            fix="leave them out of one of the two",
-        )
+    check_both(must, may, lambda row: row)
     amounts = np.ones(rows, dtype=np.int64) if tokens is None else tokens.astype(np.int64)
     return Supply(
         rows=_by_group(groups, may.astype(np.int64)),
