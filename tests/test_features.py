@@ -74,6 +74,18 @@ def test_a_file_is_taken_row_by_row_in_the_order_of_the_corpus(
         made.rows(0, corpus.num_rows + 1)
 
 
+@pytest.mark.parametrize("dtype", ["i8", "u1", "?"])
+def test_a_matrix_may_hold_counts_or_labels(corpus, tmp_path, dtype):
+    values = np.random.default_rng(0).integers(0, 2, size=(ROWS, 5)).astype(dtype)
+    np.save(tmp_path / "labels.npy", values)
+    file = FeatureFile(tmp_path / "labels.npy")
+    made = kept_feature(corpus, Need("mine", "matrix"), file, tmp_path / "run")
+    assert np.array_equal(made.rows(0, corpus.num_rows), values[positions(corpus)])
+    np.save(tmp_path / "labels.npy", values[1:])
+    with pytest.raises(InputError, match="39 rows, and the sources have 40"):
+        kept_feature(corpus, Need("mine", "matrix"), file, tmp_path / "run")
+
+
 def test_a_table_is_not_aligned(corpus, tmp_path):
     table = np.arange(12.0).reshape(4, 3)
     np.save(tmp_path / "table.npy", table)

@@ -93,6 +93,17 @@ def test_a_package_makes_strategies_known_by_name(files, small_corpus):
     assert "did you mean central?" in wrong.stderr
 
 
+@pytest.mark.parametrize(("file", "name"), [("mine.py", "logarithm"), ("central.py", "central")])
+def test_what_goes_wrong_in_it_names_the_strategy_and_its_file(files, file, name):
+    code = (files / file).read_text().replace("np.log1p(", "np.none(").replace("near[", "none[")
+    (files / file).write_text(code)
+    done = smartx_command(files, "run", "--config", files / "mix.yaml")
+    assert done.returncode == 2
+    assert f"{name} failed (" in done.stderr
+    assert file in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_an_edit_that_time_and_size_do_not_tell_is_seen(files):
     """Python's own loader would run the old code from its cache."""
     file = files / "mine.py"

@@ -307,7 +307,7 @@ def strategies() -> None:
 
     Example:  smartx strategies
     """
-    from smartx.options import spellings
+    from smartx.options import first_sentence, spellings
     from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS, TASKS
 
     for title, known in (
@@ -319,7 +319,7 @@ def strategies() -> None:
         out.print(line(f"\n{in_flags(title)}", "bold"))
         for name in known.names():
             kind = known.find(name)
-            out.print(line(f"{name:<34}{(inspect.getdoc(kind) or '').splitlines()[0]}"))
+            out.print(line(f"{name:<34}{first_sentence(kind)}"))
             for parameter, takes in spellings(kind).items():
                 out.print(line(f"    {parameter:<30}{takes}", "dim"))
 

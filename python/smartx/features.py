@@ -126,9 +126,9 @@ def kept_feature(
         return StoredFeature(stage.folder, stage.manifest(SCHEMA))
     stage.keep_parts(key, lambda _: key)
     stage.begin()
-    if need.kind in ("vectors", "matrix"):
-        if file is None:
-            raise missing(need)
+    if need.kind in ("vectors", "matrix") and file is None:
+        raise missing(need)
+    if need.kind in ("vectors", "matrix") and file is not None and not _counts(need, file):
         entries, width, rows = _shards(corpus, need, file, stage, key, progress or Silent())
     else:
         whole = numbers_of(corpus, need.name) if file is None else _array(file)
@@ -223,6 +223,17 @@ def _shards(
         return entries, source.rows.width, rows
 
 
+def _counts(need: Need, file: FeatureFile) -> bool:
+    """Whether it is a matrix of whole numbers or yes and no, as labels are, in an .npy file."""
+    if need.kind != "matrix" or file.path.suffix.lower() == ".parquet":
+        return False
+    try:
+        kind = np.load(file.path, mmap_mode="r", allow_pickle=False).dtype
+    except (OSError, ValueError):
+        return False  # said where it is read
+    return bool(kind.kind in "biu" and kind != np.int16)
+
+
 def _array(file: FeatureFile) -> NDArray[Any]:
     """A file as a whole: one number, or a list of them, a row."""
     place = os.fspath(file.path)
@@ -251,8 +262,11 @@ def _array(file: FeatureFile) -> NDArray[Any]:
 def _placed(
     corpus: Corpus, need: Need, file: FeatureFile | None, whole: NDArray[Any]
 ) -> NDArray[Any]:
-    """A column in the order of the corpus as (n, 1), or a table as it is."""
+    """A column in the order of the corpus as (n, 1), a matrix of counts, or a table as it is."""
     place = need.name if file is None else os.fspath(file.path)
+    if need.kind == "matrix" and whole.ndim == 2 and file is not None:
+        _check_count(corpus, file, len(whole))
+        return whole[corpus.source_positions(0, corpus.num_rows)].astype(np.float32)
     if whole.dtype.kind not in "biuf" or whole.ndim not in (1, 2) or 0 in whole.shape:
         what = f"{whole.dtype} of shape {whole.shape}"
         raise InputError(f"it holds {what}; numbers are needed", place=place)

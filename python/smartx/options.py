@@ -8,6 +8,7 @@ From that alone a text or a mapping becomes an object, and errors say what could
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import operator
 import re
@@ -145,6 +146,12 @@ def listed(kind: type) -> str:
     return ", ".join(parts) or "no parameters"
 
 
+def first_sentence(kind: type) -> str:
+    """What a dataclass is, by its docstring."""
+    paragraph = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split())
+    return re.split(r"(?<=[.;]) ", paragraph, maxsplit=1)[0].rstrip(";.") + "."
+
+
 def spellings(kind: type) -> dict[str, str]:
     """PARAMETER=DEFAULT for each parameter of a dataclass, and what it takes."""
     takes = parameters_of(kind)
@@ -156,6 +163,8 @@ def spellings(kind: type) -> dict[str, str]:
             word = "..."
         elif dataclasses.is_dataclass(value):
             word = described(value)["name"]
+        elif isinstance(value, tuple):
+            word = "+".join(map(str, value)) or "none"
         else:
             word = "none" if value is None or value == {} else str(value).lower()
         found[f"{field.name}={word}"] = takes[field.name].words

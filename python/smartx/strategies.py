@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from smartx.errors import ConfigError
+from smartx.errors import ConfigError, InputError, SmartxError
 from smartx.options import Takes, made, parameters_of, spelled
 
 _OF_FILES = "smartx_code_"  # begins the names of modules that are files of the user's
@@ -169,6 +169,22 @@ def facts_of(strategy: Any) -> dict[str, Any]:
         with suppress(OSError, TypeError):  # typed at a prompt: there is no file
             facts["code"] = _digest(Path(inspect.getfile(type(strategy))).read_bytes())
     return facts
+
+
+@contextmanager
+def at_work(strategy: Any) -> Iterator[None]:
+    """Whatever goes wrong in a strategy that is not ours is an InputError that names it."""
+    try:
+        yield
+    except SmartxError:
+        raise
+    except Exception as problem:
+        if type(strategy).__module__.partition(".")[0] == "smartx":
+            raise
+        raise InputError(
+            f"{strategy.name} failed ({type(problem).__name__}: {problem})",
+            place=str(getattr(sys.modules[type(strategy).__module__], "__file__", "")),
+        ) from problem
 
 
 def check_together(law: Any, ranker: Any) -> None:

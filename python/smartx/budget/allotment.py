@@ -23,6 +23,7 @@ from smartx.budget.rounding import round_greedy
 from smartx.budget.supply import Supply, Unit, supply_of_rows
 from smartx.budget.tree import TASK, TEMPLATE, Tree, tree_of
 from smartx.errors import InputError
+from smartx.strategies import at_work
 from smartx.weights import Ground, Shares, WeightLaw, group_ground, task_ground
 from smartx.weights.law import Rounding
 
@@ -179,12 +180,12 @@ def _shares(
     rows = supply.rows_for(total)
     if law.unit == "group":
         ground = group_ground(groups, seed=seed)
-        return TEMPLATE, _checked(law, law.shares(ground, rows), len(ground.names))
+        return TEMPLATE, _said(law, ground, rows)
     ground = task_ground(groups, means=means, seed=seed, features=features)
     ground = replace(ground, known=known)
     some = np.flatnonzero(ground.rows)
     if means is None or len(some) == len(ground.names):
-        return TASK, _checked(law, law.shares(ground, rows), len(ground.names))
+        return TASK, _said(law, ground, rows)
     there = Ground(
         [ground.names[place] for place in some.tolist()],
         ground.start[some],
@@ -194,7 +195,7 @@ def _shares(
         features,
         (known[0][some], known[1][some]),
     )
-    shares = _checked(law, law.shares(there, rows), len(some))
+    shares = _said(law, there, rows)
     return TASK, replace(shares, order=some[shares.order])
 
 
@@ -221,12 +222,14 @@ def _shares_as_ranked(
             fix="give the budget in `rows`",
         )
     first = None if ranked is None else ranked[groups.rows[ranked] > 0]
-    shares = law.shares(group_ground(groups, ranked=first), total)
-    return _checked(law, shares, len(groups))
+    return _said(law, group_ground(groups, ranked=first), total)
 
 
-def _checked(law: WeightLaw, shares: Shares, units: int) -> Shares:
-    order, weights = shares.order, shares.weights
+def _said(law: WeightLaw, ground: Ground, rows: int) -> Shares:
+    """What a law says of a ground, checked: it may be anybody's."""
+    with at_work(law):
+        shares = law.shares(ground, rows)
+    order, weights, units = shares.order, shares.weights, len(ground.names)
     if not (
         len(order) == len(weights) == len(np.unique(order))
         and order.dtype.kind == "i"

@@ -82,9 +82,11 @@ def mixture_facts(
 def shares_line(facts: dict[str, Any]) -> str:
     """How the law spread the rows, for a person; nothing where no task got a share."""
     found = facts.get("shares")
-    return (
-        spread_line(found, shown(facts["tasks"][found["largest"]["task"]]["task"])) if found else ""
-    )
+    if not found:
+        return ""
+    said = spread_line(found, shown(facts["tasks"][found["largest"]["task"]]["task"]))
+    changed = {"floors", "caps", "pins", "excludes"} & facts.get("budget", {}).keys()
+    return f"{said}; asked by the weights, before demands" if changed else said
 
 
 def budget_line(facts: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from smartx.needs import VECTORS, Feature, Need, dimensions_of
 from smartx.rankers.near import COLUMNS, check_within, set_apart
 from smartx.rankers.pool import Pool, Units, units_of
 from smartx.rankers.ranker import Order, Ranker
+from smartx.strategies import at_work
 
 if TYPE_CHECKING:
     from smartx.corpus import Groups
@@ -209,7 +210,8 @@ def _inside(row_ids: NDArray[np.int64], start: int, stop: int) -> NDArray[np.boo
 
 def _checked(ranker: Ranker, pool: Pool, threads: int) -> Order:
     """The ranker's answer, checked to be an order of each unit: it may be anybody's."""
-    order, gains = ranker.rank(pool, threads=threads)
+    with at_work(ranker):
+        order, gains = ranker.rank(pool, threads=threads)
     sizes = np.repeat(pool.sizes, pool.sizes)
     inside = len(order) == len(sizes) == len(gains) and bool(((order >= 0) & (order < sizes)).all())
     if not inside or not (np.bincount(pool.begins() + order, minlength=len(sizes)) == 1).all():
