@@ -65,7 +65,12 @@ class Asked:
                 place="leave_out_vectors",
                 fix="give one file for each set, in the same order, or none",
             )
-        if self.near and config.vectors is not None and not vectors:
+        if self.near and config.vectors is not None:
+            self._check_ready()
+
+    def _check_ready(self) -> None:
+        """The rows have ready vectors: then so must the evaluation sets."""
+        if not self.config.leave_out_vectors:
             raise ConfigError(
                 "the rows have ready vectors, so near rows need those of the evaluation sets too",
                 place="leave_out_vectors",
@@ -101,6 +106,8 @@ class Asked:
         vectors = None
         if self.near:
             rows = embeddings()
+            if "vectors" in rows.manifest["parameters"]:
+                self._check_ready()
             specs = self._encodings(encoding)
             own = [
                 embed_corpus(one.corpus, spec, run_folder, progress=progress)
