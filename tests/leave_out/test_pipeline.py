@@ -168,7 +168,7 @@ def test_arrays_in_memory_give_the_rows_of_the_run(files, ranker):
 
 def test_mix_knows_that_the_rows_have_ready_vectors(files):
     smartx.run(asked(files, leave_out=[]))
-    later = {"run_dir": files / "mix.run", "out": files / "later", "rows": 5}
+    later = {"run_dir": asked(files)["run_dir"], "out": files / "later", "rows": 5}
     later |= {"leave_out": [str(files / "math.jsonl")], "leave_out_by": "near"}
     with pytest.raises(ConfigError, match="leave_out_vectors: the rows have ready vectors"):
         mix_step(config_from(later), Silent())
