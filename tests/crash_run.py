@@ -26,7 +26,7 @@ from typing import Any
 
 from conftest import tree_digest
 from embed_fakes import FakeEncoder, known_rate, some_prompts, write_rows
-from smartx import pipeline
+from smartx import forecast, pipeline, session
 from smartx.config import config_from
 from smartx.embed import embed_corpus
 from smartx.embed.encoders import PACKAGED
@@ -47,7 +47,7 @@ def use_small_files() -> None:
     def embed(corpus: Any, _: Any, out: Path, **options: Any) -> Any:
         return embed_corpus(corpus, FakeEncoder(), out, part_rows=SHARD_ROWS, **options)
 
-    pipeline.embed_corpus, pipeline.embedding_rate = embed, known_rate
+    session.embed_corpus, forecast.embedding_rate = embed, known_rate
 
 
 def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:

@@ -25,7 +25,7 @@ from smartx.errors import ConfigError, SmartxError, StoreError
 from smartx.files import MARK, TEMPORARY, temporary_path
 from smartx.lock import working_in
 from smartx.progress import Silent
-from smartx.rankers import rankings, run
+from smartx.rankers import Ranking, rankings, run
 
 pytestmark = pytest.mark.processes
 
@@ -66,7 +66,7 @@ def test_a_kill_at_any_visit_to_the_disk_ends_in_the_same_bytes(tmp_path):
 @pytest.mark.slow
 def test_a_kill_while_tasks_are_found_ends_in_the_same_bytes(tmp_path):
     pytest.importorskip("sklearn")
-    points = 1 if KILLS >= 100 else 61
+    points = 1 if KILLS >= 100 else 23
     told = crash_run(tmp_path, "--points", points, "--tasks", "auto:clusters=5")
     assert told["visits"] > 200
     assert not any(told["differing"]), told
@@ -212,15 +212,19 @@ def test_a_damaged_part_is_made_again_and_the_others_are_kept(whole, tmp_path, m
         monkeypatch.setattr(module, "PART_ROWS", 50)
         monkeypatch.setattr(module, "BLOCK_ROWS", 50)
     monkeypatch.setattr(run, "BUNDLE_ROWS", 1)
-    config, ranked, real = whole.config(tmp_path), [], run._ranked
+    config, ranked, real = whole.config(tmp_path), [], Ranking.ranked
     for step in STEPS.values():
         step(config, Silent())
     expected = tree_digest(tmp_path / "work" / "rankings")
     (part,) = (tmp_path / "work" / "rankings").glob("*/ranks-00007.parquet")
     part.write_bytes(damage_one_bit(part.read_bytes()))
-    monkeypatch.setattr(
-        run, "_ranked", lambda *a: ranked.append((a[3], a[3] + int(a[2].sum()))) or real(*a)
-    )
+
+    def noted(self, first, last):
+        units = self.units
+        ranked.append((units.start[first], units.start[last - 1] + units.rows[last - 1]))
+        return real(self, first, last)
+
+    monkeypatch.setattr(Ranking, "ranked", noted)
     pipeline.rank_step(config, Silent())
     assert tree_digest(tmp_path / "work" / "rankings") == expected
     assert all(start < 398 and stop > 350 for start, stop in ranked)
