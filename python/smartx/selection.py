@@ -29,7 +29,7 @@ from smartx.budget import (
     tokens_of,
     total_of,
 )
-from smartx.config import config_from
+from smartx.config import RunConfig, config_from
 from smartx.corpus import Groups
 from smartx.engine import resolve_threads
 from smartx.errors import InputError
@@ -115,38 +115,26 @@ def select(
     seed: of every random choice.  threads: None: all. They change nothing but the time.
     Raises ConfigError, InputError, BudgetError that name the argument.
     """
-    fields = {"preset": preset, "weights": weights, "ranker": ranker, "seed": seed}
-    fields["near_duplicates"] = near_duplicates
-    fields["near_duplicates_within"] = near_duplicates_within
-    fields |= {"epochs": epochs, "rounding": rounding, "token_kind": token_kind}
-    config = config_from({name: value for name, value in fields.items() if value is not None})
-    law, by = config.law, config.row_ranker
-    check_together(law, by)
-    if not isinstance(demands, Demands | None):
-        raise InputError(
-            f"{type(demands).__name__} is no smartx.Demands",
-            place="demands",
-            fix='write smartx.Demands(floors={"math": 500})',
-        )
+    asked = {"preset": preset, "weights": weights, "ranker": ranker, "seed": seed}
+    asked |= {"near_duplicates": near_duplicates, "near_duplicates_within": near_duplicates_within}
+    asked |= {"epochs": epochs, "rounding": rounding, "token_kind": token_kind}
+    config = _checked(asked, demands)
     rows = _rows_of(X, tasks, templates, sources, scores, tokens)
-    excluded, included = rows.mask("exclude", exclude), rows.mask("include", include)
-    known_before = rows.mask("trained", trained)
-    needs = dict.fromkeys((*law.needs, *by.reads))
-    if law.needs_means or config.near_duplicates is not None:
-        needs[VECTORS] = None
-    known = {need.key: rows.feature(need, features or {}) for need in needs}
+    excluded, before = rows.mask("exclude", exclude), rows.mask("trained", trained)
+    included = rows.mask("include", include)
+    known = _known(rows, config, features or {})
     ranking = Ranking(
         rows.groups,
-        by,
+        config.row_ranker,
         known,
         left_out=np.flatnonzero(excluded),
-        trained=np.flatnonzero(known_before),
+        trained=np.flatnonzero(before),
         near=config.near_duplicates,
         near_within=config.near_duplicates_within,
         threads=resolve_threads(threads),
     )
     ranked = _ranked(ranking)
-    takeable = ~(excluded | known_before)
+    takeable = ~(excluded | before)
     takeable[ranked.near_duplicates] = False
     check_both(included, takeable, lambda row: int(rows.order[row]), "include")
     limits: dict[str, Any] = {
@@ -155,23 +143,61 @@ def select(
         "takeable": None if takeable.all() else takeable,
         "epochs": epochs,
     }
-    supply = supply_of(rows.groups, **limits)
-    best = ranked.row_ids[takeable[ranked.row_ids]] if law.follows_ranking else None
-    allotment = allot(
-        rows.groups,
+    allotment = _allotted(rows, ranked, config, known, limits, _amount(budget), demands)
+    per: Any = config.row_ranker.per
+    taken = chosen_rows(ranked.row_ids, rows.groups, allotment, ranked=per, **limits)
+    return _selection(rows, ranked, allotment, taken, seed)
+
+
+def _checked(asked: dict[str, Any], demands: Any) -> RunConfig:
+    """What is asked for, as a configuration. Raises ConfigError or InputError that names it."""
+    config = config_from({name: value for name, value in asked.items() if value is not None})
+    check_together(config.law, config.row_ranker)
+    if not isinstance(demands, Demands | None):
+        raise InputError(
+            f"{type(demands).__name__} is no smartx.Demands",
+            place="demands",
+            fix='write smartx.Demands(floors={"math": 500})',
+        )
+    return config
+
+
+def _known(
+    rows: _Rows, config: RunConfig, features: Mapping[str, ArrayLike]
+) -> dict[str, InMemory]:
+    """All that law and ranker read of the rows, by `Need.key`."""
+    needs = dict.fromkeys((*config.law.needs, *config.row_ranker.reads))
+    if config.law.needs_means or config.near_duplicates is not None:
+        needs[VECTORS] = None
+    return {need.key: rows.feature(need, features) for need in needs}
+
+
+def _allotted(
+    rows: _Rows,
+    ranked: _RankedRows,
+    config: RunConfig,
+    known: Mapping[str, InMemory],
+    limits: Mapping[str, Any],
+    budget: Amount,
+    demands: Demands | None,
+) -> Allotment:
+    """Who gets how much."""
+    groups, law, may = rows.groups, config.law, limits["takeable"]
+    supply = supply_of(groups, **limits)
+    best = ranked.row_ids if may is None else ranked.row_ids[may[ranked.row_ids]]
+    return allot(
+        groups,
         law,
-        means=task_means(known[VECTORS.key], rows.groups.tasks()) if law.needs_means else None,
-        total=total_of(_amount(budget), rows.groups, supply, demands),
-        seed=seed,
+        means=task_means(known[VECTORS.key], groups.tasks()) if law.needs_means else None,
+        total=total_of(budget, groups, supply, demands),
+        seed=config.seed,
         left_out=len(ranked.near_duplicates),
         demands=demands,
-        rounding=rounding,
+        rounding=config.rounding,
         supply=supply,
         features={need.key: known[need.key].rows(0, len(rows)) for need in law.needs},
-        ranked=None if best is None else rows.groups.of_rows(best),
+        ranked=groups.of_rows(best) if law.follows_ranking else None,
     )
-    taken = chosen_rows(ranked.row_ids, rows.groups, allotment, ranked=by.per, **limits)
-    return _selection(rows, ranked, allotment, taken, seed)
 
 
 @dataclass(frozen=True, eq=False)
