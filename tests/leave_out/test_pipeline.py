@@ -166,6 +166,11 @@ def test_arrays_in_memory_give_the_rows_of_the_run(files, ranker):
     assert not {*chosen.indices.tolist()} & {places[text] for text in prompts(before)}
 
 
+def test_a_column_that_no_evaluation_set_has_is_refused(files):
+    with pytest.raises(ConfigError, match='no evaluation set has a column "promt"'):
+        smartx.run(asked(files, leave_out_column="promt"))
+
+
 def test_mix_knows_that_the_rows_have_ready_vectors(files):
     smartx.run(asked(files, leave_out=[]))
     later = {"run_dir": asked(files)["run_dir"], "out": files / "later", "rows": 5}

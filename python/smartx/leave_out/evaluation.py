@@ -46,12 +46,20 @@ def evaluation_sets(
 
     sources: files, folders, globs or names of the Hub; NAME=SOURCE calls the set NAME.
     prompt_column: of sets in which it is not found by name.
-    Raises CorpusError for what is missing or not understood, ConfigError for two sets of one name.
+    Raises CorpusError for what is missing or not understood, ConfigError for two sets of one name,
+    or where no set has the column.
     """
-    return [
+    read = [
         _read(name, source, run_folder, prompt_column, memory, progress or Silent())
         for name, source in zip(set_names(sources, "leave_out"), sources, strict=True)
     ]
+    if prompt_column is not None and read and not any(has for _, has in read):
+        raise ConfigError(
+            f'no evaluation set has a column "{prompt_column}"',
+            place="leave_out_column",
+            fix="check its name, or leave it out",
+        )
+    return [found for found, _ in read]
 
 
 def set_names(sources: Sequence[str | Path], field: str) -> list[str]:
@@ -84,7 +92,8 @@ def _read(
     prompt_column: str | None,
     memory: int | None,
     progress: Progress,
-) -> EvaluationSet:
+) -> tuple[EvaluationSet, bool]:
+    """The set, and whether its prompts are in the column that is named."""
     plain = ingestion([source], task_name=_TASK, source_name=name, progress=progress)
     columns = columns_of(plain.files[0], prompt_column)
     wanted = ingestion(
@@ -99,7 +108,8 @@ def _read(
     dropped = corpus.num_source_rows - corpus.num_rows
     lost = f" ({dropped:,} of its rows have no text)" if dropped else ""
     progress.note(f"leave out: {name} has {corpus.num_rows:,} rows{lost}")
-    return EvaluationSet(name, corpus, columns.prompt is None or columns.response != columns.prompt)
+    answered = columns.prompt is None or columns.response != columns.prompt
+    return EvaluationSet(name, corpus, answered), columns.prompt == prompt_column
 
 
 def columns_of(file: SourceFile, prompt_column: str | None) -> Columns:
