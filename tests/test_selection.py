@@ -229,6 +229,11 @@ def test_budgets_that_mean_nothing_are_named(arrays, arguments, words):
         smartx.select(arrays.X, tasks=arrays.tasks, budget=5, **arguments)
 
 
+def test_nothing_to_be_taken_is_no_budget_to_be_lowered(arrays):
+    with pytest.raises(BudgetError, match="leave fewer rows out: none may be taken"):
+        smartx.select(arrays.X, tasks=arrays.tasks, budget=3, demands=Demands(excludes=("*",)))
+
+
 @pytest.mark.parametrize("wrong", [{"floors": {"a": "many"}}, {"caps": ["a"]}, {"excludes": [3]}])
 def test_demands_that_are_none_are_refused_by_name(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):

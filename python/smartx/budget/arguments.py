@@ -22,7 +22,7 @@ def check_room(capacities: IntVector, total: int, what: str, fix: str, unit: str
             f"{total - held:,} fewer than the {total:,} asked",
             asked=total,
             available=held,
-            fix=f"{fix}: at most {held:,}",
+            fix=f"{fix}: at most {held:,}" if held else "leave fewer rows out: none may be taken",
         )
 
 
