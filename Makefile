@@ -74,7 +74,7 @@ $(VENV)/.test: $(VENV)/.tools $(SOURCES)
 	touch $@
 
 # The lower bound of every dependency, as the only version; of extras, those that need no compiler.
-LOWEST = $(shell sed -nE '/^dependencies = /,/^\]/s/.*"([a-z0-9]+)>=([0-9.]+)".*/\1==\2/p; s/^tokens = \["(.*)>=(.*)"\]/\1==\2/p' pyproject.toml)
+LOWEST = $(shell sed -nE '/^dependencies = /,/^\]/s/.*"([a-z0-9]+)>=([0-9.]+)".*/\1==\2/p; s/^(tokens|learn) = \["(.*)>=(.*)"\]/\2==\3/p' pyproject.toml)
 
 $(VENV)-minimum/.test: $(SOURCES)
 	$(OLD_PYTHON) -m venv $(VENV)-minimum

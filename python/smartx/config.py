@@ -62,7 +62,7 @@ STRATEGIES: dict[str, Table] = {  # fields that hold one
 class RunConfig(BaseModel):
     """What to mix, how, and where to. The flag `--run-dir` is the field `run_dir`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     # What comes in
     sources: list[str] = Field(default=[], description="files, folders or globs, in order")
