@@ -209,6 +209,7 @@ def test_tasks_that_are_found_first_lose_the_same_rows(files):
     assert next(s for s in plan(config).stages if s.name == "leave out").done
 
 
+@pytest.mark.encoder
 def test_evaluation_rows_are_embedded_by_the_encoder_of_the_rows(files):
     config = asked(files, leave_out_by="near", leave_out_cosine=0.99, rows=50)
     del config["vectors"]
