@@ -13,7 +13,7 @@ GraphCutMutualInformation, in this order.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -21,38 +21,30 @@ from numpy.typing import NDArray
 
 from smartx.engine import DENSE_BYTES, NOMINAL, DenseKernel, FacilityLocation, Speed, maximize
 from smartx.errors import InputError
-from smartx.needs import VECTORS, Need, names_of_features
-from smartx.options import number, one_of
+from smartx.options import number
 from smartx.rankers.by_score import by_score
 from smartx.rankers.pool import Pool
 from smartx.rankers.query_sets import (
     COSINE,
     TYPICAL_QUERIES,
+    QuerySetRanker,
     check_room,
     nearest,
     queries_of,
     similarities,
 )
-from smartx.rankers.ranker import Order, Ranker
+from smartx.rankers.ranker import Order
 
 MOST_ROWS = int((DENSE_BYTES / 4) ** 0.5)  # of a unit whose cosines of all pairs have room
 
 
 @dataclass(frozen=True)
-class QueryRanker(Ranker):
+class QueryRanker(QuerySetRanker):
     """What these rankers have in common: the queries, all of them one set.
 
     queries: tables of query vectors, by the encoder of the rows.
     What rows that a model was trained on cover is covered, for those that cover anything.
     """
-
-    queries: Annotated[tuple[str, ...], names_of_features()] = ("queries",)
-    per: Annotated[str, one_of("template", "task", "corpus")] = field(default="task", kw_only=True)
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """Vectors, and those of the queries."""
-        return (VECTORS, *(Need(name, "table") for name in self.queries))
 
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL

@@ -5,21 +5,40 @@ them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx.engine import quantize
 from smartx.errors import InputError
-from smartx.needs import VECTORS
+from smartx.needs import VECTORS, Need, names_of_features
+from smartx.options import one_of
 from smartx.rankers.directions import check_width
 from smartx.rankers.pool import Pool
+from smartx.rankers.ranker import Ranker
 
 COSINE = float(1 << 24)  # the product of two Q12 rows that are equal, at most
 MOST_BYTES = 4 << 30  # of similarities with queries, at 4 bytes each
 TYPICAL_QUERIES = 1024  # for plans
 _BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class QuerySetRanker(Ranker):
+    """A ranker that looks at rows beside query sets.
+
+    queries: tables of query vectors, by the encoder of the rows.
+    """
+
+    queries: Annotated[tuple[str, ...], names_of_features()] = ("queries",)
+    per: Annotated[str, one_of("template", "task", "corpus")] = field(default="task", kw_only=True)
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Vectors, and those of the queries."""
+        return (VECTORS, *(Need(name, "table") for name in self.queries))
 
 
 def queries_of(pool: Pool, names: Sequence[str]) -> list[NDArray[np.int16]]:

@@ -9,22 +9,20 @@ model, averaged with weights 1..length; any encoder's will do here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx.engine import NOMINAL, Speed
-from smartx.needs import VECTORS, Need, names_of_features
-from smartx.options import one_of
 from smartx.rankers.pool import Pool
-from smartx.rankers.query_sets import COSINE, TYPICAL_QUERIES, nearest, queries_of
-from smartx.rankers.ranker import Order, Ranker
+from smartx.rankers.query_sets import COSINE, TYPICAL_QUERIES, QuerySetRanker, nearest, queries_of
+from smartx.rankers.ranker import Order
 
 
 @dataclass(frozen=True)
-class RdsRanker(Ranker):
+class RdsRanker(QuerySetRanker):
     """Round robin over query sets; gains are the cosines by which rows came to their turn.
 
     queries: tables of query vectors, one of each set, by the encoder of the rows.
@@ -32,15 +30,7 @@ class RdsRanker(Ranker):
     there the whole corpus is one pool.
     """
 
-    queries: Annotated[tuple[str, ...], names_of_features()] = ("queries",)
-    per: Annotated[str, one_of("template", "task", "corpus")] = field(default="task", kw_only=True)
-
     name: ClassVar[str] = "rds"
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """Vectors, and those of the queries."""
-        return (VECTORS, *(Need(name, "table") for name in self.queries))
 
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL

@@ -9,7 +9,7 @@ Source: Liu et al. 2024 (TSDS, arXiv 2410.11303), tsds.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -17,19 +17,24 @@ from numpy.typing import NDArray
 
 from smartx.draws import TARGET_DRAWS, draws_at
 from smartx.engine import NOMINAL, SCALE, Speed
-from smartx.needs import VECTORS, Need, names_of_features
-from smartx.options import number, one_of, whole
+from smartx.options import number, whole
 from smartx.rankers.exponentials import exponentials
 from smartx.rankers.pool import Pool
-from smartx.rankers.query_sets import TYPICAL_QUERIES, check_room, queries_of, similarities
-from smartx.rankers.ranker import Order, Ranker
+from smartx.rankers.query_sets import (
+    TYPICAL_QUERIES,
+    QuerySetRanker,
+    check_room,
+    queries_of,
+    similarities,
+)
+from smartx.rankers.ranker import Order
 
 SQUARE = SCALE * SCALE  # of the length of a row: squared distances are in its units
 _BLOCK_ROWS = 512
 
 
 @dataclass(frozen=True)
-class TsdsRanker(Ranker):
+class TsdsRanker(QuerySetRanker):
     """By draws with the probabilities that transport gives, which are the gains.
 
     queries: tables of query vectors, by the encoder of the rows; together they are one set.
@@ -44,21 +49,14 @@ class TsdsRanker(Ranker):
     rows without a probability follow, the nearest to a query first.
     """
 
-    queries: Annotated[tuple[str, ...], names_of_features()] = ("queries",)
     alpha: Annotated[float, number(0, 1)] = 0.5
     scale: Annotated[float, number(0, 1e9, above=True)] = 5.0
     sigma: Annotated[float, number(0, 10)] = 0.75
     neighbours: Annotated[int, whole(2)] = 5000
     density_neighbours: Annotated[int, whole(1)] = 1000
     seed: int = 0
-    per: Annotated[str, one_of("template", "task", "corpus")] = field(default="task", kw_only=True)
 
     name: ClassVar[str] = "tsds"
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """Vectors, and those of the queries."""
-        return (VECTORS, *(Need(name, "table") for name in self.queries))
 
     def seconds(
         self, sizes: NDArray[np.int64], dimensions: int, speed: Speed = NOMINAL
