@@ -58,11 +58,12 @@ class Texts:
                 texts = self._told(texts, one_array(table.column("messages")), own)
             yield texts
 
-    def digests(self) -> NDArray[np.uint64]:
-        """(n, 2) of every row's text."""
-        found = np.empty((self._corpus.num_rows, 2), dtype=np.uint64)
+    def digests(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint64]:
+        """(n, 2) of the texts of rising rows, or of every row's."""
+        count = self._corpus.num_rows if rows is None else len(rows)
+        found = np.empty((count, 2), dtype=np.uint64)
         start = 0
-        blocks = (self.of(rows) for rows in _blocks(self._corpus.num_rows))
+        blocks = (self.of(at if rows is None else rows[at]) for at in _blocks(count))
         for texts in one_ahead(chain.from_iterable(blocks)):
             found[start : start + len(texts)] = text_digests(texts)
             start += len(texts)
