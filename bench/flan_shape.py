@@ -2,12 +2,15 @@
 
     python bench/flan_shape.py --fraction 0.01 --folder DIR --out FILE.json [--dimensions 384]
     python bench/flan_shape.py --shape tiny-tasks|one-group --folder DIR --out FILE.json
+    python bench/flan_shape.py --texts real [--encoder NAME] --fraction 0.01 --folder DIR --out FILE
     python bench/flan_shape.py --table FILE.json ...
 
-Fraction 1 is 17.6 million rows in 1,840 tasks. Each stage is a process of its own: `smartx ingest`,
-`rank`, `mix` and `verify` as a person would call them, and before them what makes the texts and the
-vectors. Time, memory and disk of a stage go into FILE.json when it ends. A stopped run goes on with
-the same command; a stage that was stopped is then marked, since its time is that of the rest.
+Fraction 1 is 17.6 million rows in 1,840 tasks. With --texts real these are the rows of T0 and
+BIG-bench (in SMARTX_DATA), repeated with edits, as JSON lines, and smartx embeds them. Each stage
+is a process of its own: `smartx ingest`, `rank`, `mix` and `verify` as a person would call them,
+and before them what makes the texts and the vectors. Time, memory and disk of a stage go into
+FILE.json when it ends. A stopped run goes on with the same command; a stage that was stopped is
+then marked, since its time is that of the rest.
 Ends with status 1 if a stage failed or what came out is wrong.
 """
 
@@ -28,7 +31,7 @@ from flan.make import Spec
 from flan.stages import Stage, forget, run, stages, write_spec
 from results import save
 
-ROW_BYTES = 300  # on disk besides its vector, at the most: texts, corpus, rankings, mixtures
+ROW_BYTES = {"made": 300, "real": 1_200}  # on disk besides its vector: texts, corpus, mixtures
 
 
 def main() -> int:
@@ -41,17 +44,21 @@ def main() -> int:
         return 0
     spec = Spec(
         options.shape, options.fraction, options.keep, options.rows, options.tasks,
-        options.dimensions, options.seed,
+        options.dimensions, options.seed, options.texts,
     )  # fmt: skip
     shape = _described(spec)
     print(", ".join(f"{name} {count:,}" for name, count in shape.items()), flush=True)
     write_spec(spec, options.folder)
-    _check_disk(options.folder, shape["rows"] * (2 * spec.dimensions + ROW_BYTES))
-    kept = _kept(options.out, spec)
+    _check_disk(options.folder, shape["rows"] * (2 * spec.dimensions + ROW_BYTES[spec.texts]))
+    encoder = options.encoder if spec.texts == "real" else None
+    kept = _kept(options.out, spec, encoder)
     kept["shape"], kept["commands"] = shape, [*kept["commands"], shlex.join(sys.argv)]
     kept["machine"] = _machine()
-    planned = stages(options.folder, shape["rows"], options.threads, options.memory)
+    planned = stages(options.folder, shape["rows"], options.threads, options.memory, encoder)
     for stage in planned:
+        if not _wanted(stage.name, planned, options.until):
+            print(f"stopped after {options.until}")
+            return 0
         if stage.name in options.again:
             kept["stages"].pop(stage.name, None)
             forget(stage, options.folder)
@@ -67,6 +74,11 @@ def main() -> int:
     for fault in found:
         print(f"FAILED {fault}", file=sys.stderr)
     return int(bool(found))
+
+
+def _wanted(name: str, planned: list[Stage], until: str | None) -> bool:
+    names = [stage.name for stage in planned]
+    return until is None or names.index(name) <= names.index(until)
 
 
 def _done(stage: Stage, options: argparse.Namespace, kept: dict[str, Any]) -> bool:
@@ -111,13 +123,20 @@ def _options() -> argparse.Namespace:
     )
     add("--rows", type=int, default=1_000_000, help="of the shape one-group")
     add("--tasks", type=int, default=100_000, help="of the shape tiny-tasks, 1 to 50 rows each")
-    add("--dimensions", type=int, default=384)
+    add("--texts", choices=("made", "real"), default="made", help="of few words, or real ones")
+    add(
+        "--encoder",
+        default="student:all-MiniLM-L6-v2",
+        help="what embeds real texts; made ones have vectors made for them",
+    )
+    add("--dimensions", type=int, default=384, help="of made vectors")
     add("--seed", type=int, default=0)
     add("--folder", type=Path, help="where the corpus and the mixtures go")
     add("--out", type=Path, help="the JSON file of the results")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)))
     add("--memory", default="8GiB", help="what smartx may use")
     add("--again", nargs="+", default=[], metavar="STAGE", help="make anew what FILE.json holds")
+    add("--until", metavar="STAGE", help="stop after it; the same command without it goes on")
     add("--table", nargs="+", type=Path, metavar="FILE", help="show results, run nothing")
     options = parser.parse_args()
     if not options.table and not (options.folder and options.out):
@@ -151,7 +170,8 @@ def _find_faults(folder: Path) -> list[str]:
 
     spec = Spec(**json.loads((folder / "spec.json").read_text()))
     shape = spec.made()
-    return faults(shape, Geometry(shape, spec.dimensions, spec.seed), folder)
+    made = Geometry(shape, spec.dimensions, spec.seed) if spec.texts == "made" else None
+    return faults(shape, made, folder)
 
 
 def _machine() -> dict[str, Any]:
@@ -168,11 +188,11 @@ def _apart(function: Any, argument: Any) -> Any:
         return pool.submit(function, argument).result()
 
 
-def _kept(path: Path, spec: Spec) -> dict[str, Any]:
+def _kept(path: Path, spec: Spec, encoder: str | None) -> dict[str, Any]:
     if not path.exists():
-        return {"spec": asdict(spec), "commands": [], "stages": {}}
+        return {"spec": asdict(spec), "encoder": encoder, "commands": [], "stages": {}}
     kept: dict[str, Any] = json.loads(path.read_text())
-    if kept["spec"] != asdict(spec):
+    if Spec(**kept["spec"]) != spec or kept.get("encoder") != encoder:
         raise SystemExit(f"{path} is of another corpus: name another --out")
     return kept
 

@@ -15,8 +15,8 @@ from flan.vectors import BLOCK, Geometry
 CORPUS_FILE = 65_536  # rows
 
 
-def faults(shape: Shape, geometry: Geometry, folder: Path) -> list[str]:
-    """Everything that is wrong, in words."""
+def faults(shape: Shape, geometry: Geometry | None, folder: Path) -> list[str]:
+    """Everything that is wrong, in words. geometry: of made vectors, None where texts are real."""
     return [
         *_corpus(shape, _only(folder / "run" / "corpus")),
         *_vectors(shape, geometry, folder / "run"),
@@ -39,11 +39,13 @@ def _corpus(shape: Shape, folder: Path) -> Iterator[str]:
         yield "the groups of the corpus are not those that were written"
 
 
-def _vectors(shape: Shape, geometry: Geometry, run: Path) -> Iterator[str]:
-    """The first vectors of a few groups are those of their rows, up to the rounding."""
+def _vectors(shape: Shape, geometry: Geometry | None, run: Path) -> Iterator[str]:
+    """As many as rows; the first of a few groups are those of their rows, up to the rounding."""
     places = np.load(_only(run / "embeddings") / "places.npy", mmap_mode="r")[:, 0]
     if len(np.unique(places)) != shape.rows:
         yield f"{len(np.unique(places)):,} vectors for {shape.rows:,} rows"
+        return
+    if geometry is None:
         return
     parts = _only(run / "vectors")
     files = -(-shape.rows // CORPUS_FILE)

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from vectors import real_folder
+
+from flan import real
 from flan.shape import Shape, flan, one_group, tiny_tasks
 from flan.texts import write_sources
 from flan.vectors import Geometry, NumberedEncoder
@@ -24,7 +27,8 @@ from smartx.runs import Run
 @dataclass(frozen=True)
 class Spec:
     """Which corpus. fraction, keep: of the shape "flan".  rows: of the shape "one-group".
-    tasks: of the shape "tiny-tasks"."""
+    tasks: of the shape "tiny-tasks".  texts: "made" of few words, with vectors made for them, or
+    "real"."""
 
     shape: str
     fraction: float
@@ -33,6 +37,7 @@ class Spec:
     tasks: int
     dimensions: int
     seed: int
+    texts: str = "made"
 
     def made(self) -> Shape:
         if self.shape == "tiny-tasks":
@@ -46,9 +51,20 @@ class Spec:
 
 def sources(spec: Spec, folder: Path) -> None:
     """FOLDER/sources."""
-    shape = spec.made()
+    shape, place = spec.made(), folder / "sources"
     with LogLines(_console()) as progress, step(progress, "texts", shape.rows, "rows") as advance:
-        write_sources(shape, folder / "sources", spec.seed, advance)
+        if spec.texts == "real":
+            real.write_sources(shape, place, spec.seed, real_data(), advance)
+        else:
+            write_sources(shape, place, spec.seed, advance)
+
+
+def real_data() -> Path:
+    """The folder of the real corpora."""
+    folder = real_folder()
+    if folder is None:
+        raise SystemExit("T0 and BIG-bench are not here: set SMARTX_DATA to their folder")
+    return folder
 
 
 def embeddings(spec: Spec, folder: Path) -> None:

@@ -31,8 +31,11 @@ class Stage:
     makes: str = ""
 
 
-def stages(folder: Path, rows: int, threads: int, memory: str) -> list[Stage]:
-    """Every stage, in order. rows: of the corpus; the mixtures take 1 % and 10 % of them."""
+def stages(
+    folder: Path, rows: int, threads: int, memory: str, encoder: str | None = None
+) -> list[Stage]:
+    """Every stage, in order. rows: of the corpus; the mixtures take 1 % and 10 % of them.
+    encoder: of smartx, that embeds the texts; without one vectors are made for them."""
     run, spec = str(folder / "run"), str(folder / SPEC_FILE)
 
     def smartx(command: str, *flags: str) -> tuple[str, ...]:
@@ -43,11 +46,20 @@ def stages(folder: Path, rows: int, threads: int, memory: str) -> list[Stage]:
         return ("--run-dir", run, "--rows", str(max(1, rows * percent // 100)), "--out", out)
 
     limits = ("--threads", str(threads), "--memory", memory)
+    vectors = [
+        Stage("vectors", ("-m", "flan.make", "embeddings", spec, str(folder)), "run/vectors"),
+        Stage("plan", smartx("plan", *mix(1), *limits)),
+    ]
+    if encoder:
+        told = ("--encoder", encoder)
+        vectors = [
+            Stage("plan", smartx("plan", *mix(1), *told, *limits)),
+            Stage("embed", smartx("embed", "--run-dir", run, *told), "run/vectors"),
+        ]
     return [
         Stage("texts", ("-m", "flan.make", "sources", spec, str(folder)), "sources"),
         Stage("ingest", smartx("ingest", str(folder / "sources"), "--run-dir", run), "run/corpus"),
-        Stage("vectors", ("-m", "flan.make", "embeddings", spec, str(folder)), "run/vectors"),
-        Stage("plan", smartx("plan", *mix(1), *limits)),
+        *vectors,
         Stage("rank", smartx("rank", "--run-dir", run, *limits), "run/rankings"),
         Stage("mix 1 %", smartx("mix", *mix(1), *limits), "mix-1"),
         Stage("mix 10 %", smartx("mix", *mix(10), *limits), "mix-10"),

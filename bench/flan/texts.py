@@ -53,7 +53,7 @@ def _file(shape: Shape, first: int, last: int, path: Path, seed: int, sentences:
         return stop - start
     part = path.with_suffix(".part")
     rng = np.random.Generator(np.random.SFC64([seed, 5, start]))
-    order = _mixed(shape, start, stop, rng)
+    order = in_mixed_order(shape, start, stop, rng)
     writer = None
     for at in range(0, len(order), 1 << 16):
         table = _table(shape, order[at : at + (1 << 16)], sentences, rng)
@@ -65,7 +65,7 @@ def _file(shape: Shape, first: int, last: int, path: Path, seed: int, sentences:
     return stop - start
 
 
-def _mixed(shape: Shape, start: int, stop: int, rng: np.random.Generator) -> np.ndarray:
+def in_mixed_order(shape: Shape, start: int, stop: int, rng: np.random.Generator) -> np.ndarray:
     """Numbers start..stop-1, those of the groups in mixed order, those of one group rising: their
     blocks of vectors are then drawn once."""
     group = rng.permutation(np.searchsorted(shape.starts, np.arange(start, stop), side="right"))
