@@ -47,4 +47,5 @@ PYBIND11_MODULE(_core, module) {
   pybind11::register_local_exception_translator(&smartx::translate);
   smartx::bind_similarity(module);
   smartx::bind_selection(module);
+  smartx::bind_tokens(module);
 }

@@ -9,5 +9,7 @@ namespace smartx {
 void bind_similarity(pybind11::module_& module);
 /// selection.cpp: set functions and greedy.
 void bind_selection(pybind11::module_& module);
+/// tokens.cpp: bags of tokens, tables with one row per token.
+void bind_tokens(pybind11::module_& module);
 
 }  // namespace smartx

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "arrays.hpp"
+#include "faults.hpp"
 #include "graphs.hpp"
 #include "module.hpp"
 #include "smartx/dot.hpp"
@@ -25,26 +26,6 @@ Offset first_outside(Span<const Item> items, Item n, const Context& context) {
 RowsView rows_view(const py::array& array, const char* name) {
   const auto view = matrix_view<std::int16_t>(array, name);
   return {view.data, checked_size(view.rows, name), checked_size(view.columns, name)};
-}
-
-/// (kind, count, first few rows); kind is "" where nothing is wrong.
-py::tuple as_tuple(const RowFaults& faults) {
-  const auto kind = [&]() -> const char* {
-    switch (faults.kind) {
-      case RowFaults::Kind::kNone:
-        return "";
-      case RowFaults::Kind::kNotFinite:
-        return "not finite";
-      case RowFaults::Kind::kZero:
-        return "zero";
-      case RowFaults::Kind::kTooLong:
-        return "too long";
-    }
-    return "";
-  };
-  py::list first;
-  for (const Item row : faults.first) first.append(row);
-  return py::make_tuple(kind(), faults.count, first);
 }
 
 template <class Real>

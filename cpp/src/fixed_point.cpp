@@ -46,6 +46,8 @@ double scaled_norm2(const Real* x, Item d, double scale) noexcept {
   return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
+}  // namespace
+
 template <class Real>
 Kind quantize_row(const Real* x, Item d, std::int16_t* q) noexcept {
   double peak = 0.0;
@@ -71,7 +73,7 @@ Kind quantize_row(const Real* x, Item d, std::int16_t* q) noexcept {
   return Kind::kNone;
 }
 
-RowFaults collected(const std::vector<Kind>& kinds) {
+RowFaults row_faults(const std::vector<Kind>& kinds) {
   RowFaults faults;
   for (const Kind kind : {Kind::kNotFinite, Kind::kTooLong, Kind::kZero}) {
     for (std::size_t i = 0; i < kinds.size(); ++i) {
@@ -86,8 +88,6 @@ RowFaults collected(const std::vector<Kind>& kinds) {
   }
   return faults;
 }
-
-}  // namespace
 
 std::int64_t norm2(const std::int16_t* row, Item d) {
   std::int64_t total = 0;
@@ -104,9 +104,11 @@ RowFaults quantize(const Real* values, Item n, Item d, std::int16_t* out, const 
         kinds[static_cast<std::size_t>(i)] = quantize_row(values + i * d, d, out + i * d);
       },
       kRowsAtOnce);
-  return collected(kinds);
+  return row_faults(kinds);
 }
 
+template Kind quantize_row<float>(const float*, Item, std::int16_t*) noexcept;
+template Kind quantize_row<double>(const double*, Item, std::int16_t*) noexcept;
 template RowFaults quantize<float>(const float*, Item, Item, std::int16_t*, const Context&);
 template RowFaults quantize<double>(const double*, Item, Item, std::int16_t*, const Context&);
 
@@ -120,7 +122,7 @@ RowFaults check_q12(RowsView rows, const Context& context) {
         if (length2 == 0) kinds[static_cast<std::size_t>(i)] = Kind::kZero;
       },
       kRowsAtOnce);
-  return collected(kinds);
+  return row_faults(kinds);
 }
 
 std::vector<std::int64_t> sum_rows(RowsView rows) {

@@ -94,14 +94,14 @@ Graph<std::int32_t> symmetrised(const NeighboursView& neighbours, const std::int
 }
 
 template <class W>
-Graph<W> transposed(GraphView<W> graph, const Context& context) {
+Graph<W> transposed(GraphView<W> graph, Item columns, const Context& context) {
   constexpr Item kBetweenChecks = 4096;
-  const auto n = static_cast<std::size_t>(graph.n);
+  const auto n = static_cast<std::size_t>(columns);
   Graph<W> out;
   out.indptr.assign(n + 1, 0);
   // Parts of the rows, one for each thread, where the entries are worth as many counts. Those of
   // one column go part after part, so its rows ascend.
-  const Offset worth = graph.n == 0 ? 1 : 1 + graph.entries() / (2 * Offset{graph.n});
+  const Offset worth = columns == 0 ? 1 : 1 + graph.entries() / (2 * Offset{columns});
   const auto parts = std::min<Offset>(context.threads(), worth);
   const auto first = [&](Offset p) { return static_cast<Item>(graph.n * p / parts); };
   std::vector<std::vector<Offset>> next(static_cast<std::size_t>(parts));  // of a part, by column
@@ -137,7 +137,7 @@ Graph<W> transposed(GraphView<W> graph, const Context& context) {
 }
 
 template <class W>
-std::string graph_fault(GraphView<W> graph, Offset entries, const Context& context) {
+std::string graph_fault(GraphView<W> graph, Item columns, Offset entries, const Context& context) {
   const auto text = [](auto value) { return std::to_string(value); };
   if (graph.indptr[0] != 0) return "indptr[0] is " + text(graph.indptr[0]) + ", not 0";
   const Offset falls = first_where(graph.n, context,
@@ -150,7 +150,7 @@ std::string graph_fault(GraphView<W> graph, Offset entries, const Context& conte
            " entries";
   const auto bad = [&](Offset e, Offset start) {
     const Item column = graph.indices[e];
-    return column < 0 || column >= graph.n || (e > start && column <= graph.indices[e - 1]) ||
+    return column < 0 || column >= columns || (e > start && column <= graph.indices[e - 1]) ||
            !std::isfinite(static_cast<double>(graph.weights[e]));
   };
   const Offset v = first_where(
@@ -165,19 +165,19 @@ std::string graph_fault(GraphView<W> graph, Offset entries, const Context& conte
   Offset e = graph.indptr[v];
   while (!bad(e, graph.indptr[v])) ++e;
   const Item column = graph.indices[e];
-  if (column < 0 || column >= graph.n)
-    return "row " + text(v) + " lists column " + text(column) + " of " + text(graph.n);
+  if (column < 0 || column >= columns)
+    return "row " + text(v) + " lists column " + text(column) + " of " + text(columns);
   if (e > graph.indptr[v] && column <= graph.indices[e - 1])
     return "row " + text(v) + " lists column " + text(column) + " after column " +
            text(graph.indices[e - 1]) + "; columns must ascend";
   return "row " + text(v) + ", column " + text(column) + ": the weight is not finite";
 }
 
-template Graph<std::int32_t> transposed(GraphView<std::int32_t>, const Context&);
-template Graph<float> transposed(GraphView<float>, const Context&);
-template Graph<double> transposed(GraphView<double>, const Context&);
-template std::string graph_fault(GraphView<std::int32_t>, Offset, const Context&);
-template std::string graph_fault(GraphView<float>, Offset, const Context&);
-template std::string graph_fault(GraphView<double>, Offset, const Context&);
+template Graph<std::int32_t> transposed(GraphView<std::int32_t>, Item, const Context&);
+template Graph<float> transposed(GraphView<float>, Item, const Context&);
+template Graph<double> transposed(GraphView<double>, Item, const Context&);
+template std::string graph_fault(GraphView<std::int32_t>, Item, Offset, const Context&);
+template std::string graph_fault(GraphView<float>, Item, Offset, const Context&);
+template std::string graph_fault(GraphView<double>, Item, Offset, const Context&);
 
 }  // namespace smartx

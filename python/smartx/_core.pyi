@@ -56,6 +56,43 @@ def near_duplicates(
 def min_similarity(rows: _Rows, level: str = "", threads: int = 1) -> int: ...
 def kernel16(rows: _Rows, level: str = "", threads: int = 1) -> NDArray[np.uint16]: ...
 
+# ---- cpp/bindings/tokens.cpp: bags of tokens, tables with one row per token ----
+
+_Bags = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+
+def token_bags(
+    ids: NDArray[np.uint32],
+    lengths: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    counts: NDArray[np.float32],
+    threads: int = 1,
+) -> _Bags: ...
+def transposed_bags(
+    starts: NDArray[np.int64],
+    tokens: NDArray[np.int32],
+    values: NDArray[np.float32],
+    vocabulary: int,
+    threads: int = 1,
+) -> _Bags: ...
+def bags_times(
+    starts: NDArray[np.int64],
+    tokens: NDArray[np.int32],
+    values: NDArray[np.float32],
+    table: NDArray[np.float32],
+    level: str = "",
+    threads: int = 1,
+) -> tuple[NDArray[np.float32], int]: ...
+def embed_tokens(
+    ids: NDArray[np.uint32],
+    lengths: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    counts: NDArray[np.float32],
+    table: NDArray[np.float32],
+    centre: NDArray[np.float32],
+    level: str = "",
+    threads: int = 1,
+) -> tuple[NDArray[np.int16], _RowFaults]: ...
+
 # ---- cpp/bindings/selection.cpp: set functions and greedy ----
 
 class FacilityLocation:

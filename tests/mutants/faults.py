@@ -70,8 +70,8 @@ REVIEWED = [
     Fault(
         "refusals: a column one past the end passes",
         f"{SRC}/graph.cpp",
-        "return column < 0 || column >= graph.n ||",
-        "return column < 0 || column > graph.n ||",
+        "return column < 0 || column >= columns ||",
+        "return column < 0 || column > columns ||",
         "reads outside an array",
     ),
     Fault(

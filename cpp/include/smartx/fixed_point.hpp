@@ -56,6 +56,12 @@ struct RowFaults {
 template <class Real>
 RowFaults quantize(const Real* values, Item n, Item d, std::int16_t* out, const Context& context);
 
+/// The same for one row: what is wrong with it.
+template <class Real>
+RowFaults::Kind quantize_row(const Real* x, Item d, std::int16_t* q) noexcept;
+/// The faults of rows whose kinds these are: those of the gravest kind.
+RowFaults row_faults(const std::vector<RowFaults::Kind>& kinds);
+
 /// Says which int16 rows are no Q12 rows: sum of q^2 over kMaxNorm2, or zero.
 RowFaults check_q12(RowsView rows, const Context& context);
 

@@ -49,14 +49,23 @@ Graph<std::int32_t> directed(const NeighboursView& neighbours, const std::int32_
 Graph<std::int32_t> symmetrised(const NeighboursView& neighbours, const std::int32_t* self,
                                 const Context& context);
 
-/// Entry (u, v) for every entry (v, u); columns ascend in every row.
+/// Entry (u, v) for every entry (v, u); columns ascend in every row. It has `columns` rows, those
+/// of the graph where they are not given.
 template <class W>
-Graph<W> transposed(GraphView<W> graph, const Context& context);
+Graph<W> transposed(GraphView<W> graph, Item columns, const Context& context);
+template <class W>
+Graph<W> transposed(GraphView<W> graph, const Context& context) {
+  return transposed(graph, graph.n, context);
+}
 
 /// The first fault of a graph that came from outside, or "" where there is none: indptr not
-/// starting at 0, falling, or not ending at `entries`; a column outside 0..n-1; a column that does
-/// not ascend (or repeats) in its row; a weight that is not finite.
+/// starting at 0, falling, or not ending at `entries`; a column outside 0..columns-1; a column that
+/// does not ascend (or repeats) in its row; a weight that is not finite.
 template <class W>
-std::string graph_fault(GraphView<W> graph, Offset entries, const Context& context);
+std::string graph_fault(GraphView<W> graph, Item columns, Offset entries, const Context& context);
+template <class W>
+std::string graph_fault(GraphView<W> graph, Offset entries, const Context& context) {
+  return graph_fault(graph, graph.n, entries, context);
+}
 
 }  // namespace smartx

@@ -52,6 +52,10 @@ struct VectorOpLevel {
   /// `width` values, a multiple of 8; each product is rounded first.
   void (*add_rows)(const double* scales, const double* rows, std::int64_t count,
                    std::int64_t stride, std::int64_t width, double* y);
+  /// out[c] = values[0] * table[items[0] * stride + c], then += values[1] * table[items[1] * stride
+  /// + c] ... over `count` rows of `width` values, from 0 on; each product is rounded first.
+  void (*sum_of_rows)(const float* values, const std::int32_t* items, std::int64_t count,
+                      const float* table, std::int64_t stride, std::int64_t width, float* out);
 };
 
 }  // namespace smartx

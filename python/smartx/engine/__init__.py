@@ -31,6 +31,14 @@ from smartx.engine.rank import rank_groups, task_gains
 from smartx.engine.select import Subset, maximize
 from smartx.engine.simd import simd_level
 from smartx.engine.threads import default_threads, resolve_threads
+from smartx.engine.token_table import (
+    Bags,
+    bags_times,
+    bags_transposed_times,
+    embed_tokens,
+    token_bags,
+    transposed_bags,
+)
 
 __all__ = [
     "DENSE_BYTES",
@@ -39,6 +47,7 @@ __all__ = [
     "NOMINAL",
     "SCALE",
     "TOGETHER_BYTES",
+    "Bags",
     "DenseKernel",
     "FacilityLocation",
     "GraphCut",
@@ -51,9 +60,12 @@ __all__ = [
     "Subset",
     "as_rows",
     "available_bytes",
+    "bags_times",
+    "bags_transposed_times",
     "checked_threshold",
     "default_memory",
     "default_threads",
+    "embed_tokens",
     "engine_of",
     "kernel_bytes",
     "knn_graph",
@@ -76,4 +88,6 @@ __all__ = [
     "simd_levels",
     "sum_rows",
     "task_gains",
+    "token_bags",
+    "transposed_bags",
 ]

@@ -33,7 +33,7 @@ def quantize(X: ArrayLike, *, threads: int = 1) -> NDArray[np.int16]:
     infinity or has no length; the message names the first such rows.
     """
     rows, faults = _core.quantize(_float_matrix(native(X)), threads)
-    _raise_faults(faults, "X")
+    raise_faults(faults, "X")
     return rows
 
 
@@ -51,11 +51,11 @@ def as_rows(X: ArrayLike, *, name: str = "X", threads: int = 1) -> NDArray[np.in
         array = _float_matrix(array, name)
         _refuse_kernel(array, name)
         rows, faults = _core.quantize(array, threads)
-        _raise_faults(faults, name)
+        raise_faults(faults, name)
         return rows
     rows = np.ascontiguousarray(_matrix(array, name))
-    _raise_faults(_core.check_q12(rows, threads), name)
-    _raise_faults(("other scale", int((other := other_scale(rows)).sum()), _first(other)), name)
+    raise_faults(_core.check_q12(rows, threads), name)
+    raise_faults(("other scale", int((other := other_scale(rows)).sum()), _first(other)), name)
     return rows
 
 
@@ -157,7 +157,8 @@ def _described(array: NDArray[Any]) -> str:
     return f"shape {array.shape}, dtype {array.dtype}"
 
 
-def _raise_faults(faults: tuple[str, int, Sequence[int]], name: str) -> None:
+def raise_faults(faults: tuple[str, int, Sequence[int]], name: str) -> None:
+    """Raise InputError where the core found rows at fault: (kind, how many, the first few)."""
     kind, count, first = faults
     if not kind or not count:
         return
