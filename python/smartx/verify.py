@@ -156,21 +156,34 @@ def _fault(path: Path, entry: Mapping[str, Any], advance: Any) -> str:
 def _lost_parts(
     stage: Path, manifest: Mapping[str, Any], held: Mapping[Path, list[Mapping[str, Any]]]
 ) -> Iterator[Finding]:
-    """Parts that embeddings point into, and that are gone."""
+    """Parts that embeddings point into, or the embeddings of a student, that are gone."""
     try:
-        found = manifest.get("vectors", {"key": "", "parts": []})
-        folder = folder_of(stage.parent.parent / VECTORS, str(found["key"]))
-        wanted = {str(part["name"]): str(part["sha256"]) for part in found["parts"]}
-    except (KeyError, TypeError):
+        found = manifest.get("vectors", [])
+        pointed = [
+            (
+                folder_of(stage.parent.parent / VECTORS, str(encoder["key"])),
+                {str(part["name"]): str(part["sha256"]) for part in encoder["parts"]},
+            )
+            for encoder in ([found] if isinstance(found, dict) else found)
+        ]
+        if "vectors" in manifest and not pointed:
+            raise ValueError
+        student = manifest.get("one_encoder")
+        beside = [] if student is None else [folder_of(stage.parent, str(student["key"]))]
+    except (KeyError, TypeError, ValueError):
         yield Finding(stage / MANIFEST, "damaged: it is not what was written")
         return
-    there = {str(entry["name"]): str(entry["sha256"]) for entry in held.get(folder, ())}
-    for name, sha in wanted.items():
-        if folder in held and name in there:
-            if there[name] != sha:
-                yield Finding(folder / name, f"not the part that {stage} points into")
-        elif folder in held or not (folder / name).is_file():
-            yield Finding(folder / name, "missing")
+    for folder in beside:
+        if not (folder / MANIFEST).is_file():
+            yield Finding(folder, "missing")
+    for folder, wanted in pointed:
+        there = {str(entry["name"]): str(entry["sha256"]) for entry in held.get(folder, ())}
+        for name, sha in wanted.items():
+            if folder in held and name in there:
+                if there[name] != sha:
+                    yield Finding(folder / name, f"not the part that {stage} points into")
+            elif folder in held or not (folder / name).is_file():
+                yield Finding(folder / name, "missing")
 
 
 def _foreign(stage: Path, named: set[str]) -> Iterator[Finding]:

@@ -1,6 +1,8 @@
 """The embeddings of a corpus on disk: a Q12 row for each of its rows, read by place.
 
 RUN/embeddings/ID of an encoder holds places.npy: where in the parts of RUN/vectors/ID a row lies.
+Several encoders may have made the rows; then manifest["vectors"] is a list of them, and a place is
+number of the encoder * 2^40 + number of its part * 65,536 + row.
 Of a file of ready vectors it holds the rows themselves, in q12-*.npy.
 """
 
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.embed.npy import NpyRows, open_npy
-from smartx.embed.parts import SHARD_ROWS, PartFile, number_of
+from smartx.embed.parts import ENCODER_PARTS, SHARD_ROWS, PartFile, Parts, number_of
 from smartx.embed.parts import STAGE as VECTORS
 from smartx.errors import InputError, StoreError
 from smartx.files import unchanged_digest
@@ -121,9 +123,35 @@ class Embeddings:
         return self._gathered(row_ids)
 
     def places(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Where in the parts of its encoder the vectors of rows start..stop-1 are."""
+        """Where in the parts of their encoders the vectors of rows start..stop-1 are."""
         places: NDArray[np.int64] = self._places_file().read(start, stop)[:, 0]
         return places
+
+    def parts(self) -> list[Parts]:
+        """The parts of its encoders that the run folder has, in which `places` lie."""
+        vectors = self.folder.parent.parent / VECTORS
+        keys = [str(encoder["key"]) for encoder in encoders_of(self.manifest)]
+        return [Parts(folder_of(vectors, key), key) for key in keys]
+
+    @cached_property
+    def by_one_encoder(self) -> Embeddings:
+        """Vectors of these rows by one encoder: of a hybrid those of its student, else these.
+
+        Whether a row is near another one, or a task, then does not depend on which of them the
+        teacher embedded. Raises StoreError where the student's are gone or others.
+        """
+        student = self.manifest.get("one_encoder")
+        if student is None:
+            return self
+        made = open_embeddings(folder_of(self.folder.parent, student["key"]))
+        rows = [one.manifest["inputs"].get("corpus") for one in (made, self)]
+        if (made.digest, rows[0]) != (student["digest"], rows[1]) or "one_encoder" in made.manifest:
+            raise StoreError(
+                f"they are not the student's vectors that {self.folder.name} names",
+                place=str(made.folder),
+                fix=_AGAIN,
+            )
+        return made
 
     def _gathered(self, places: NDArray[np.int64]) -> NDArray[np.int16]:
         """The vectors at these places: in parts of an encoder, or of a file of ready ones."""
@@ -139,11 +167,24 @@ class Embeddings:
         return rows
 
     def whole(self) -> bool:
-        """Whether the files outside of the folder are what was written: the parts of an encoder."""
-        return "vectors" not in self.manifest or all(
-            (part := PartFile(file.path.parent, number, self.manifest["vectors"]["key"]).whole())
-            and part.vectors == file.entry
-            for number, file in self._held.items()
+        """Whether what it needs outside of the folder is what was written: parts of encoders, and
+        the embeddings of a student.
+        """
+        if "vectors" not in self.manifest:
+            return True
+        keys = [str(encoder["key"]) for encoder in encoders_of(self.manifest)]
+
+        def stands(number: int, file: RowsFile) -> bool:
+            encoder, inside = divmod(number, ENCODER_PARTS)
+            part = PartFile(file.path.parent, inside, keys[encoder]).whole()
+            return part is not None and part.vectors == file.entry
+
+        try:
+            student = self.by_one_encoder
+        except StoreError:
+            return False
+        return all(stands(*held) for held in self._held.items()) and (
+            student is self or student.whole()
         )
 
     def _places_file(self) -> RowsFile:
@@ -153,17 +194,24 @@ class Embeddings:
     @cached_property
     def _held(self) -> dict[int, RowsFile]:
         """The files of the vectors, by number."""
-        folder, entries = self.folder, self.manifest["files"]
+        held = [(self.folder, self.manifest["files"])]
         if "vectors" in self.manifest:
-            found = self.manifest["vectors"]
-            folder = folder_of(self.folder.parent.parent / VECTORS, found["key"])
-            entries = found["parts"]
+            vectors = self.folder.parent.parent / VECTORS
+            encoders = encoders_of(self.manifest)
+            held = [(folder_of(vectors, each["key"]), each["parts"]) for each in encoders]
         return {
-            number_of(entry["name"]): RowsFile(
+            number * ENCODER_PARTS + number_of(entry["name"]): RowsFile(
                 folder / entry["name"], FileEntry(**entry), np.int16, self.dimensions
             )
+            for number, (folder, entries) in enumerate(held)
             for entry in entries
         }
+
+
+def encoders_of(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The key and the parts of each encoder in whose parts rows lie; none of ready vectors."""
+    found = manifest.get("vectors", [])
+    return [found] if isinstance(found, Mapping) else list(found)
 
 
 def open_embeddings(folder: Path, corpus: Corpus | None = None) -> Embeddings:
@@ -187,10 +235,16 @@ def open_embeddings(folder: Path, corpus: Corpus | None = None) -> Embeddings:
 def _check(manifest: Mapping[str, Any], stage: Stage) -> None:
     """Raise StoreError where the manifest does not name what it should: a hostile one may not."""
     try:
-        found = manifest.get("vectors", {"key": "0", "parts": []})
-        if not found["key"].isalnum() or any("/" in part["name"] for part in found["parts"]):
+        encoders = encoders_of(manifest)
+        student = manifest.get("one_encoder", {"key": "0", "digest": ""})
+        keys = [found["key"] for found in (*encoders, student)]
+        names = [part["name"] for found in encoders for part in found["parts"]]
+        if not all(key.isalnum() for key in keys) or any("/" in name for name in names):
             raise ValueError("it names files elsewhere")
-        str(manifest["digest"]), int(manifest["num_rows"]), int(manifest["dimensions"])
+        if "vectors" in manifest and not encoders:
+            raise ValueError("it names no encoder")
+        str(student["digest"]), str(manifest["digest"])
+        int(manifest["num_rows"]), int(manifest["dimensions"])
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise StoreError(
             f"it is not the manifest of embeddings ({problem})",

@@ -8,7 +8,7 @@ point into them. One that is damaged is taken away, and its texts are embedded a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -27,6 +27,8 @@ from smartx.store import FileEntry, Sidecar, key_of
 STAGE = "vectors"
 SCHEMA = 1  # raised when the same texts and encoder give other parts
 SHARD_ROWS = 65_536  # of a file of vectors, at most
+ENCODER_PLACES = 1 << 40  # of one encoder: places of the next one begin here
+ENCODER_PARTS = ENCODER_PLACES // SHARD_ROWS
 _PIECE = 1 << 21  # digests that are sorted at a time
 _TEXT, _VECTOR, _CUT, _KNOWN = slice(0, 2), slice(2, 4), 4, slice(2, 5)
 _Words: TypeAlias = NDArray[np.uint64]
@@ -112,7 +114,8 @@ class Part:
 
 class Parts:
     """The whole parts of one encoder. The place of a vector is number of its part * 65,536 + row:
-    it stays the same, whatever is added.
+    it stays the same, whatever is added. Of several encoders that are given in a row, the place is
+    number of the encoder * 2^40 + place among its parts.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -158,21 +161,27 @@ class Parts:
         digests = np.concatenate([np.empty((0, 2), np.uint64), *(words for words, _ in known)])
         return places_among(texts, digests, found)
 
-    def told_of(self, places: Places) -> Told:
-        """What is known of the vectors at these places."""
-        numbers = np.unique(places // SHARD_ROWS).tolist()
-        return Told({number: self.whole[number] for number in numbers}, places)
+    def take(self, places: Places) -> NDArray[np.int16]:
+        """(n, d) the vectors at these places, in this order. Raises OSError, ValueError."""
+        numbers, inside = np.divmod(places, SHARD_ROWS)
+        rows = np.empty((len(places), self.dimensions), dtype=np.int16)
+        for number in np.unique(numbers).tolist():
+            own = np.flatnonzero(numbers == number)
+            rows[own] = open_npy(self.whole[number].path).take(inside[own])
+        return rows
 
 
 class Told:
-    """What is known of each row's vector, by row. parts: those that hold any, by number."""
+    """What is known of each row's vector, by row. parts: those that hold any, by rising number of
+    the encoder * 2^24 + number of the part.
+    """
 
     def __init__(self, parts: dict[int, Part], places: Places) -> None:
         self.parts, self._places = parts, places
         self._words = np.concatenate([part.words(_KNOWN) for part in parts.values()])
         rows = [part.vectors.rows for part in parts.values()]
-        self._before = np.zeros(max(parts) + 1, dtype=np.int64)
-        self._before[list(parts)] = np.cumsum(rows) - rows
+        self._numbers = np.array(list(parts), dtype=np.int64)
+        self._before = np.cumsum(rows, dtype=np.int64) - rows
 
     def vector_digests(self, start: int, stop: int) -> _Words:
         """(stop - start, 2) of the vectors of rows start..stop-1."""
@@ -186,8 +195,15 @@ class Told:
 
     def _at(self, start: int, stop: int) -> Places:
         number, row = np.divmod(self._places[start:stop], SHARD_ROWS)
-        at: Places = self._before[number] + row
+        at: Places = self._before[np.searchsorted(self._numbers, number)] + row
         return at
+
+
+def told_of(encoders: Sequence[Parts], places: Places) -> Told:
+    """What is known of the vectors at these places among the parts of these encoders."""
+    numbers = [divmod(n, ENCODER_PARTS) for n in np.unique(places // SHARD_ROWS).tolist()]
+    held = {(e * ENCODER_PARTS + n): encoders[e].whole[n] for e, n in numbers}
+    return Told(held, places)
 
 
 def places_among(texts: _Words, known: _Words, places: Places) -> Places:

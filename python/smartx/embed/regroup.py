@@ -1,5 +1,7 @@
 """Embeddings of the same rows in another order, from those that are there: nothing is encoded, and
 no file of vectors is asked for. They are those that `embed_corpus` would make, under the same key.
+
+Of a hybrid they are those of its student: under other tasks other rows are the teacher's.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ from smartx.corpus import Corpus
 from smartx.embed.counts import facts_of
 from smartx.embed.embeddings import SCHEMA, STAGE, Embeddings, open_embeddings, shard_name
 from smartx.embed.npy import open_npy, write_npy
-from smartx.embed.parts import SHARD_ROWS, Parts, vector_digests
-from smartx.embed.parts import STAGE as VECTORS
-from smartx.embed.run import placed
+from smartx.embed.parts import SHARD_ROWS, vector_digests
+from smartx.embed.placing import placed
 from smartx.errors import StoreError
 from smartx.progress import Progress, Silent, step
 from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
@@ -34,6 +35,7 @@ def regrouped_embeddings(
     """The embeddings of `corpus`, whose row r is row order[r] of the corpus that `embeddings` are
     of. Raises StoreError where those are not what was written.
     """
+    embeddings = embeddings.by_one_encoder
     manifest = embeddings.manifest
     inputs, key = _of_corpus(embeddings, corpus)
     stage = Stage(STAGE, folder_of(Path(run_folder) / STAGE, key))
@@ -46,8 +48,7 @@ def regrouped_embeddings(
                 place=str(embeddings.folder),
                 fix="run `smartx embed` again; what is whole is kept",
             )
-        held = str(manifest["vectors"]["key"])
-        parts = Parts(folder_of(Path(run_folder) / VECTORS, held), held)
+        parts = embeddings.parts()
         places = embeddings.places(0, embeddings.num_rows)[order]
         files, facts = placed(corpus, parts, places, stage, key)
         facts["made_by"] = manifest["made_by"]
@@ -67,7 +68,7 @@ def regrouped_embeddings(
 def embeddings_like(embeddings: Embeddings, corpus: Corpus, run_folder: Path) -> Embeddings | None:
     """The embeddings of another corpus that were made as these, where the run folder has them."""
     try:
-        _, key = _of_corpus(embeddings, corpus)
+        _, key = _of_corpus(embeddings.by_one_encoder, corpus)
         return open_embeddings(folder_of(Path(run_folder) / STAGE, key), corpus)
     except StoreError:
         return None

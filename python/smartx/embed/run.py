@@ -10,25 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from smartx.corpus import Corpus
-from smartx.embed.counts import cut_of, facts_of
-from smartx.embed.embeddings import PLACES, SCHEMA, STAGE, Embeddings, open_embeddings
+from smartx.embed.embeddings import SCHEMA, STAGE, Embeddings, open_embeddings
 from smartx.embed.encoded import encoded, parts_of
 from smartx.embed.encoders import Encoder, EncoderSpec, Identity, identity_of, made_by
-from smartx.embed.npy import write_npy
-from smartx.embed.parts import Parts, Places
+from smartx.embed.placing import placed
 from smartx.embed.texts import Texts
 from smartx.embed.vector_files import VectorsSpec, vectors_inputs, vectors_parameters
 from smartx.embed.vectors import gathered
 from smartx.errors import StoreError
 from smartx.progress import Progress, Silent
-from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
+from smartx.store import Stage, folder_of, key_of
 
 Source: TypeAlias = EncoderSpec | VectorsSpec | Encoder
 
@@ -61,8 +58,10 @@ def embed_corpus(
         files, facts = gathered(corpus, encoder, digest, stage, asked.key, part_rows, progress)
     else:
         assert asked.identity is not None
-        made = encoded(corpus, encoder, asked.identity, run_folder, progress, part_rows=part_rows)
-        files, facts = placed(corpus, *made, stage, asked.key)
+        parts, places = encoded(
+            corpus, encoder, asked.identity, run_folder, progress, part_rows=part_rows
+        )
+        files, facts = placed(corpus, [parts], places, stage, asked.key)
         facts["made_by"] = made_by(encoder)
     stage.finish(
         key=asked.key,
@@ -130,20 +129,3 @@ def _asked(corpus: Corpus, encoder: Source, *, fetch: bool) -> _Asked | None:
         return None
     parameters = {**identity.parameters, "turns": identity.turns}
     return _Asked(parameters, {**inputs, **identity.inputs}, identity)
-
-
-def placed(
-    corpus: Corpus, parts: Parts, places: Places, stage: Stage, key: str
-) -> tuple[list[FileEntry], dict[str, Any]]:
-    """Write where each row's vector lies, and count what the vectors are."""
-    stage.begin()
-    file = Sidecar(stage.folder / PLACES, key)
-    entry = file.commit(corpus.num_rows, partial(write_npy, places[:, None]))
-    told = parts.told_of(places)
-    held = [vars(part.vectors) for part in told.parts.values()]
-    return [entry], {
-        "dimensions": parts.dimensions,
-        "vectors": {"key": parts.key, "parts": held},
-        "cut": cut_of(corpus.groups, told.cut),
-        **facts_of(corpus.groups, told.vector_digests),
-    }
