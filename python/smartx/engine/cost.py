@@ -35,13 +35,33 @@ _FRESH_BYTES = 2 << 20  # and who is near whom among them
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """products: multiply-adds of row pairs a second.  greedy: 2.0 is twice the nominal speed."""
+    """products: multiply-adds of row pairs a second.  greedy: 2.0 is twice the nominal speed.
+    card: of the graphics card that may find the neighbours of large groups; None: there is none.
+    """
 
     products: float
     greedy: float
+    card: CardSpeed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardSpeed:
+    """How fast a graphics card finds neighbours.
+
+    products: multiply-adds of row pairs a second.  sifted: similarities a second that are written
+    and looked through.  transfer: bytes a second between it and the machine.  start: seconds until
+    it can begin.
+    """
+
+    products: float
+    sifted: float
+    transfer: float
+    start: float
 
 
 NOMINAL = Speed(products=200e9, greedy=1.0)
+NOMINAL_CARD = CardSpeed(products=5e12, sifted=30e9, transfer=4e9, start=6.0)
+"""Of a small card for servers, with torch not yet loaded."""
 
 
 def engine_of(rows: int, function: Objective, dense_bytes: int = DENSE_BYTES) -> str:
@@ -61,9 +81,33 @@ def ranking_seconds(
     speed: Speed = NOMINAL,
 ) -> NDArray[np.float64]:
     """(g,) estimated seconds of the full order of each group."""
-    products, greedy = _work(np.asarray(sizes, dtype=np.float64), dimensions, function, dense_bytes)
+    rows = np.asarray(sizes, dtype=np.float64)
+    products, greedy = _work(rows, dimensions, function, dense_bytes)
     seconds: NDArray[np.float64] = products / speed.products + greedy * 1e-9 / speed.greedy
+    if speed.card is not None and isinstance(function, FacilityLocation):
+        saved = neighbour_seconds(rows, dimensions, speed)
+        saved -= card_neighbour_seconds(rows, dimensions, GRAPH_NEIGHBOURS, speed.card)
+        seconds -= np.where(2 * rows * rows > dense_bytes, np.maximum(saved, 0.0), 0.0)
     return seconds
+
+
+def neighbour_seconds(
+    rows: NDArray[np.float64], dimensions: int, speed: Speed
+) -> NDArray[np.float64]:
+    """Estimated seconds of the exact neighbours of so many rows by the core."""
+    pairs = np.square(rows)
+    greedy = pairs * _FILTER_NS * 1e-9 / speed.greedy
+    return np.asarray(pairs * dimensions / 2 / speed.products + greedy)
+
+
+def card_neighbour_seconds(
+    rows: NDArray[np.float64], dimensions: int, k: int, card: CardSpeed
+) -> NDArray[np.float64]:
+    """The same on a card, which meets every pair twice."""
+    pairs = np.square(rows)
+    moved = rows * (2 * dimensions + 12 * k) / card.transfer
+    work = pairs * (dimensions / card.products + 1 / card.sifted)
+    return np.asarray(card.start + work + moved)
 
 
 def ranking_bytes(

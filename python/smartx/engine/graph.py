@@ -12,12 +12,12 @@ from smartx import _core
 from smartx.draws import RECALL_SAMPLE, draws
 from smartx.engine.dense import LARGEST
 from smartx.engine.fixed_point import SCALE, as_rows
-from smartx.engine.memory import check_neighbours
+from smartx.engine.gpu import Neighbours
+from smartx.engine.on_card import nearest_others
 from smartx.engine.threads import resolve_threads, whole_number
 from smartx.errors import InputError, MissingPackageError, SmartxError
 
 Weights = NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
-_Neighbours = tuple[NDArray[np.int32], NDArray[np.int32]]  # items, similarities: (n, k), best first
 
 _RECALL_ROWS = 512
 _QUERY_ROWS = 8192
@@ -159,6 +159,7 @@ def knn_graph(
     seed: int = 0,
     M: int = 16,
     ef_construction: int = 100,
+    device: str = "auto",
 ) -> SimilarityGraph:
     """The graph that joins every row with its k most similar rows; ties go to the lower row.
 
@@ -168,8 +169,10 @@ def knn_graph(
     symmetric: an edge stands where either end lists the other, else row i lists only its own k.
     include_self: row i lists itself too, with its own similarity, as facility location needs.
     seed, M, ef_construction: of HNSW; the index is built by one thread, so it is reproducible.
+    device: what finds exact neighbours: "auto" is a CUDA card where that is faster, "cpu", or a
+    card by name, such as "cuda:0". The graph is the same, bit for bit.
     Weights are exact int32 similarities whatever the method.
-    Raises InputError for unusable X, k or method, and where the memory that is free is too little;
+    Raises InputError for unusable X, k, method or device, and where too little memory is free;
     MissingPackageError if hnswlib is needed but absent.
     """
     k = whole_number(k, "k", 1, 2**31 - 1)
@@ -183,8 +186,7 @@ def knn_graph(
         items, weights = _hnsw_neighbours(rows, k, workers, seed, M, ef_construction)
         recall = _measured_recall(rows, weights, seed, workers)
     else:
-        check_neighbours(len(rows), rows.shape[1], k, workers)
-        items, weights = _core.neighbours(rows, k, threads=workers)
+        items, weights = nearest_others(rows, k, threads=workers, device=device)
     arrays = _core.graph_of_neighbours(rows, items, weights, symmetric, include_self, workers)
     return SimilarityGraph(*arrays, recall=recall)
 
@@ -200,7 +202,7 @@ def _hnswlib() -> Any:
 
 def _hnsw_neighbours(
     rows: NDArray[np.int16], k: int, threads: int, seed: int, M: int, ef_construction: int
-) -> _Neighbours:
+) -> Neighbours:
     """As _core.neighbours, but from an HNSW index; similarities are exact."""
     n, d = rows.shape
     index = _hnswlib().Index(space="ip", dim=d)
@@ -241,7 +243,7 @@ def _query(index: Any, some: NDArray[np.float32], count: int, threads: int) -> N
 
 def _best_others(
     rows: NDArray[np.int16], start: int, labels: NDArray[np.int64], threads: int
-) -> _Neighbours:
+) -> Neighbours:
     """Of k + 1 labels a row, the k best that are not the row itself; ties to the lower label."""
     count, width = labels.shape
     own = np.arange(start, start + count, dtype=np.int64)[:, None]

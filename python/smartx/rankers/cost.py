@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from smartx.costs import BASE_BYTES, StagePlan
 from smartx.engine import (
+    GRAPH_NEIGHBOURS,
     NOMINAL,
     Speed,
     made_up_rows,
@@ -19,6 +20,7 @@ from smartx.engine import (
     near_duplicate_seconds,
     seconds_of,
 )
+from smartx.engine.on_card import card_speed
 from smartx.needs import VECTORS
 from smartx.rankers.pool import pool_of
 from smartx.rankers.ranker import Ranker
@@ -68,7 +70,12 @@ def rank_cost(
     """
     d, rows = dimensions, int(sizes.sum())
     nominal = Speed(NOMINAL.products * threads, NOMINAL.greedy * threads)
-    speed = measured_speed(ranker, d, threads) if measure and not done else nominal
+    speed = nominal
+    if measure and not done:
+        speed = measured_speed(ranker, d, threads)
+        if ranker.engine(int(sizes.max())).startswith("graph"):
+            card = card_speed(int(sizes.max()), d, GRAPH_NEIGHBOURS, threads)
+            speed = replace(speed, card=card)
     seconds = ranker.seconds(sizes, d, speed)
     classes = tuple(_classes(sizes, seconds, ranker))
     if done:
