@@ -15,9 +15,14 @@ import orjson
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus, ingest
-from smartx.embed import EncoderSpec, Read
+from smartx.embed import Embeddings, EncoderSpec, Read, embed_corpus, open_embeddings
 from smartx.embed.cost import Vectors
-from smartx.progress import Progress
+from smartx.embed.embeddings import SCHEMA, STAGE
+from smartx.embed.encoded import encoded
+from smartx.embed.encoders import identity_of
+from smartx.embed.hybrid import Teaching, placed_hybrid, rows_of
+from smartx.progress import Progress, Silent
+from smartx.store import Stage, folder_of, key_of
 
 DIMENSIONS = 24
 WINDOW = 28  # words that the encoder says it reads
@@ -143,3 +148,37 @@ def aborted(spec: EncoderSpec, progress: Progress) -> None:
 def known_rate(*_: object, **__: object) -> Vectors:
     """Stands in for the measuring of a real encoder before a run embeds."""
     return Vectors(DIMENSIONS, 1.0, True, done=False, source="fake")
+
+
+class FakeStudent(FakeEncoder):
+    """Other vectors of the same width as FakeEncoder's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.identity = {"name": "student:fake"}
+
+    def encode(self, texts: list[str], length: int) -> NDArray[np.float32]:
+        del length
+        self.calls.append(texts)
+        return np.stack([vector_of(f"student {text}") for text in texts])
+
+
+def hybrid_of(corpus: Corpus, taught: NDArray[np.bool_], run: Path) -> Embeddings:
+    """Finished embeddings: FakeEncoder's of the groups that are taught, else FakeStudent's.
+
+    Their key names the groups, as that of a real hybrid names what these follow from.
+    """
+    student, teacher = embed_corpus(corpus, FakeStudent(), run), FakeEncoder()
+    identity, rows = identity_of(teacher), rows_of(corpus, taught)
+    parts, places = encoded(corpus, teacher, identity, run, Silent(), rows=rows, part_rows=7)
+    parameters = {"encoder": "hybrid:fake", "taught": taught.tolist()}
+    inputs = {"corpus": corpus.digest}
+    key = key_of(STAGE, SCHEMA, parameters, inputs)
+    stage = Stage(STAGE, folder_of(run / STAGE, key))
+    teaching = Teaching("fake", teacher.made_by, taught, parts, places)
+    files, facts = placed_hybrid(corpus, teaching, student, stage, key)
+    facts["num_rows"] = corpus.num_rows
+    stage.finish(
+        key=key, schema=SCHEMA, parameters=parameters, inputs=inputs, files=files, facts=facts
+    )
+    return open_embeddings(stage.folder, corpus)

@@ -159,24 +159,24 @@ def _lost_parts(
     """Parts that embeddings point into, or the embeddings of a student, that are gone."""
     try:
         found = manifest.get("vectors", [])
-        pointed = [
-            (
-                folder_of(stage.parent.parent / VECTORS, str(encoder["key"])),
-                {str(part["name"]): str(part["sha256"]) for part in encoder["parts"]},
-            )
-            for encoder in ([found] if isinstance(found, dict) else found)
-        ]
-        if "vectors" in manifest and not pointed:
+        encoders = [found] if isinstance(found, dict) else list(found)
+        wanted_of = {
+            _beside(stage, VECTORS, encoder["key"]): {
+                str(part["name"]): str(part["sha256"]) for part in encoder["parts"]
+            }
+            for encoder in encoders
+        }
+        named = [manifest["one_encoder"]["key"]] if "one_encoder" in manifest else []
+        students = [_beside(stage, stage.parent.name, key) for key in named]
+        if "vectors" in manifest and not encoders:
             raise ValueError
-        student = manifest.get("one_encoder")
-        beside = [] if student is None else [folder_of(stage.parent, str(student["key"]))]
     except (KeyError, TypeError, ValueError):
         yield Finding(stage / MANIFEST, "damaged: it is not what was written")
         return
-    for folder in beside:
+    for folder in students:
         if not (folder / MANIFEST).is_file():
             yield Finding(folder, "missing")
-    for folder, wanted in pointed:
+    for folder, wanted in wanted_of.items():
         there = {str(entry["name"]): str(entry["sha256"]) for entry in held.get(folder, ())}
         for name, sha in wanted.items():
             if folder in held and name in there:
@@ -184,6 +184,13 @@ def _lost_parts(
                     yield Finding(folder / name, f"not the part that {stage} points into")
             elif folder in held or not (folder / name).is_file():
                 yield Finding(folder / name, "missing")
+
+
+def _beside(stage: Path, kind: str, key: str) -> Path:
+    """The folder with this key, of another kind, in the run folder of a stage."""
+    if not str(key).isalnum():
+        raise ValueError
+    return folder_of(stage.parent.parent / kind, str(key))
 
 
 def _foreign(stage: Path, named: set[str]) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,21 @@ def warnings_of(embeddings: Embeddings, corpus: Corpus) -> list[str]:
             f"the texts of {counted(rows, 'row')} of {corpus.num_rows:,} were cut{where}: what "
             "stands behind does not count"
         )
+    if "made" in manifest:
+        lines.append(_made_line(manifest["made"], groups))
     return lines
+
+
+def _made_line(made: Mapping[str, Any], groups: Groups) -> str:
+    """Who embedded what, where a teacher and its student did."""
+    teacher, student = made["encoders"]
+    first = groups.tasks().first_group[:-1]
+    tasks = int((np.array(made["by_group"], dtype=np.int64)[first] == 0).sum())
+    return (
+        f"{teacher['encoder']} embedded {counted(tasks, 'task')} of {len(first):,} "
+        f"({counted(teacher['rows'], 'row')}), {student['encoder']} the other "
+        f"{counted(student['rows'], 'row')}; tasks are compared by vectors of the latter alone"
+    )
 
 
 def _name(groups: Groups, group: int) -> str:

@@ -133,6 +133,11 @@ class Embeddings:
         keys = [str(encoder["key"]) for encoder in encoders_of(self.manifest)]
         return [Parts(folder_of(vectors, key), key) for key in keys]
 
+    @property
+    def hybrid(self) -> bool:
+        """Whether a teacher embedded the rows of some tasks, and its student the others."""
+        return "one_encoder" in self.manifest
+
     @cached_property
     def by_one_encoder(self) -> Embeddings:
         """Vectors of these rows by one encoder: of a hybrid those of its student, else these.
@@ -140,12 +145,12 @@ class Embeddings:
         Whether a row is near another one, or a task, then does not depend on which of them the
         teacher embedded. Raises StoreError where the student's are gone or others.
         """
-        student = self.manifest.get("one_encoder")
-        if student is None:
+        if not self.hybrid:
             return self
+        student = self.manifest["one_encoder"]
         made = open_embeddings(folder_of(self.folder.parent, student["key"]))
         rows = [one.manifest["inputs"].get("corpus") for one in (made, self)]
-        if (made.digest, rows[0]) != (student["digest"], rows[1]) or "one_encoder" in made.manifest:
+        if (made.digest, rows[0]) != (student["digest"], rows[1]) or made.hybrid:
             raise StoreError(
                 f"they are not the student's vectors that {self.folder.name} names",
                 place=str(made.folder),

@@ -97,6 +97,11 @@ class Ranking:
         """What is compared for near duplicates by itself."""
         return units_of(self.groups, self.near_within or self.ranker.per)
 
+    @property
+    def meets_all_rows(self) -> bool:
+        """Whether near duplicates are looked for in the whole corpus."""
+        return self.near is not None and (self.near_within or self.ranker.per) == "corpus"
+
     @cached_property
     def seconds(self) -> NDArray[np.float64]:
         """(u,) about how long each unit takes, by the cost model."""

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from smartx.embed.embeddings import Embeddings
 from smartx.engine import checked_threshold
 from smartx.errors import InputError
 from smartx.needs import TOKENS, VECTORS, Feature, digest_of, dimensions_of
-from smartx.progress import Progress, Silent, step
+from smartx.progress import Progress, Silent, step, warn
 from smartx.rankers.near import COLUMNS
 from smartx.rankers.rank import BUNDLE_ROWS, NO_ROWS, Ranking
 from smartx.rankers.ranker import Ranker
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from smartx.corpus import Corpus
 
 SCHEMA = 4  # raised when the same input gives another ranking
+_TWO_ENCODERS = (
+    "near duplicates are looked for in the whole corpus, and two encoders embedded it: copies of a "
+    "row in tasks of different encoders are not found"
+)
 CURVE_POINTS = 20  # the curve of gains is taken at 0, 1/20, ... of every unit's length
 
 
@@ -76,6 +81,8 @@ def rank_corpus(
     progress = progress or Silent()
     near = near_duplicates, near_within
     ranking = _ranking(corpus, embeddings, ranker, features or {}, left_out, trained, near, threads)
+    if isinstance(embeddings, Embeddings) and embeddings.hybrid and ranking.meets_all_rows:
+        warn(progress, _TWO_ENCODERS)
     parameters, inputs = _depends_on(corpus, ranking)
     key = key_of(STAGE, SCHEMA, parameters, inputs)
     stage = Stage(STAGE, folder_of(folder, key))

@@ -42,8 +42,10 @@ def group_rows(
 ) -> Grouped:
     """Find the tasks of a corpus's rows and put the rows under them; what is there is used again.
 
-    corpus, embeddings: as rows were read, not yet grouped.
+    corpus, embeddings: as rows were read, not yet grouped. Of hybrid embeddings the student's are
+    looked at, and given back: under other tasks other rows are the teacher's.
     """
+    embeddings = embeddings.by_one_encoder
     found = find_tasks(
         corpus, embeddings, asked, run_folder / TASKS, threads=threads, progress=progress
     )
@@ -61,6 +63,7 @@ def grouped_there(
     """The corpus, and its embeddings, that `group_rows` would make, where it stands already."""
     if embeddings is None:
         return None
+    embeddings = embeddings.by_one_encoder
     found = tasks_there(corpus, embeddings, asked, run_folder / TASKS)
     if found is None:
         return None
