@@ -20,12 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.embed.devices import devices_of, dtype_of, kind_of
+from smartx.embed.static_files import static_files
 from smartx.errors import EncoderError, MissingPackageError
 from smartx.files import unchanged_digest
 
 PUBLISHED = "thenlper/gte-large"  # SMART as published
 PACKAGED = "all-MiniLM-L6-v2"
 LIBRARIES = ("torch", "sentence-transformers", "transformers", "tokenizers")
+STATIC = 1  # raised when static encoders' vectors change
 _PACKAGED_NAMES = (PACKAGED, f"sentence-transformers/{PACKAGED}")
 # What of an encoder's files is never read: weights for other libraries, and what is for people.
 _OTHER_FOLDERS = ("onnx", "openvino", "coreml")
@@ -45,7 +47,8 @@ class EncoderSpec:
     which makes whole parts in a process of its own.
     threads: of torch on a CPU, over all devices (None: its choice).
     turns: of a chat, "user" or "all" (smartx.embed.texts).
-    batch_size, threads and the number of devices do not enter the key of the embeddings.
+    batch_size, threads and the number of devices do not enter the key of the embeddings; of a
+    static encoder, which is a table of numbers (smartx.embed.static), dtype and device do not.
     """
 
     name: str
@@ -63,12 +66,13 @@ class EncoderSpec:
 class Read:
     """What an encoder reads of some texts.
 
-    texts: each as far as it is read, or further.  lengths: (n,) what each costs, at least 1: only
-    texts of one length are encoded together, so that a vector depends on its text alone.
+    texts: each as `encode` takes it: as far as it is read or further, or its tokens.
+    lengths: (n,) what each costs, at least 1: only texts of one length are encoded together, so
+    that a vector depends on its text alone.
     cut: (n,) bool, where a text goes on behind what is read.
     """
 
-    texts: list[str]
+    texts: list[Any]
     lengths: NDArray[np.int64]
     cut: NDArray[np.bool_]
 
@@ -90,8 +94,8 @@ class Encoder(Protocol):
     def read(self, texts: list[str]) -> Read:
         """How far each text is read, and what that costs."""
 
-    def encode(self, texts: list[str], length: int) -> NDArray[np.float32]:
-        """(len(texts), d) float32 of texts that `read` gave, all of this length."""
+    def encode(self, texts: list[Any], length: int) -> NDArray[Any]:
+        """(len(texts), d) float32, or int16 Q12, of texts that `read` gave, all of this length."""
 
 
 @dataclass(frozen=True)
@@ -122,28 +126,40 @@ def identity_of(encoder: EncoderSpec | Encoder, *, fetch: bool = False) -> Ident
     folder = encoder_folder(encoder, fetch=fetch)
     if folder is None:
         return None
-    device = devices_of(encoder.device)[0]
     hub = local_folder(encoder.name) is None
     parameters = {
         "encoder": _display_name(encoder.name),
         "revision": folder.name if hub else None,
         "max_length": encoder.max_length,
-        "dtype": dtype_of(encoder.dtype, device),
-        "device": kind_of(device),
         "prompt_prefix": encoder.prompt_prefix,
     }
+    if static_files(folder) is None:
+        device = devices_of(encoder.device)[0]
+        parameters |= {"dtype": dtype_of(encoder.dtype, device), "device": kind_of(device)}
     return Identity(parameters, {"encoder": folder_digest(folder)}, encoder.turns)
 
 
 def made_by(encoder: EncoderSpec | Encoder) -> dict[str, str]:
     """Versions of what computes vectors here: those of one corpus come from one set of them.
 
-    Raises MissingPackageError.
+    Raises MissingPackageError, EncoderError.
     """
     if not isinstance(encoder, EncoderSpec):
         return dict(encoder.made_by)
+    if is_static(encoder):
+        return {"static": str(STATIC), **_versions("tokenizers")}
+    return _versions(*LIBRARIES)
+
+
+def is_static(spec: EncoderSpec) -> bool:
+    """Whether it is known to be a static encoder; one of the hub is not, before it was fetched."""
+    folder = encoder_folder(spec, fetch=False)
+    return folder is not None and static_files(folder) is not None
+
+
+def _versions(*names: str) -> dict[str, str]:
     found = {}
-    for name in LIBRARIES:
+    for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

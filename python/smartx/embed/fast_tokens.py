@@ -152,7 +152,7 @@ def fast_tokens(
     try:
         from tokie import Tokenizer
 
-        loaded = Tokenizer.from_json(path)
+        loaded: Any = Tokenizer.from_json(path)
         loaded.no_padding()
         loaded.no_truncation()
         with _on_one_processor():

@@ -45,8 +45,9 @@ class Ids:
 class TokenReader:
     """Reads texts with a tokenizer, without special tokens. Several threads may ask at once.
 
-    vocabulary: ids lie below it.  digest: of its file.  by: the package that reads most texts;
-    the ids do not depend on it.
+    vocabulary: ids lie below it.  unknown: the id of what is in no token, if there is one.
+    usual_length: characters of the middle one of all tokens.  digest: of its file.
+    by: the package that reads most texts; the ids do not depend on it.
     """
 
     def __init__(self, path: Path, sample: Sequence[str], threads: int) -> None:
@@ -54,7 +55,11 @@ class TokenReader:
         self._threads = threads
         self._fast: FastTokens | None = fast_tokens(str(path), self._tokenizer, settings, sample)
         self._cuts = _Cuts(settings)
-        self.vocabulary = 1 + max(self._tokenizer.get_vocab().values(), default=-1)
+        tokens = self._tokenizer.get_vocab()
+        self.vocabulary = 1 + max(tokens.values(), default=-1)
+        self.usual_length = int(np.median([len(token) for token in tokens] or [0]))
+        model = settings.get("model") or {}
+        self.unknown: int | None = model.get("unk_id", tokens.get(model.get("unk_token")))
         self.digest = unchanged_digest(path)
 
     @property

@@ -30,7 +30,7 @@ from smartx.errors import EncoderError, StoreError
 from smartx.progress import Progress
 from smartx.store import FileEntry
 
-LOADER = "smartx.embed.sentence_transformer:loaded"  # what a worker calls with its EncoderSpec
+LOADER = "smartx.embed.loading:loaded"  # what a worker calls with its EncoderSpec
 _ENDING_SECONDS = 5.0
 _KEPT = "finished parts are kept, and the same command goes on from there"
 
