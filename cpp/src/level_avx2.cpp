@@ -111,10 +111,8 @@ struct Doubles : Combining<Doubles> {
 struct Floats : Combining<Floats> {
   using Real = float;
   using Lanes = __m256;
-  static constexpr int kLanes = 8, kParts = 2, kX = 2, kR = 3, kSums = 12;
+  static constexpr int kLanes = 8, kParts = 2, kX = 2, kR = 3;
   static Lanes zero() { return _mm256_setzero_ps(); }
-  static Lanes all(Real value) { return _mm256_set1_ps(value); }
-  static void put(Real* place, Lanes values) { _mm256_storeu_ps(place, values); }
   static Lanes kept(const Real* place) { return in_register(_mm256_loadu_ps(place)); }
   static Lanes more(Lanes sum, Lanes a, Lanes b) { return _mm256_add_ps(sum, _mm256_mul_ps(a, b)); }
   static Real combined(const Lanes (&parts)[2]) {

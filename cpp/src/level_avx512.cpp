@@ -70,10 +70,8 @@ struct Doubles : Combining<Doubles> {
 struct Floats : Combining<Floats> {
   using Real = float;
   using Lanes = __m512;
-  static constexpr int kLanes = 16, kParts = 1, kX = 4, kR = 4, kSums = 24;
+  static constexpr int kLanes = 16, kParts = 1, kX = 4, kR = 4;
   static Lanes zero() { return _mm512_setzero_ps(); }
-  static Lanes all(Real value) { return _mm512_set1_ps(value); }
-  static void put(Real* place, Lanes values) { _mm512_storeu_ps(place, values); }
   static Lanes kept(const Real* place) { return _mm512_loadu_ps(place); }
   static Lanes more(Lanes sum, Lanes a, Lanes b) { return _mm512_add_ps(sum, _mm512_mul_ps(a, b)); }
   static Real combined(const Lanes (&parts)[1]) {

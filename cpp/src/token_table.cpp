@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "smartx/first_where.hpp"
 
@@ -10,6 +11,7 @@ namespace smartx {
 namespace {
 
 constexpr Offset kTextsAtOnce = 64;  // handed to a thread together
+constexpr Offset kSumsAtOnce = 8;    // rows of bags whose sizes may be very unequal
 
 /// The bag of one text at a time. The tokens come out of a set of bits, so nothing is sorted.
 class OneBag {
@@ -30,7 +32,7 @@ class OneBag {
       seen_[id / 64] |= std::uint64_t{1} << id % 64;
       seen_words_[id / 4096] |= std::uint64_t{1} << id / 64 % 64;
     }
-    size_ = 0;
+    std::size_t size = 0;
     double length2 = 0.0;
     const auto add = [&](std::size_t id) {
       const std::int64_t most = weights_.counts.size - 1;
@@ -38,13 +40,14 @@ class OneBag {
           weights_.weights[id] * weights_.counts[std::min<std::int64_t>(times_[id], most)];
       times_[id] = 0;
       if (value == 0.0F) return;
-      tokens_[size_] = static_cast<Item>(id);
-      values_[size_++] = value;
+      tokens_[size] = static_cast<Item>(id);
+      values_[size++] = value;
       length2 += static_cast<double>(value) * value;
     };
     each_bit(seen_words_, [&](std::size_t word) { each_bit_of(seen_[word], 64 * word, add); });
     const double length = std::sqrt(length2);
-    for (std::size_t e = 0; e < size_; ++e) values_[e] = static_cast<float>(values_[e] / length);
+    for (std::size_t e = 0; e < size; ++e) values_[e] = static_cast<float>(values_[e] / length);
+    size_ = size;
   }
 
   Offset size() const noexcept { return static_cast<Offset>(size_); }
@@ -137,7 +140,7 @@ Offset bags_times(BagsView bags, TableView table, float* out, const Context& con
                               out + i * table.d);
     if (!all_finite(out + i * table.d, table.d)) lower_to(first, i);
   };
-  parallel_for(bags.n, context, multiply, kTextsAtOnce);
+  parallel_for(bags.n, context, multiply, kSumsAtOnce);
   return first;
 }
 

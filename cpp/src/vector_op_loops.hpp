@@ -42,13 +42,21 @@ struct PlainOps {
   }
 
   static void sum_of_rows(const float* values, const std::int32_t* items, std::int64_t count,
-                          const float* table, std::int64_t stride, std::int64_t width,
-                          float* __restrict out) {
+                          const float* table, std::int64_t stride, std::int64_t width, float* out) {
+    constexpr std::int64_t kLine = 16;  // values of a line of the cache
+    constexpr int kSecondLevel = 2;     // of the cache: a quarter faster than into the first
     for (std::int64_t c = 0; c < width; ++c) out[c] = 0.0F;
-    for (std::int64_t e = 0; e < count; ++e) {
-      const float* row = table + items[e] * stride;
-      for (std::int64_t c = 0; c < width; ++c) out[c] += values[e] * row[c];
+    std::int64_t e = 0;
+    for (; e + 8 <= count; e += 8) {
+      for (std::int64_t later = e + 8; later < count && later < e + 16; ++later) {
+        const float* row = table + items[later] * stride;
+        for (std::int64_t c = 0; c < width; c += kLine)
+          __builtin_prefetch(row + c, 0, kSecondLevel);
+      }
+      add_listed<8>(values + e, items + e, table, stride, width, out);
     }
+    for (; e + 2 <= count; e += 2) add_listed<2>(values + e, items + e, table, stride, width, out);
+    for (; e < count; ++e) add_listed<1>(values + e, items + e, table, stride, width, out);
   }
 
   /// Entry of column u of a row: see list16.
@@ -66,6 +74,21 @@ struct PlainOps {
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) sum += scales[r] * rows[r * stride + c];
       y[c] = sum;
+    }
+  }
+
+  /// The same for R rows of a table.
+  template <int R>
+  static void add_listed(const float* values, const std::int32_t* items, const float* table,
+                         std::int64_t stride, std::int64_t width, float* __restrict out) {
+    const float* rows[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) rows[r] = table + items[r] * stride;
+    for (std::int64_t c = 0; c < width; ++c) {
+      float sum = out[c];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sum += values[r] * rows[r][c];
+      out[c] = sum;
     }
   }
 };
@@ -151,56 +174,6 @@ struct Products {
   }
 };
 
-/// Sums of rows of a table, whose lanes stay in registers.
-template <class V>
-struct RowSums {
-  /// `Parts` vectors from column c on.
-  template <int Parts>
-  void block(std::int64_t c) const {
-    constexpr std::int64_t kAhead = 6;  // rows fetched beforehand: they lie apart
-    typename V::Lanes sums[Parts];
-#pragma GCC unroll 24
-    for (int part = 0; part < Parts; ++part) sums[part] = V::zero();
-    for (std::int64_t e = 0; e < count; ++e) {
-      if (e + kAhead < count) {
-        const float* later = table + items[e + kAhead] * stride + c;
-#pragma GCC unroll 24
-        for (int part = 0; part < Parts; ++part) __builtin_prefetch(later + part * V::kLanes);
-      }
-      const typename V::Lanes value = V::all(values[e]);
-      const float* row = table + items[e] * stride + c;
-#pragma GCC unroll 24
-      for (int part = 0; part < Parts; ++part)
-        sums[part] = V::more(sums[part], value, V::kept(row + part * V::kLanes));
-    }
-#pragma GCC unroll 24
-    for (int part = 0; part < Parts; ++part) V::put(out + c + part * V::kLanes, sums[part]);
-  }
-
-  /// As many blocks as there is room for, then of half the size; the column where they end.
-  template <int Parts>
-  std::int64_t blocks(std::int64_t c) const {
-    for (; c + Parts * V::kLanes <= width; c += Parts * V::kLanes) block<Parts>(c);
-    if constexpr (Parts > 1) return blocks<Parts / 2>(c);
-    return c;
-  }
-
-  void all() const {
-    for (std::int64_t c = blocks<V::kSums>(0); c < width; ++c) {
-      float sum = 0.0F;
-      for (std::int64_t e = 0; e < count; ++e) sum += values[e] * table[items[e] * stride + c];
-      out[c] = sum;
-    }
-  }
-
-  const float* values;
-  const std::int32_t* items;
-  std::int64_t count;
-  const float* table;
-  std::int64_t stride, width;
-  float* out;
-};
-
 /// The loops over the 16- and 32-bit lanes V and the lanes Doubles and Floats.
 template <class L, class V, class Doubles, class Floats>
 struct LaneOps : PlainOps<L> {
@@ -265,11 +238,6 @@ struct LaneOps : PlainOps<L> {
                          std::int64_t width, const float* x, std::int64_t x_count,
                          std::int64_t x_stride, float* out, std::int64_t out_stride) {
     Products<Floats>{rows, count, stride, width, x, x_count, x_stride, out, out_stride}.all();
-  }
-
-  static void sum_of_rows(const float* values, const std::int32_t* items, std::int64_t count,
-                          const float* table, std::int64_t stride, std::int64_t width, float* out) {
-    RowSums<Floats>{values, items, count, table, stride, width, out}.all();
   }
 
   static double squares(const float* values, const double* more, std::int64_t count) {

@@ -327,5 +327,50 @@ BALANCED = [
     ),
 ]
 
+TOKENS = [
+    Fault(
+        "bags: a text begins with the counts of the one before",
+        f"{SRC}/token_table.cpp",
+        "      times_[id] = 0;\n",
+        "",
+        "tokens count as often as in all texts of a thread",
+    ),
+    Fault(
+        "bags: what is worth nothing stays",
+        f"{SRC}/token_table.cpp",
+        "if (value == 0.0F) return;",
+        "",
+        "a text worth nothing is not a number",
+    ),
+    Fault(
+        "tokens: one past the end passes",
+        f"{SRC}/token_table.cpp",
+        "largest >= static_cast<std::uint32_t>(vocabulary)",
+        "largest > static_cast<std::uint32_t>(vocabulary)",
+        "reads outside an array",
+    ),
+    Fault(
+        "bags times a table: the last row of an odd number is left out",
+        f"{SRC}/vector_op_loops.hpp",
+        "for (; e < count; ++e) add_listed<1>",
+        "for (; e + 1 < count; ++e) add_listed<1>",
+        "other vectors than the definition's",
+    ),
+    Fault(
+        "tokens in one go: the centre is forgotten",
+        f"{SRC}/token_table.cpp",
+        "row[c] += centre[c];",
+        "row[c] += 0.0F * centre[c];",
+        "other vectors than the three steps give",
+    ),
+    Fault(
+        "turned bags: as many rows as columns",
+        f"{SRC}/graph.cpp",
+        "const auto n = static_cast<std::size_t>(columns);",
+        "const auto n = static_cast<std::size_t>(graph.n);",
+        "writes outside an array",
+    ),
+]
 
-FAULTS = [*REVIEWED, *OWN, *BALANCED]
+
+FAULTS = [*REVIEWED, *OWN, *BALANCED, *TOKENS]
