@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.embed.embeddings import Embeddings
 from smartx.embed.npy import open_npy, write_npy
 from smartx.engine import sum_rows
 from smartx.needs import Feature
@@ -44,11 +43,8 @@ def kept_task_means(
     """`task_means` from the sums in folder/ID, which are made first where they are not there.
 
     folder: the run's `means`. ID names the corpus and the vectors: reading these takes longer than
-    the rest of a mixture, so it is done once for each content of the two. Of hybrid embeddings the
-    vectors are the student's: no task's share depends on which of them the teacher embedded.
+    the rest of a mixture, so it is done once for each content of the two.
     """
-    if isinstance(embeddings, Embeddings):
-        embeddings = embeddings.by_one_encoder
     tasks = corpus.groups.tasks()
     inputs = {"corpus": corpus.digest, "embeddings": embeddings.digest}
     key = key_of(STAGE, SCHEMA, {}, inputs)

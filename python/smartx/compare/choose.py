@@ -142,8 +142,7 @@ class Chooser:
     def _means(self, pool: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(m, d) of the tasks that have a group in the pool: the mean of its rows."""
         if self._sums is None:
-            vectors = self.embeddings.by_one_encoder  # as `kept_task_means`
-            self._sums = task_sums(vectors, self.corpus.groups, progress=self.progress)
+            self._sums = task_sums(self.embeddings, self.corpus.groups, progress=self.progress)
         own = part_of(self.corpus.groups, pool)
         first = own.tasks().first_group[:-1]
         means: NDArray[np.float64] = (

@@ -97,7 +97,7 @@ def _made_line(made: Mapping[str, Any], groups: Groups) -> str:
     return (
         f"{teacher['encoder']} embedded {counted(tasks, 'task')} of {len(first):,} "
         f"({counted(teacher['rows'], 'row')}), {student['encoder']} the other "
-        f"{counted(student['rows'], 'row')}; tasks are compared by vectors of the latter alone"
+        f"{counted(student['rows'], 'row')}"
     )
 
 

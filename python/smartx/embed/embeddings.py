@@ -142,8 +142,8 @@ class Embeddings:
     def by_one_encoder(self) -> Embeddings:
         """Vectors of these rows by one encoder: of a hybrid those of its student, else these.
 
-        Whether a row is near another one, or a task, then does not depend on which of them the
-        teacher embedded. Raises StoreError where the student's are gone or others.
+        For whoever compares rows with others that the teacher may not have embedded, by a cosine
+        that equal texts are to reach. Raises StoreError where the student's are gone or others.
         """
         if not self.hybrid:
             return self
