@@ -213,6 +213,61 @@ py::tuple maximize_head(const py::array& rows, const py::array& indptr, const py
                    false);
 }
 
+/// A kernel that is to be used up, of at least so many rows and columns.
+Kernel16View kernel16_view(const py::array& kernel, Offset rows, Offset columns) {
+  const auto view = matrix_view<std::uint16_t>(kernel, "kernel");
+  require(view.rows == rows && view.columns >= columns && view.columns % 2 == 0,
+          "kernel: it does not fit the rows");
+  require(kernel.writeable(), "kernel: it cannot be used up");
+  return {const_cast<std::uint16_t*>(view.data), view.columns};
+}
+
+void check_ready(const Request& request) {
+  require(std::holds_alternative<objective::FacilityLocation>(request.objective) &&
+              request.costs.of == nullptr && !request.certificate &&
+              (request.options.optimizer == Optimizer::kLazy ||
+               request.options.optimizer == Optimizer::kNaive),
+          "request: only facility location has a kernel in 16 bits, without costs, certificate "
+          "and samples");
+}
+
+py::tuple maximize_kernel16(const py::array& kernel, const HeldRequest& held, int threads) {
+  const Item rows = checked_size(kernel.ndim() == 2 ? kernel.shape(0) : 0, "kernel");
+  const Kernel16View view = kernel16_view(kernel, rows, rows);
+  const Request request = held.over(rows);
+  check_ready(request);
+  return to_python(without_gil(threads, "",
+                               [&](const Context& context) {
+                                 return maximize_ready(view, rows, request, context);
+                               }),
+                   false);
+}
+
+py::tuple maximize_ready_head(const py::array& rows, const py::array& indptr,
+                              const py::array& indices, const py::array& weights,
+                              const py::array& proposed, const py::array& kernel, Offset head,
+                              const HeldRequest& held, int threads) {
+  const RowsView view = rows_view(rows);
+  const auto graph = graph_view<std::int32_t>(indptr, indices, weights);
+  const auto items = vector_view<Item>(proposed, "proposed");
+  const Request request = held.over(view.n);
+  check_ready(request);
+  require(graph.n == view.n && head >= 0 && head <= view.n,
+          "rows, graph and head do not fit each other");
+  for (Offset i = 0; i < items.size; ++i)
+    require(items[i] >= 0 && items[i] < view.n && (i == 0 || items[i] > items[i - 1]),
+            "proposed: they are not ascending rows");
+  const Kernel16View ready = kernel16_view(kernel, items.size, view.n);
+  return to_python(without_gil(threads, "",
+                               [&](const Context& context) {
+                                 check_graph(graph, indices.size(), context);
+                                 return maximize_with_ready_head(view, graph, items, ready,
+                                                                 static_cast<Item>(head), request,
+                                                                 context);
+                               }),
+                   false);
+}
+
 py::tuple worth_of(const py::array& rows, const py::array& items, int threads) {
   const RowsView view = rows_view(rows);
   const auto chosen = vector_view<Item>(items, "items");
@@ -295,6 +350,11 @@ void bind_selection(py::module_& module) {
              arg("threads") = 1);
   module.def("maximize_with_head", &maximize_head, arg("rows"), arg("indptr"), arg("indices"),
              arg("weights"), arg("candidates"), arg("head"), arg("request"), arg("threads") = 1);
+  module.def("maximize_kernel16", &maximize_kernel16, arg("kernel"), arg("request"),
+             arg("threads") = 1);
+  module.def("maximize_with_ready_head", &maximize_ready_head, arg("rows"), arg("indptr"),
+             arg("indices"), arg("weights"), arg("proposed"), arg("kernel"), arg("head"),
+             arg("request"), arg("threads") = 1);
   module.def("rank_groups", &rank_many, arg("rows"), arg("sizes"), arg("objective"),
              arg("threads") = 1, arg("memory") = kKernelsTogether, arg("templates") = py::none(),
              arg("first") = py::none());

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "smartx/blocks.hpp"
 #include "smartx/facility_location.hpp"
@@ -62,6 +63,8 @@ struct HeadKernel {
 
   Offset stride;
   std::unique_ptr<std::uint16_t[], FreeBlock> values;
+
+  Kernel16View view() { return {values.get(), stride}; }
 };
 
 using DenseLocation = FacilityLocation<Kernel16Cover>;
@@ -122,13 +125,12 @@ std::vector<std::int64_t> all_gains(const PackedRows& all, const std::vector<std
 }
 
 /// The first rows, chosen among those proposed, ascending, by the dense objective.
-void choose_head(RowsView rows, const std::vector<Item>& proposed, Item head,
+void choose_head(RowsView rows, Span<const Item> proposed, Kernel16View kernel, Item head,
                  const Request& request, Turns& turns, const Context& context, Chosen& all) {
-  const auto candidates = static_cast<Item>(proposed.size());
-  const HeadKernel kernel(rows, proposed, context);
-  DenseLocation dense({kernel.values.get(), candidates, rows.n, kernel.stride,
-                       Kernel16Cover::Use::kOnce, context.ops()},
-                      kUnit, context);
+  const auto candidates = static_cast<Item>(proposed.size);
+  DenseLocation dense(
+      {kernel.values, candidates, rows.n, kernel.stride, Kernel16Cover::Use::kOnce, context.ops()},
+      kUnit, context);
   if (request.first.size > 0)
     dense.start(coverage(rows, PackedRows(rows, context), request.first, context).data());
   std::vector<Item> templates;
@@ -142,20 +144,14 @@ void choose_head(RowsView rows, const std::vector<Item>& proposed, Item head,
   append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit);
 }
 
-Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
-                 const Request& request, const Context& context) {
-  Chosen all;
-  if (request.budget == 0) return all;
+/// What comes after the proposal.
+void head_and_rest(RowsView rows, GraphView<std::int32_t> graph, Span<const Item> proposed,
+                   Kernel16View kernel, Item head, const Request& request, const Context& context,
+                   Chosen& all) {
   const EqualRows every(rows.n);  // as if all rows differed
-  Turns turns = Turns::among(request.templates, request.first), proposing = turns;
-  GraphLocation first({graph}, 1.0, context);
-  auto proposed =
-      Greedy<GraphLocation>(first, every, proposing, request.options, context)
-          .run(std::min(candidates, rows.n - static_cast<Item>(request.first.size)), request.first);
-  all.evaluations += proposed.evaluations;
-  std::sort(proposed.items.begin(), proposed.items.end());  // ties go to the lower row
-  head = std::min({head, request.budget, static_cast<Item>(proposed.items.size())});
-  choose_head(rows, proposed.items, head, request, turns, context, all);
+  Turns turns = Turns::among(request.templates, request.first);
+  head = std::min({head, request.budget, static_cast<Item>(proposed.size)});
+  choose_head(rows, proposed, kernel, head, request, turns, context, all);
   const Item left = request.budget - static_cast<Item>(all.items.size());
   if (left > 0) {
     std::vector<Item> already(request.first.begin(), request.first.end());
@@ -165,6 +161,23 @@ Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, 
                             .run(left, {already.data(), static_cast<Offset>(already.size())});
     append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit / 256.0);
   }
+}
+
+Chosen with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
+                 const Request& request, const Context& context) {
+  Chosen all;
+  if (request.budget == 0) return all;
+  const EqualRows every(rows.n);  // as if all rows differed
+  Turns turns = Turns::among(request.templates, request.first);
+  GraphLocation first({graph}, 1.0, context);
+  auto proposed =
+      Greedy<GraphLocation>(first, every, turns, request.options, context)
+          .run(std::min(candidates, rows.n - static_cast<Item>(request.first.size)), request.first);
+  all.evaluations += proposed.evaluations;
+  std::sort(proposed.items.begin(), proposed.items.end());  // ties go to the lower row
+  HeadKernel kernel(rows, proposed.items, context);
+  head_and_rest(rows, graph, {proposed.items.data(), static_cast<Offset>(proposed.items.size())},
+                kernel.view(), head, request, context, all);
   return all;
 }
 
@@ -175,6 +188,33 @@ Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item can
   Chosen all;
   with_team(context, [&](const Context& led) {
     all = with_head(rows, graph, candidates, head, request, led);
+  });
+  return all;
+}
+
+Chosen maximize_with_ready_head(RowsView rows, GraphView<std::int32_t> graph,
+                                Span<const Item> proposed, Kernel16View kernel, Item head,
+                                const Request& request, const Context& context) {
+  Chosen all;
+  if (request.budget == 0) return all;
+  with_team(context, [&](const Context& led) {
+    head_and_rest(rows, graph, proposed, kernel, head, request, led, all);
+  });
+  return all;
+}
+
+Chosen maximize_ready(Kernel16View kernel, Item rows, const Request& request,
+                      const Context& context) {
+  Chosen all;
+  with_team(context, [&](const Context& led) {
+    DenseLocation dense(
+        {kernel.values, rows, rows, kernel.stride, Kernel16Cover::Use::kOnce, led.ops()}, kUnit,
+        led);
+    const EqualRows every(rows);  // as if all rows differed
+    Turns turns = Turns::among(request.templates, request.first);
+    const auto chosen = Greedy<DenseLocation>(dense, every, turns, request.options, led)
+                            .run(request.budget, request.first);
+    append(all, chosen.items, chosen.gains, chosen.evaluations, kUnit);
   });
   return all;
 }

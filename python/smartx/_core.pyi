@@ -152,6 +152,20 @@ def maximize_with_head(
     request: Request,
     threads: int = 1,
 ) -> _Chosen: ...
+def maximize_kernel16(
+    kernel: NDArray[np.uint16], request: Request, threads: int = 1
+) -> _Chosen: ...  # the kernel is used up
+def maximize_with_ready_head(
+    rows: _Rows,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    proposed: NDArray[np.int32],
+    kernel: NDArray[np.uint16],
+    head: int,
+    request: Request,
+    threads: int = 1,
+) -> _Chosen: ...  # the kernel is used up
 def rank_groups(
     rows: _Rows,
     sizes: NDArray[np.int64],

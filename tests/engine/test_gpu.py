@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,77 +16,27 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import q12_reference as reference
+from cards import (
+    FAST,
+    SLOW,
+    STAND_IN,
+    Heard,
+    PiecesCard,
+    RoundingCard,
+    SumsCard,
+    TightCard,
+    put_card,
+)
 from smartx import _core
 from smartx.engine import FacilityLocation, Speed, knn_graph, maximize, ranking_seconds
 from smartx.engine import on_card as choice
 from smartx.engine.card import Card, CardError, card_named
+from smartx.engine.card_rows import probe_rows
 from smartx.engine.cost import CardSpeed, card_neighbour_seconds, neighbour_seconds
-from smartx.engine.gpu import Tiles, best_keys, card_neighbours, probe_rows, tiles_for
+from smartx.engine.gpu import Tiles, best_keys, card_neighbours, tiles_for
 from smartx.errors import InputError
 
-if find_spec("torch") is None:
-    pytest.skip("torch is not installed", allow_module_level=True)
-
-torch: Any = pytest.importorskip("torch")
-STAND_IN = Card("cpu")
-FAST = CardSpeed(products=1e15, sifted=1e15, transfer=1e15, start=0.0)
-SLOW = CardSpeed(products=1e6, sifted=1e6, transfer=1e6, start=0.0)
-
-
-@dataclass(frozen=True)
-class RoundingCard(Card):
-    """A card whose products take operands rounded to `bits` bits: 8 are bfloat16, 11 are TF32.
-
-    after: so many products are exact first.  shapes: of the tiles that it made.
-    """
-
-    bits: int = 24
-    after: int = 0
-    shapes: list[tuple[int, ...]] = field(default_factory=list)
-
-    def multiply(self, left: Any, right: Any, out: Any) -> None:
-        self.shapes.append(tuple(out.shape))
-        if len(self.shapes) > self.after:
-            left, right = rounded(left, self.bits), rounded(right, self.bits)
-        super().multiply(left, right, out)
-
-
-@dataclass(frozen=True)
-class TightCard(RoundingCard):
-    """A card that has no room for tiles of more than `most` pairs, however free it says it is."""
-
-    most: int = 0
-
-    def multiply(self, left: Any, right: Any, out: Any) -> None:
-        if out.numel() > self.most:
-            raise torch.cuda.OutOfMemoryError("no room")
-        super().multiply(left, right, out)
-
-
-@dataclass(frozen=True)
-class PiecesCard(Card):
-    """A card that multiplies two pieces of bfloat16 for each operand, without the smallest product.
-
-    Torch's "high" precision on some machines is like that.
-    """
-
-    def multiply(self, left: Any, right: Any, out: Any) -> None:
-        coarse_left, coarse_right = rounded(left, 8), rounded(right, 8)
-        out.copy_(coarse_left @ right.T + (left - coarse_left) @ coarse_right.T)
-
-
-@dataclass(frozen=True)
-class SumsCard(Card):
-    """A card whose sums have 16 bits."""
-
-    def multiply(self, left: Any, right: Any, out: Any) -> None:
-        super().multiply(left, right, out)
-        out.copy_(rounded(out, 16))
-
-
-def rounded(values: Any, bits: int) -> Any:
-    mantissa, exponent = torch.frexp(values)
-    return torch.ldexp(torch.round(mantissa * 2**bits), exponent - bits)
+torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 
 
 def assert_as_the_core(
@@ -305,34 +255,9 @@ def test_tf32_is_off_inside_and_the_callers_settings_stand_afterwards(asked: str
 # ---- who finds neighbours ----
 
 
-class Heard:
-    """A progress that keeps the notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def start(self, step: str, total: int | None, unit: str) -> None: ...
-    def advance(self, amount: int) -> None: ...
-    def finish(self) -> None: ...
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
 @pytest.fixture
 def card_here(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes a machine that has this card, so fast, and no group too small to ask."""
-
-    def put(card: Card, speed: CardSpeed) -> None:
-        monkeypatch.setattr(choice, "card_named", lambda asked: card)
-        monkeypatch.setattr(choice, "may_have_card", lambda: True)
-        monkeypatch.setattr(choice, "measured_card", lambda *_: speed)
-        monkeypatch.setattr(choice, "NOMINAL_CARD", FAST)
-        monkeypatch.setattr(choice, "_NOT_WORTH_A_LOOK", 0.0)
-
-    monkeypatch.setattr(choice._Known, "refused", {})
-    monkeypatch.setattr(choice._Known, "speeds", {})
-    return put
+    return partial(put_card, monkeypatch)
 
 
 def arrays(graph: Any) -> tuple[bytes, bytes, bytes]:
@@ -361,7 +286,10 @@ def test_ranking_a_large_group_uses_the_card_and_gives_the_same_order(card_here:
     with choice.similarities_on("auto", heard):
         by_card = maximize(FacilityLocation(), rows, 600, memory_bytes=limit)
     assert card.shapes
-    assert heard.notes == ["the 64 nearest of 600 rows: on torch on cpu"]
+    assert heard.notes[0] == "the 64 nearest of 600 rows: on torch on cpu"
+    assert heard.notes[1].startswith("similarities of ")
+    assert by_card.engine == by_core.engine == "graph+dense-head"
+    assert by_card.evaluations == by_core.evaluations
     assert by_card.items.tobytes() == by_core.items.tobytes()
     assert by_card.gains.tobytes() == by_core.gains.tobytes()
 
@@ -395,7 +323,7 @@ def test_a_refused_card_is_told_of_once_and_the_core_does_the_work(card_here: An
         assert arrays(knn_graph(rows, 5)) == wanted
     assert len(heard.notes) == len(card.shapes) == 1
     assert "not exact" in heard.notes[0]
-    assert "the CPU finds neighbours instead" in heard.notes[0]
+    assert "the CPU does it instead" in heard.notes[0]
 
 
 def test_without_a_progress_a_refused_card_is_a_warning(card_here: Any) -> None:
@@ -456,3 +384,19 @@ def test_the_plan_takes_the_card_for_large_groups_where_it_saves_time() -> None:
     saved = neighbour_seconds(np.asarray(1e5), 384, speed)
     assert by_fast[2] == pytest.approx(without[2] - saved, rel=1e-2)
     assert card_neighbour_seconds(np.asarray(1e5), 384, 64, FAST) < saved / 100
+
+
+def test_a_card_starts_once_it_would_have_saved_its_start(
+    card_here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, rows = RoundingCard("cpu"), reference.random_rows(300, 16, seed=10)
+    card_here(card, FAST)
+    one = float(neighbour_seconds(np.asarray(300.0), 16, Speed(200e9, 1.0)))
+    monkeypatch.setattr(choice, "card_is_started", lambda: bool(card.shapes))
+    monkeypatch.setattr(choice, "NOMINAL_CARD", replace(FAST, start=2.5 * one))
+    used = []
+    for _ in range(4):
+        before = len(card.shapes)
+        knn_graph(rows, 5, threads=1)
+        used.append(len(card.shapes) > before)
+    assert used == [False, False, True, True]

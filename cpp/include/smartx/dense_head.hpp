@@ -2,7 +2,7 @@
 // exact similarities where a small budget decides.
 #pragma once
 
-#include <vector>
+#include <cstdint>
 
 #include "smartx/fixed_point.hpp"
 #include "smartx/graph.hpp"
@@ -19,6 +19,24 @@ namespace smartx {
 /// Row v of the graph lists what v covers. Request.certificate is not looked at.
 Chosen maximize_with_head(RowsView rows, GraphView<std::int32_t> graph, Item candidates, Item head,
                           const Request& request, const Context& context);
+
+/// 16-bit similarities (kernel.hpp) that somebody else made, and that a selection uses up: row v is
+/// the values from v * stride on; stride is a multiple of 2.
+struct Kernel16View {
+  std::uint16_t* values = nullptr;
+  Offset stride = 0;
+};
+
+/// The same from its second step on. proposed: rows, ascending; the kernel has one row for each and
+/// a column for every row.
+Chosen maximize_with_ready_head(RowsView rows, GraphView<std::int32_t> graph,
+                                Span<const Item> proposed, Kernel16View kernel, Item head,
+                                const Request& request, const Context& context);
+
+/// Facility location over a ready kernel of all pairs of so many rows, as if all of them differed:
+/// the items and gains of `maximize` over the rows themselves.
+Chosen maximize_ready(Kernel16View kernel, Item rows, const Request& request,
+                      const Context& context);
 
 /// The dense 16-bit objective of a set, and how much better another of its size can be.
 struct DenseWorth {

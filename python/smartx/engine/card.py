@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from smartx.errors import InputError, MissingPackageError
 
 _DRIVERS = ("nvidia[0-9]*", "kfd", "dxg")  # in /dev, where a driver is
@@ -56,6 +58,14 @@ class Card:
         if self.kind != "cuda":
             return _STAND_IN_BYTES
         return int(self.torch.cuda.mem_get_info(self.name)[0])
+
+    def new(self, shape: tuple[int, ...], kind: str) -> Any:
+        """An array on the card whose values are anything, of a type of torch."""
+        return self.torch.empty(shape, dtype=getattr(self.torch, kind), device=self.name)
+
+    def here(self, array: NDArray[Any]) -> Any:
+        """A writable array of the machine, on the card."""
+        return self.torch.from_numpy(array).to(self.name)
 
     def multiply(self, left: Any, right: Any, out: Any) -> None:
         """out[i, j] = left[i] . right[j], float32 on the card; exact inside `exact_products`."""

@@ -26,6 +26,7 @@ _CUT_NS = 0.040  # graph cut over rows, per rows^1.4 and values of a row^1.4
 _LOG_DET_NS = 0.18  # log-det over rows, per rows^1.5 and values of a row^1.45
 _EDGE_NS = 120.0  # greedy over a neighbour graph, its head included, per edge
 _FILTER_NS = 0.2  # exact search, per pair of rows, beside the products
+_NARROWING = 4  # a similarity in 16 bits, beside one that is looked through
 _EDGE_BYTES = 20  # of the graph, its transpose and greedy over it
 _TURN_BYTES = 80  # of a row, where templates take turns
 _BUFFER_BYTES = 3 << 20  # of the engines over rows, however few these are
@@ -108,6 +109,19 @@ def card_neighbour_seconds(
     moved = rows * (2 * dimensions + 12 * k) / card.transfer
     work = pairs * (dimensions / card.products + 1 / card.sifted)
     return np.asarray(card.start + work + moved)
+
+
+def kernel_seconds(rows: int, columns: int, dimensions: int, speed: Speed) -> float:
+    """Estimated seconds of a 16-bit kernel by the core; of all pairs, half of them."""
+    pairs = rows * columns / (2 if rows == columns else 1)
+    return pairs * dimensions / speed.products
+
+
+def card_kernel_seconds(rows: int, columns: int, dimensions: int, card: CardSpeed) -> float:
+    """The same on a card, and until it is in the memory of the machine."""
+    pairs = rows * columns
+    work = pairs * (dimensions / card.products + _NARROWING / card.sifted)
+    return card.start + work + 2 * (pairs + columns * dimensions) / card.transfer
 
 
 def ranking_bytes(

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx import _core
-from smartx.draws import draws
 from smartx.engine.card import Card, CardError
-from smartx.engine.fixed_point import quantize
+from smartx.engine.card_rows import CardRows, probe
 
 Neighbours = tuple[NDArray[np.int32], NDArray[np.int32]]  # items, similarities: (n, k), best first
 
@@ -26,7 +25,6 @@ _CHUNK = 32  # columns of which only the best decides whether the others are loo
 _NOBODY = -float(1 << 25)  # below every similarity: a row with itself, and beyond the last one
 _COLUMN = (1 << 32) - 1
 _LEAST = -(1 << 63)
-_PROBES = 256
 _CHECKED_FIRST, _CHECKED_BYTES = 8, 64 << 20  # rows of the first tiles that the core finds, too
 
 
@@ -42,8 +40,8 @@ class Tiles:
         if max(self.down, self.across) == _STEP:
             return None
         if self.across >= self.down:
-            return Tiles(self.down, _rounded_up(self.across // 2))
-        return Tiles(_rounded_up(self.down // 2), self.across)
+            return Tiles(self.down, rounded_up(self.across // 2))
+        return Tiles(rounded_up(self.down // 2), self.across)
 
     def bytes(self, dimensions: int, k: int) -> int:
         """Memory of the card that a tile takes at most, besides the rows."""
@@ -82,7 +80,8 @@ def card_neighbours(
     try:
         room = card.free_bytes() * 9 // 10 if memory is None else memory
         tiles = tiles_for(len(rows), rows.shape[1], k, room * 3 // 4)
-        search = _Search(card, rows, k, threads, resident=2 * rows.size <= room // 4)
+        on_card = CardRows(card, rows, resident=2 * rows.size <= room // 4)
+        search = _Search(rows, k, on_card, threads)
         with card.exact_products():
             while tiles is not None:
                 if search.went_on(tiles):
@@ -101,42 +100,38 @@ class _Search:
     when tiles change.
     """
 
-    def __init__(
-        self, card: Card, rows: NDArray[np.int16], k: int, threads: int, *, resident: bool
-    ) -> None:
+    def __init__(self, rows: NDArray[np.int16], k: int, on_card: CardRows, threads: int) -> None:
         self.items = np.empty((len(rows), k), dtype=np.int32)
         self.similarities = np.empty((len(rows), k), dtype=np.int32)
-        self._card, self._torch, self._rows, self._k = card, card.torch, rows, k
-        self._threads, self._resident = threads, resident
-        self._on_card: Any = None
+        self._rows, self._k, self._on_card, self._threads = rows, k, on_card, threads
+        self._card, self._torch = on_card.card, on_card.card.torch
         self._done = 0
 
     def went_on(self, tiles: Tiles) -> bool:
         """Search to the end. False where memory was too small: then again with smaller tiles."""
         try:
-            if self._resident and self._on_card is None:
-                self._on_card = self._uploaded()
-            out = self._new((tiles.down, tiles.across), self._torch.float32)
-            _probe(self._card, out, self._rows.shape[1], self._threads)
+            self._on_card.send()
+            out = self._card.new((tiles.down, tiles.across), "float32")
+            probe(self._card, out, self._rows.shape[1], self._threads)
             while self._done < len(self._rows):
                 self._block(self._done, out)
                 self._done = min(self._done + tiles.down, len(self._rows))
         except self._torch.cuda.OutOfMemoryError:
-            self._resident &= self._on_card is not None  # or the rows themselves are too many
+            self._on_card.out_of_memory()
             return False
         return True
 
     def _block(self, start: int, out: Any) -> None:
         """The neighbours of rows from `start` on, as many as a tile has."""
-        torch, (down, across) = self._torch, out.shape
-        stop = min(start + down, len(self._rows))
-        left = self._operand(start, down)
-        best = torch.full((down, self._k), _LEAST, dtype=torch.int64, device=self._card.name)
-        for column in range(0, len(self._rows), across):
-            self._card.multiply(left, self._operand(column, across), out)
-            _leave_out(out, start - column, len(self._rows) - column)
+        torch, (down, across), n = self._torch, out.shape, len(self._rows)
+        left = self._on_card.block(start, down)
+        best = self._card.new((down, self._k), "int64").fill_(_LEAST)
+        for column in range(0, n, across):
+            self._card.multiply(left, self._on_card.block(column, across), out)
+            _leave_out(out, start - column, n - column)
             keys = best_keys(torch, out, self._k) - column
             best = torch.topk(torch.cat([best, keys], 1), self._k, dim=1).values
+        stop = min(start + down, n)
         found = best[: stop - start].cpu().numpy()
         self.items[start:stop] = _COLUMN - (found & _COLUMN)
         self.similarities[start:stop] = found >> 32
@@ -144,35 +139,18 @@ class _Search:
 
     def _check(self, start: int, stop: int) -> None:
         """Some rows of a block as the core finds them: more of the first, one of the others."""
-        most = 1 if start else min(_CHECKED_FIRST, _CHECKED_BYTES // (4 * len(self._rows)))
-        some = np.unique(np.linspace(start, stop - 1, max(1, most)).astype(np.int64))
+        some = checked_rows(start, stop, len(self._rows))
         items, similarities = neighbours_of_some(self._rows, some, self._k, self._threads)
         same = (self.items[some] == items) & (self.similarities[some] == similarities)
         if not same.all():
             row = int(some[np.argmin(same.all(axis=1))])
             raise CardError(f"{self._card.described} gives row {row} other neighbours than the CPU")
 
-    def _operand(self, start: int, count: int) -> Any:
-        """Rows from `start` on as float32 on the card; zeros beyond the last one."""
-        real = min(count, len(self._rows) - start)
-        if self._on_card is not None:
-            here = self._on_card[start : start + real]
-        else:
-            here = self._torch.from_numpy(self._rows[start : start + real].copy())
-        operand = self._new((count, self._rows.shape[1]), self._torch.float32)
-        operand[:real] = here.to(self._card.name)
-        operand[real:] = 0
-        return operand
 
-    def _uploaded(self) -> Any:
-        held = self._new(self._rows.shape, self._torch.int16)
-        for start in range(0, len(self._rows), _ACROSS):
-            piece = self._rows[start : start + _ACROSS].copy()  # it may be read-only
-            held[start : start + len(piece)] = self._torch.from_numpy(piece).to(self._card.name)
-        return held
-
-    def _new(self, shape: tuple[int, ...], kind: Any) -> Any:
-        return self._torch.empty(shape, dtype=kind, device=self._card.name)
+def checked_rows(start: int, stop: int, columns: int) -> NDArray[np.int64]:
+    """Rows of a block that the core finds, too: more of the first block, one of the others."""
+    most = 1 if start else min(_CHECKED_FIRST, _CHECKED_BYTES // (8 * columns))
+    return np.unique(np.linspace(start, stop - 1, max(1, most)).astype(np.int64))
 
 
 def best_keys(torch: Any, similarities: Any, k: int) -> Any:
@@ -223,41 +201,12 @@ def neighbours_of_some(
     return (_COLUMN - (best & _COLUMN)).astype(np.int32), (best >> 32).astype(np.int32)
 
 
-def _probe(card: Card, out: Any, d: int, threads: int) -> None:
-    """Raise CardError unless products of rows that show any rounding come out exact.
-
-    Entries of usual rows have 8 bits, which TF32 and bfloat16 hold; those of the probe have up to
-    12, of both signs, and their products up to 24. All of a tile is looked at, because its shape
-    chooses the card's program.
-    """
-    torch, probes = card.torch, probe_rows(d)
-    wanted = _core.similarities(probes, probes, threads=threads).astype(np.float32)
-    expected = torch.from_numpy(wanted).to(card.name)
-    held = torch.from_numpy(probes).to(card.name).float()
-    down, across = (torch.arange(size, device=card.name) % _PROBES for size in out.shape)
-    card.multiply(held[down], held[across], out)
-    for start in range(0, len(out), _PROBES):
-        some = slice(start, start + _PROBES)
-        if not torch.equal(out[some], expected[down[some]][:, across]):
-            raise CardError(f"products on {card.described} are not exact")
-
-
-def probe_rows(d: int) -> NDArray[np.int16]:
-    """(256, d) Q12 rows of 1 to d entries that are not 0, so of large entries and small ones."""
-    drawn = draws(0, 0, 0, _PROBES * d).reshape(_PROBES, d)
-    values = (drawn >> np.uint64(40)).astype(np.float64) - float(1 << 23)
-    row, column = np.arange(_PROBES)[:, None], np.arange(d)[None, :]
-    spread = 1 << (row % (1 + d.bit_length()))  # every how many columns there is an entry
-    kept = (column % spread == row % np.minimum(spread, d)) & (values != 0)
-    kept[np.arange(_PROBES), np.arange(_PROBES) % d] |= ~kept.any(axis=1)
-    return quantize(np.where(kept, values + (values == 0), 0.0))
-
-
 def _even(rows: int, most: int) -> int:
     """Blocks of at most `most` rows, all alike: as few as that allows, each as small."""
     blocks = -(-rows // most)
-    return _rounded_up(-(-rows // blocks))
+    return rounded_up(-(-rows // blocks))
 
 
-def _rounded_up(count: int) -> int:
+def rounded_up(count: int) -> int:
+    """To a multiple of 32, above 0."""
     return max(1, -(-count // _STEP)) * _STEP

@@ -12,6 +12,7 @@ from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows, quantize
 from smartx.engine.memory import DENSE_BYTES, DENSE_TASKS, TOGETHER_BYTES, kernel_fits
 from smartx.engine.objectives import FacilityLocation, Objective, in_core
+from smartx.engine.on_card import card_for_kernel
 from smartx.engine.select import Subset, check_objective, maximize, order_rows
 from smartx.engine.threads import resolve_threads
 from smartx.errors import InputError
@@ -54,12 +55,14 @@ def rank_groups(
     rows = as_rows(rows, name="rows", threads=count)
     order, gains = np.empty(len(rows), np.int32), np.empty(len(rows), np.float64)
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    for first_group, last in pairwise(_calls(sizes, function, memory_bytes)):
+    d = rows.shape[1]
+    alone = {g for g, n in enumerate(sizes.tolist()) if _alone(n, d, function, memory_bytes, count)}
+    for first_group, last in pairwise(_calls(len(sizes), alone)):
         start, stop = int(ends[first_group]), int(ends[last])
         own = slice(start, stop)
         of = None if templates is None else templates[own]
         before = None if first is None else first[own]
-        if last - first_group == 1 and not _fits(stop - start, function, memory_bytes):
+        if first_group in alone:
             order[own], gains[own] = _rank_one(
                 rows[own], of, before, function, threads=count, memory_bytes=memory_bytes
             )
@@ -85,7 +88,7 @@ def _rank_one(
     threads: int,
     memory_bytes: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """A group whose kernel does not fit."""
+    """A group that is ranked by itself."""
     before = np.flatnonzero(first).astype(np.int32) if first is not None else _NONE
     chosen = order_rows(
         function, rows, templates, before, threads=threads, memory_bytes=memory_bytes
@@ -180,11 +183,15 @@ def _checked_first(first: NDArray[np.bool_] | None, rows: int) -> NDArray[np.boo
     return np.ascontiguousarray(first)
 
 
-def _fits(size: int, function: Objective, memory_bytes: int) -> bool:
-    return not isinstance(function, FacilityLocation) or kernel_fits(size, memory_bytes)
+def _alone(size: int, d: int, function: Objective, memory_bytes: int, threads: int) -> bool:
+    """Whether a group is ranked by itself: its kernel does not fit, or is made on a card."""
+    if not isinstance(function, FacilityLocation):
+        return False
+    if not kernel_fits(size, memory_bytes):
+        return True
+    return card_for_kernel(size, size, d, threads) is not None
 
 
-def _calls(sizes: NDArray[np.int64], function: Objective, memory_bytes: int) -> list[int]:
-    """Where to cut the groups into calls: one whose kernel does not fit is ranked by itself."""
-    alone = [g for g, size in enumerate(sizes.tolist()) if not _fits(size, function, memory_bytes)]
-    return sorted({0, len(sizes), *alone, *(group + 1 for group in alone)})
+def _calls(groups: int, alone: set[int]) -> list[int]:
+    """Where to cut the groups into calls: some of them are ranked by themselves."""
+    return sorted({0, groups, *alone, *(group + 1 for group in alone)})

@@ -24,6 +24,7 @@ from smartx.engine.memory import (
     kernel_fits,
 )
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective, in_core
+from smartx.engine.on_card import card_for_kernel, kernel_on
 from smartx.engine.threads import resolve_threads, whole_number
 from smartx.errors import InputError
 
@@ -47,7 +48,7 @@ class Subset:
     engine: which engine ran: "dense-u16", "graph", "graph+dense-head", "rows", "kernel-float64".
     With "graph+dense-head" the first gains are those of the dense objective, the others those of
     the graph's, which knows near rows alone.
-    evaluations: how many gains were computed anew.
+    evaluations: how many gains were computed anew (more where a card made a kernel of equal rows).
     bound: no set of k rows has a larger value than this; None unless the certificate was asked for.
     exact_value: where the engine is "graph+dense-head" and the certificate was asked for, the dense
     objective of the chosen rows, which `bound` then belongs to; else None.
@@ -210,29 +211,54 @@ def _over_rows(task: _Task, rows: NDArray[np.int16], memory_bytes: int) -> Subse
     if not isinstance(task.function, FacilityLocation):
         return _selection(_core.maximize_rows(rows, task.request(), task.threads), "rows")
     if kernel_fits(len(rows), memory_bytes):
-        return _selection(_core.maximize_rows(rows, task.request(), task.threads), "dense-u16")
+        return _over_kernel16(task, rows)
     graph = knn_graph(rows, GRAPH_NEIGHBOURS, "exact", threads=task.threads)
     if task.costs is not None:
         return _over_graph(task, graph)
-    chosen = _with_head(task, rows, graph, memory_bytes)
+    subset = _with_head(task, rows, graph, memory_bytes)
     if not task.certificate:
-        return chosen
-    value, gap = _core.dense_worth(rows, chosen.items, task.threads)
-    return replace(chosen, bound=value + gap, exact_value=value)
+        return subset
+    value, gap = _core.dense_worth(rows, subset.items, task.threads)
+    return replace(subset, bound=value + gap, exact_value=value)
 
 
 def _with_head(
     task: _Task, rows: NDArray[np.int16], graph: SimilarityGraph, memory_bytes: int
 ) -> Subset:
     """Greedy over the graph; its first rows by the dense objective, unless rows are sampled."""
-    candidates, head = dense_head(len(rows), memory_bytes)
+    n, d = rows.shape
+    candidates, head = dense_head(n, memory_bytes)
     if head == 0 or task.optimizer not in ("lazy", "naive"):
         return _over_graph(replace(task, certificate=False), graph)
     weights = graph.weights.astype(np.int32, copy=False)  # they are: the graph is of Q12 rows
     arrays = (graph.indptr, graph.indices, weights)  # symmetric: row v is what v covers too
-    request = replace(task, certificate=False).request()
+    request = (task := replace(task, certificate=False)).request()
+    card = card_for_kernel(candidates, n, d, task.threads) if task.budget else None
+    if card is not None:
+        budget = min(candidates, n - (0 if task.first is None else len(task.first)))
+        proposing = replace(task, budget=budget).request()
+        items, _, evaluations, _ = _core.maximize_graph(*arrays, proposing, task.threads)
+        items = np.sort(items)  # ties go to the lower row
+        kernel = kernel_on(card, rows, items, threads=task.threads)
+        if kernel is not None:
+            chosen = _core.maximize_with_ready_head(
+                rows, *arrays, items, kernel, head, request, task.threads
+            )
+            subset = _selection(chosen, "graph+dense-head")
+            return replace(subset, evaluations=subset.evaluations + evaluations)
     chosen = _core.maximize_with_head(rows, *arrays, candidates, head, request, task.threads)
     return _selection(chosen, "graph+dense-head")
+
+
+def _over_kernel16(task: _Task, rows: NDArray[np.int16]) -> Subset:
+    n, d = rows.shape
+    plain = task.optimizer in ("lazy", "naive") and task.costs is None and not task.certificate
+    card = card_for_kernel(n, n, d, task.threads) if plain else None
+    kernel = None if card is None else kernel_on(card, rows, None, threads=task.threads)
+    if kernel is None:
+        return _selection(_core.maximize_rows(rows, task.request(), task.threads), "dense-u16")
+    chosen = _core.maximize_kernel16(kernel, task.request(), task.threads)
+    return _selection(chosen, "dense-u16")
 
 
 def _over_graph(task: _Task, graph: SimilarityGraph) -> Subset:
