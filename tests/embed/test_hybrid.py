@@ -358,11 +358,16 @@ def test_amounts_that_cannot_be_are_refused(corpus, amount):
         taught_groups(corpus, texts, amount)
 
 
-def test_long_texts_cost_no_more_than_the_encoder_reads(corpus):
-    """Within a window of 4 tokens all tasks are alike, and the first ones are taught."""
-    texts = np.arange(2 * corpus.num_rows, dtype=np.uint64).reshape(-1, 2)
-    found = taught_groups(corpus, texts, 0.7, window=4)
-    assert found.tolist() == groups_of(corpus, "arithmetic", "letters").tolist()
-    found = taught_groups(corpus, texts, 0.7)
-    assert found.tolist() == groups_of(corpus, "arithmetic", "letters").tolist()
-    assert taught_groups(corpus, texts, 0.3).tolist() == groups_of(corpus, "arithmetic").tolist()
+def test_long_texts_cost_no_more_than_the_encoder_reads():
+    """One text of 100 tokens, or three of 8: read as far as 20 tokens the one is cheaper."""
+    groups = Groups([""] * 2, ["long", "short"], [""] * 2, np.array([0, 1]), np.array([1, 3]))
+    tokens = np.array([[100, 1], [8, 1], [8, 1], [8, 1]], dtype=np.int32)
+    corpus = SimpleNamespace(
+        groups=groups, num_rows=4, token_counts=lambda start, stop: tokens[start:stop]
+    )
+    texts = np.arange(8, dtype=np.uint64).reshape(-1, 2)
+    assert taught_groups(corpus, texts, 0.5, window=20).tolist() == [True, False]
+    assert taught_groups(corpus, texts, 0.5).tolist() == [False, True]
+    assert taught_groups(corpus, texts, 0.4, window=20).tolist() == [True, False]
+    with pytest.raises(ConfigError, match="20 of any task"):
+        taught_groups(corpus, texts, 0.39, window=20)
