@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from peers import LIBRARIES, REQUIREMENTS, python_of
+from peers import BESIDE, LIBRARIES, REQUIREMENTS, folder_of, python_of
 
 HERE = Path(__file__).parent
 # What is kept of a case: its fields, how it ran, and "result", "failure", or "absent" where this
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 class Case:
     """One measurement.
 
-    who: a peer of peers.py, whose environment it runs in; else a name for the table.
+    who: a peer of peers.py, whose environment or folder it runs in; else a name for the table.
     arguments: what its script is asked; `threads` is added.
     """
 
@@ -57,6 +57,11 @@ def run(case: Case, simd: str) -> Row:
     python = python_of(case.who) if case.who in REQUIREMENTS else Path(sys.executable)
     environment = os.environ | {f"{name}_NUM_THREADS": str(case.threads) for name in LIBRARIES}
     paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    if case.who in BESIDE:
+        try:
+            paths.append(str(folder_of(case.who)))
+        except RuntimeError as problem:
+            return asdict(case) | {"simd": "", "load": os.getloadavg()[0], "absent": str(problem)}
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     level = simd if case.ours else case.arguments.get("level", "")
     environment.pop("SMARTX_SIMD", None)

@@ -1,4 +1,5 @@
-"""Virtual environments of the packages that smartx is compared with, one each, exact versions."""
+"""The packages that smartx is compared with, exact versions: each in a virtual environment of its
+own, or, where it works on what smartx has (torch, tokenizers), in a folder beside that."""
 
 from __future__ import annotations
 
@@ -17,6 +18,16 @@ REQUIREMENTS = {
     "submodlib": ("submodlib-py==0.0.3", *COMMON),
     "apricot": ("apricot-select==0.6.1", *COMMON),
 }
+# With --no-deps: all else that they need is in the environment that runs the suite.
+BESIDE = {
+    "model2vec": ("model2vec==0.10.0", "skeletoken==0.6.1"),
+    "wordllama": ("wordllama==0.4.0.post1", "toml==0.10.2"),
+    "onnx": (
+        "onnxruntime==1.32.0", "onnx==1.23.2", "ml_dtypes==0.6.0", "protobuf==7.36.2",
+        "flatbuffers==25.12.19",
+    ),
+    "openvino": ("openvino==2026.4.1",),
+}  # fmt: skip
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMBA")
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in LIBRARIES}
 
@@ -31,6 +42,26 @@ def python_of(peer: str) -> Path:
         subprocess.run([python, "-m", "pip", "install", "--quiet", *REQUIREMENTS[peer]], check=True)
         ready.touch()
     return python
+
+
+def folder_of(peer: str) -> Path:
+    """The folder of a peer of BESIDE, which is made if it is not there.
+
+    Raises RuntimeError, in one line, where it cannot be installed.
+    """
+    folder = FOLDER / peer
+    if not (folder / ".ready").exists():
+        print(f"making a folder for {peer} (once) ...", file=sys.stderr)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
+        done = subprocess.run(
+            [*command, "--target", folder, *BESIDE[peer]],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise RuntimeError(f"{peer} cannot be installed: {reason}")
+        (folder / ".ready").touch()
+    return folder
 
 
 def ask(peer: str, script: str, *arguments: str, timeout: float = 3600) -> dict[str, Any]:

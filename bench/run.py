@@ -26,7 +26,7 @@ from results import save
 
 TABLES = (
     "limits", "selection", "budgets", "neighbours", "large", "threads", "quality", "identity",
-    "groups", "tasks", "takes", "in_memory", "ingest",
+    "groups", "tasks", "takes", "in_memory", "ingest", "vectors",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from flan.make import Spec
 HERE = Path(__file__).parent.parent
 SMARTX = ("-c", "from smartx.cli import main; main()")
 SPEC_FILE = "spec.json"
-DISK_SECONDS = 2.0
+WATCH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def run(stage: Stage, folder: Path) -> dict[str, Any]:
     """Run a stage. What it prints is shown, and kept in FOLDER/logs.
 
     Returns wall, cpu: seconds.  memory: bytes, the largest resident set of its process, as the
-    system counted it.  disk: bytes of what it made.  disk_peak: of the whole folder, at most.
+    system counted it.  memory_all: of it and its children together, at most, looked at every two
+    seconds.  disk: bytes of what it made.  disk_peak: of the whole folder, at most.
     load: of the machine, before and after.  failure: how it ended, where that is not well.
     """
     begun = folder / "logs" / f"{stage.name}.begun"
@@ -95,12 +96,13 @@ def run(stage: Stage, folder: Path) -> dict[str, Any]:
     resumed = begun.exists()
     begun.touch()
     before = os.getloadavg()[0]
-    peak, over = [0], threading.Event()
+    peak, over = {"disk": 0, "memory": 0, "process": 0}, threading.Event()
     watcher = threading.Thread(target=_watch, args=(folder, peak, over))
     watcher.start()
     started = time.perf_counter()
     try:
-        status, usage = _waited([sys.executable, *stage.command], folder / "logs" / stage.name)
+        log = folder / "logs" / stage.name
+        status, usage = _waited([sys.executable, *stage.command], log, peak)
     finally:
         over.set()
         watcher.join()
@@ -109,8 +111,9 @@ def run(stage: Stage, folder: Path) -> dict[str, Any]:
         "wall": round(time.perf_counter() - started, 2),
         "cpu": round(usage.ru_utime + usage.ru_stime, 2),
         "memory": usage.ru_maxrss << 10,
+        "memory_all": max(peak["memory"], usage.ru_maxrss << 10),
         "disk": _size(folder / stage.makes) if stage.makes else 0,
-        "disk_peak": peak[0],
+        "disk_peak": peak["disk"],
         "load": [round(before, 2), round(os.getloadavg()[0], 2)],
         "resumed": resumed,
     }
@@ -120,7 +123,7 @@ def run(stage: Stage, folder: Path) -> dict[str, Any]:
     return row
 
 
-def _waited(command: Sequence[str], log: Path) -> tuple[int, Any]:
+def _waited(command: Sequence[str], log: Path, peak: dict[str, int]) -> tuple[int, Any]:
     """Run to the end, showing and keeping what is said. Returns status and resource usage."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -129,6 +132,7 @@ def _waited(command: Sequence[str], log: Path) -> tuple[int, Any]:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
+        peak["process"] = process.pid
         assert process.stdout is not None
         try:
             for line in process.stdout:
@@ -143,13 +147,30 @@ def _waited(command: Sequence[str], log: Path) -> tuple[int, Any]:
     return process.returncode, usage
 
 
-def _watch(folder: Path, peak: list[int], over: threading.Event) -> None:
-    """Keep the largest size of the folder."""
+def _watch(folder: Path, peak: dict[str, int], over: threading.Event) -> None:
+    """Keep the largest size of the folder, and the largest memory of the process that runs."""
     while True:
-        peak[0] = max(peak[0], _size(folder))
-        if over.wait(DISK_SECONDS):
-            peak[0] = max(peak[0], _size(folder))
+        peak["disk"] = max(peak["disk"], _size(folder))
+        if peak["process"]:
+            peak["memory"] = max(peak["memory"], _resident(peak["process"]))
+        if over.wait(WATCH_SECONDS):
+            peak["disk"] = max(peak["disk"], _size(folder))
             return
+
+
+def _resident(process: int) -> int:
+    """Bytes of memory of a process and all below it; 0 where the system does not say."""
+    try:
+        place = Path("/proc") / str(process)
+        pages = int((place / "statm").read_text().split()[1])
+        children = [
+            int(child)
+            for listed in (place / "task").glob("*/children")
+            for child in listed.read_text().split()
+        ]
+    except (OSError, IndexError):
+        return 0  # it has ended
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(_resident, children))
 
 
 def _size(folder: Path) -> int:

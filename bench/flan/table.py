@@ -18,7 +18,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
         body.append(
             [
                 row["stage"] + (" (resumed)" if row["resumed"] else ""),
-                seconds(row["wall"]), seconds(row["cpu"]), megabytes(row["memory"]),
+                seconds(row["wall"]), seconds(row["cpu"]), megabytes(row.get("memory_all", row["memory"])),
                 megabytes(row["disk"]) if row["disk"] else "-", megabytes(row["disk_peak"]),
                 f"{shape['rows'] / row['wall']:,.0f}", f"{row['load'][0]} to {row['load'][1]}",
             ]
@@ -27,7 +27,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
     faults = result.get("faults")
     verdict = "not checked yet" if faults is None else "; ".join(faults) or "all as it should be"
     return [
-        f"### {_name(spec)}, d = {spec['dimensions']}",
+        f"### {_name(spec)}, {_vectors(result)}",
         "",
         f"{shape['rows']:,} rows, {shape['tasks']:,} tasks, {shape['groups']:,} groups, the "
         f"largest of {shape['largest_group']:,} rows; {shape['pairs']:.3g} pairs inside groups. "
@@ -35,6 +35,11 @@ def _lines(result: dict[str, Any]) -> list[str]:
         "",
         *markdown(head, body),
     ]
+
+
+def _vectors(result: dict[str, Any]) -> str:
+    encoder = result.get("encoder")
+    return f"real texts, {encoder}" if encoder else f"d = {result['spec']['dimensions']}"
 
 
 def _name(spec: dict[str, Any]) -> str:
