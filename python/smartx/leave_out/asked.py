@@ -105,7 +105,7 @@ class Asked:
         sets, trained = self._read(corpus, run_folder, memory, progress)
         vectors = None
         if self.near:
-            rows = embeddings()
+            rows = embeddings().by_one_encoder
             if "vectors" in rows.manifest["parameters"]:
                 self._check_ready()
             specs = self._encodings(encoding)
@@ -141,7 +141,7 @@ class Asked:
             known = [one for one in own if one is not None]
             if embeddings is None or len(known) < len(sets):
                 return None
-            vectors = Vectors(embeddings, known)
+            vectors = Vectors(embeddings.by_one_encoder, known)
         folder = run_folder / LEAVE_OUT
         return left_out_there(
             corpus, sets, folder, self.detection, vectors=vectors, trained=trained
