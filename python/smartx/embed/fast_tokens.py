@@ -1,4 +1,4 @@
-"""Ids by the package tokie, for the texts where they are provably those of `tokenizers`.
+"""Ids by the package tokie, for texts where they are those of `tokenizers` for sure.
 
 tokie is 20 times as fast, and it differs: in what Unicode's tables of another year say about a
 character, and in tokenizers that it knows only roughly. So it gets texts only of BERT's tokenizer
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PLACES = ("{0}", "a{0}b", "x {0} y", "{0}{0}", "ab{0}", "{0}ab", ".{0}-", "A{0}Z", "2{0}0")
-_CATEGORIES = "LNPSZ"  # of Unicode: letters, numbers, punctuation, symbols, spaces
+_UNSURE = ("Cc", "Cn", "Co", "Cs")  # Unicode's controls, unassigned, private, halves of characters
 _UNKNOWN, _SAME, _OTHER = 0, 1, 2  # what is known of a character
 _CODES = 0x110000  # characters that Unicode has room for
 _MOST_OTHER = 4  # ASCII characters that may be of the kind _OTHER, before tokie is not used
@@ -41,6 +41,10 @@ HARD_TEXTS = (
     "def f(x):\n    return {'a': x**2, \"b\": [1, 2.5e-3]}  # <|endoftext|> </s> <pad>",
     "https://example.org/a_b?c=d&e=%20 user@mail.com C:\\dir $x^{2}$ ~`|<>",
 )  # fmt: skip
+
+
+class TokieError(Exception):
+    """The package tokie failed, or is not here."""
 
 
 class FastTokens:
@@ -82,9 +86,10 @@ class FastTokens:
         return found
 
     def encode(self, texts: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """Ids one after another, and how many each text has. Raises what tokie raises."""
-        ids, lengths = self._tokie.encode_batch_flat(texts, add_special_tokens=False)
-        return np.asarray(ids, dtype=np.uint32), np.asarray(lengths).astype(np.int64)
+        """Ids one after another, and how many each text has. Raises TokieError."""
+        with _as_error():
+            ids, lengths = self._tokie.encode_batch_flat(texts, add_special_tokens=False)
+            return np.asarray(ids, dtype=np.uint32), np.asarray(lengths).astype(np.int64)
 
     def agrees(self, texts: Sequence[str]) -> bool:
         """Whether both packages give these texts the same ids, those aside that are not taken."""
@@ -119,10 +124,15 @@ class FastTokens:
         self._known[[ord(char) for char in same]] = _SAME
 
     def _may_be_judged(self, char: str) -> bool:
-        """No mark that depends on its neighbours, and no letter that WordPiece may end behind."""
-        if unicodedata.category(char)[0] not in _CATEGORIES and not char.isascii():
+        """No mark that stays and changes places with another, and no letter that a token may end
+        behind although it is none itself.
+        """
+        if not char.isascii() and unicodedata.category(char) in _UNSURE:
             return False
-        lone = self._lone.intersection(self._tokenizer.normalizer.normalize_str(char))
+        normalized = self._tokenizer.normalizer.normalize_str
+        if unicodedata.combining(char) and normalized(f"a{char}b") != "ab":
+            return False
+        lone = self._lone.intersection(normalized(char))
         apart = self._tokenizer.pre_tokenizer.pre_tokenize_str(f"a{char}b") if lone else []
         return not lone or len(apart) == 3  # it is a word of its own
 
@@ -130,11 +140,11 @@ class FastTokens:
         """The texts of which the packages give different ids."""
         ids, lengths = self.encode(texts)
         theirs = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        ends = np.cumsum(lengths).tolist()
-        starts = [0, *ends[:-1]]
+        ends = np.cumsum(lengths)
+        ranges = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
         return [
             text
-            for text, start, end, other in zip(texts, starts, ends, theirs, strict=True)
+            for text, (start, end), other in zip(texts, ranges, theirs, strict=True)
             if ids[start:end].tolist() != other.ids
         ]
 
@@ -150,24 +160,29 @@ def fast_tokens(
     if not _is_bert(settings):
         return None
     try:
-        from tokie import Tokenizer
+        with _as_error():
+            from tokie import Tokenizer
 
-        loaded: Any = Tokenizer.from_json(path)
-        loaded.no_padding()
-        loaded.no_truncation()
-        with _on_one_processor():
-            loaded.encode_batch_flat(["a", "b", "c"], add_special_tokens=False)
+            loaded: Any = Tokenizer.from_json(path)
+            loaded.no_padding()
+            loaded.no_truncation()
+            with _on_one_processor():
+                loaded.encode_batch_flat(["a", "b", "c"], add_special_tokens=False)
         fast = FastTokens(loaded, tokenizer, settings)
         return fast if fast.useful and fast.agrees([*HARD_TEXTS, *sample]) else None
-    except BaseException as problem:  # a panic of its Rust code is no Exception
-        if not failed(problem):
-            raise
+    except TokieError:
         return None
 
 
-def failed(problem: BaseException) -> bool:
-    """Whether tokie failed, rather than that somebody ends the program."""
-    return isinstance(problem, Exception) or type(problem).__name__ == "PanicException"
+@contextmanager
+def _as_error() -> Iterator[None]:
+    """Whatever tokie raises becomes a TokieError; a panic of its Rust code is no Exception."""
+    try:
+        yield
+    except BaseException as problem:
+        if isinstance(problem, Exception) or type(problem).__name__ == "PanicException":
+            raise TokieError(str(problem)) from None
+        raise
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.embed.fast_tokens import FastTokens, failed, fast_tokens
+from smartx.embed.fast_tokens import FastTokens, TokieError, fast_tokens
 from smartx.errors import EncoderError, MissingPackageError
 from smartx.files import unchanged_digest
 
@@ -113,10 +113,8 @@ class TokenReader:
                 return fast.encode(texts)
             rows = np.flatnonzero(taken).tolist()
             made = fast.encode([texts[row] for row in rows])
-        except BaseException as problem:
-            if not failed(problem):
-                raise
-            self._fast = None
+        except TokieError:
+            self._fast = None  # for good: the ids are the same
             return self._slowly(texts)
         others = self._slowly([texts[row] for row in np.flatnonzero(~taken).tolist()])
         lengths = np.zeros(len(texts), dtype=np.int64)
