@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_fakes import FakeEncoder, FakeStudent, hybrid_of, vector_of
+from smartx.config import RunConfig
 from smartx.corpus import Corpus, Groups, ingest
 from smartx.corpus.regroup import new_groups, regrouped
 from smartx.embed import (
@@ -32,11 +33,13 @@ from smartx.embed.hybrid import Teaching, placed_hybrid, rows_of, taught_groups
 from smartx.engine import quantize
 from smartx.errors import ConfigError, InputError, StoreError
 from smartx.files import canonical_json, own
+from smartx.leave_out import Asked
 from smartx.means import kept_task_means
 from smartx.progress import Silent
 from smartx.rankers import rank_corpus
 from smartx.rankers.submodular import FacilityLocationRanker
 from smartx.store import Stage, sealed
+from smartx.tasks import AutoTasks, group_rows, grouped_there
 from smartx.verify import verify_folder
 
 TASKS = ("arithmetic", "letters", "poems")  # short texts, long ones, and longer ones
@@ -291,6 +294,34 @@ def test_the_same_rows_under_other_tasks_are_the_students(corpus, run):
     assert found.rows(0, 33).tolist() == student.rows(0, 33)[order].tolist()
     assert found.folder == embed_corpus(other, FakeStudent(), run).folder
     assert embeddings_like(made, other, run).folder == found.folder
+
+
+def test_found_tasks_are_those_of_the_student(corpus, run):
+    pytest.importorskip("sklearn")
+    made = hybrid_of(corpus, groups_of(corpus, "letters"), run)
+    asked = AutoTasks(clusters=3)
+    assert grouped_there(corpus, made, asked, run) is None
+    found = group_rows(corpus, made, asked, run, threads=1, progress=Silent())
+    alone = group_rows(corpus, made.by_one_encoder, asked, run, threads=1, progress=Silent())
+    assert found.tasks.folder == alone.tasks.folder
+    assert found.embeddings.folder == alone.embeddings.folder
+    assert not found.embeddings.hybrid
+    assert grouped_there(corpus, made, asked, run)[1].folder == found.embeddings.folder
+
+
+def test_rows_in_evaluation_sets_are_found_whoever_embedded_them(corpus, run, tmp_path):
+    texts = corpus.prompts(0, corpus.num_rows)
+    wanted = [texts.index(next(t for t in texts if t.startswith(f"{task} 4"))) for task in TASKS]
+    evaluation = tmp_path / "evaluation.jsonl"
+    evaluation.write_bytes(b"".join(orjson.dumps({"prompt": texts[row]}) + b"\n" for row in wanted))
+    config = RunConfig(
+        run_dir=run, leave_out=[str(evaluation)], leave_out_by=["near"], leave_out_cosine=0.95
+    )
+    made = hybrid_of(corpus, groups_of(corpus, "letters"), run)
+    found = Asked(config).find(corpus, run, FakeStudent(), lambda: made, threads=1)
+    assert found.contaminated.tolist() == wanted
+    there = Asked(config).there(corpus, run, FakeStudent(), made)
+    assert there.folder == found.folder
 
 
 def plainly(tasks, tokens, texts, amount):
