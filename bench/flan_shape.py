@@ -50,7 +50,7 @@ def main() -> int:
     print(", ".join(f"{name} {count:,}" for name, count in shape.items()), flush=True)
     write_spec(spec, options.folder)
     _check_disk(options.folder, shape["rows"] * (2 * spec.dimensions + ROW_BYTES[spec.texts]))
-    encoder = options.encoder if spec.texts == "real" else None
+    encoder = _encoder(options)
     kept = _kept(options.out, spec, encoder)
     kept["shape"], kept["commands"] = shape, [*kept["commands"], shlex.join(sys.argv)]
     kept["machine"] = _machine()
@@ -74,6 +74,14 @@ def main() -> int:
     for fault in found:
         print(f"FAILED {fault}", file=sys.stderr)
     return int(bool(found))
+
+
+def _encoder(options: argparse.Namespace) -> str | None:
+    """What embeds real texts, with its flags."""
+    if options.texts == "made":
+        return None
+    rows = f" --student-rows {options.student_rows}" if options.student_rows else ""
+    return options.encoder + rows
 
 
 def _wanted(name: str, planned: list[Stage], until: str | None) -> bool:
@@ -129,6 +137,7 @@ def _options() -> argparse.Namespace:
         default="student:all-MiniLM-L6-v2",
         help="what embeds real texts; made ones have vectors made for them",
     )
+    add("--student-rows", type=int, metavar="N", help="that a student learns from")
     add("--dimensions", type=int, default=384, help="of made vectors")
     add("--seed", type=int, default=0)
     add("--folder", type=Path, help="where the corpus and the mixtures go")

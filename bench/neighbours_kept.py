@@ -61,7 +61,8 @@ def pairs_in_groups(
     for number, own in enumerate(np.split(np.arange(len(groups)), cuts)):
         if len(own) >= LEAST_GROUP:
             pairs = random_pairs(len(own), seed + number, GROUP_PAIRS)
-            correlation = pair_correlation(teacher[own], other[own], pairs)
+            with np.errstate(invalid="ignore"):
+                correlation = pair_correlation(teacher[own], other[own], pairs)
             if np.isfinite(correlation):  # rows that are all equal have none
                 found.append(correlation)
                 weights.append(len(own))

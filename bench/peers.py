@@ -21,7 +21,10 @@ REQUIREMENTS = {
 # With --no-deps: all else that they need is in the environment that runs the suite.
 BESIDE = {
     "model2vec": ("model2vec==0.10.0", "skeletoken==0.6.1"),
-    "wordllama": ("wordllama==0.4.0.post1", "toml==0.10.2"),
+    "wordllama": (
+        "wordllama==0.4.0.post1", "toml==0.10.2", "requests==2.34.2", "urllib3==2.8.0",
+        "charset-normalizer==3.5.3", "certifi==2026.10.19.post1",
+    ),
     "onnx": (
         "onnxruntime==1.32.0", "onnx==1.23.2", "ml_dtypes==0.6.0", "protobuf==7.36.2",
         "flatbuffers==25.12.19",

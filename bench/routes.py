@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from real_texts import KEPT, TEACHER, WINDOW, RealTexts, teacher_folder
@@ -70,9 +71,11 @@ def model2vec(data: RealTexts) -> Encode:
 
 def wordllama(data: RealTexts) -> Encode:
     """The table that its wheel brings, 256 values."""
+    import wordllama
     from wordllama import WordLlama
 
-    return WordLlama.load().embed
+    # It looks for the tokenizer of its wheel in a folder that the wheel does not have.
+    return WordLlama.load(cache_dir=Path(wordllama.__file__).parent).embed
 
 
 def onnx(data: RealTexts, *, int8: bool = False) -> Encode:

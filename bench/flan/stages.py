@@ -35,7 +35,7 @@ def stages(
     folder: Path, rows: int, threads: int, memory: str, encoder: str | None = None
 ) -> list[Stage]:
     """Every stage, in order. rows: of the corpus; the mixtures take 1 % and 10 % of them.
-    encoder: of smartx, that embeds the texts; without one vectors are made for them."""
+    encoder: of smartx, with its flags, embeds the texts; without one vectors are made for them."""
     run, spec = str(folder / "run"), str(folder / SPEC_FILE)
 
     def smartx(command: str, *flags: str) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def stages(
         Stage("plan", smartx("plan", *mix(1), *limits)),
     ]
     if encoder:
-        told = ("--encoder", encoder)
+        told = ("--encoder", *encoder.split())
         vectors = [
             Stage("plan", smartx("plan", *mix(1), *told, *limits)),
             Stage("embed", smartx("embed", "--run-dir", run, *told), "run/vectors"),

@@ -15,10 +15,11 @@ def _lines(result: dict[str, Any]) -> list[str]:
     spec, shape = result["spec"], result["shape"]
     body = []
     for row in result["stages"].values():
+        memory = row.get("memory_all", row["memory"])
         body.append(
             [
                 row["stage"] + (" (resumed)" if row["resumed"] else ""),
-                seconds(row["wall"]), seconds(row["cpu"]), megabytes(row.get("memory_all", row["memory"])),
+                seconds(row["wall"]), seconds(row["cpu"]), megabytes(memory),
                 megabytes(row["disk"]) if row["disk"] else "-", megabytes(row["disk_peak"]),
                 f"{shape['rows'] / row['wall']:,.0f}", f"{row['load'][0]} to {row['load'][1]}",
             ]
