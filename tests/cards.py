@@ -12,8 +12,8 @@ from smartx.engine.cost import CardSpeed
 
 torch: Any = pytest.importorskip("torch")
 STAND_IN = Card("cpu")
-FAST = CardSpeed(products=1e15, sifted=1e15, transfer=1e15, start=0.0)
-SLOW = CardSpeed(products=1e6, sifted=1e6, transfer=1e6, start=0.0)
+FAST = CardSpeed(products=1e15, sifted=1e15, narrowed=1e15, transfer=1e15, start=0.0)
+SLOW = CardSpeed(products=1e6, sifted=1e6, narrowed=1e6, transfer=1e6, start=0.0)
 
 
 @dataclass(frozen=True)

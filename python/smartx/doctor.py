@@ -13,6 +13,7 @@ from smartx import __version__
 from smartx.embed.devices import devices_of
 from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
 from smartx.engine import available_bytes, default_memory, default_threads, simd_level, simd_levels
+from smartx.engine.on_card import card_line
 from smartx.engine.threads import thread_limits
 from smartx.errors import InputError, MissingPackageError
 from smartx.progress import size
@@ -29,6 +30,7 @@ def findings() -> Iterator[Line]:
     yield from _memory()
     yield "torch", _torch()
     yield "--device auto", _devices()
+    yield "similarities", card_line()
     for package in ("sentence-transformers", "hnswlib", "tokenizers"):
         yield package, _version(package)
     yield "default encoder", default_encoder()
@@ -75,7 +77,8 @@ def _torch() -> str:
     except (ImportError, OSError) as problem:
         return f"installed, but cannot be loaded ({problem})"
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    gpus = [torch.cuda.get_device_name(i) for i in range(count)]
+    cards = [torch.cuda.get_device_properties(i) for i in range(count)]
+    gpus = [f"{card.name} ({size(card.total_memory)})" for card in cards]
     return f"{torch.__version__}, GPUs: {', '.join(gpus) or 'none'}"
 
 

@@ -83,7 +83,7 @@ def _filled(
             for column in range(0, len(rows), across):
                 card.multiply(left, on_card.block(column, across), out)
                 width = min(across, kernel.shape[1] - column)
-                block[:, column : column + width] = _narrowed(torch, out)[:, :width]
+                block[:, column : column + width] = in_16_bits(torch, out)[:, :width]
             host = torch.from_numpy(kernel.view(np.int16)[start:stop])
             host.copy_(block[: stop - start])
             _check(card, kernel, rows, which, slice(start, stop), threads)
@@ -93,8 +93,8 @@ def _filled(
     return True
 
 
-def _narrowed(torch: Any, similarities: Any) -> Any:
-    """In 16 bits, as int16 of the same bits; the similarities are written over.
+def in_16_bits(torch: Any, similarities: Any) -> Any:
+    """Float32 similarities as int16 of the bits of the core's uint16; they are written over.
 
     Exact in float32: what is above 2^24 + 127 is rounded, and becomes 65535 either way.
     """

@@ -26,7 +26,6 @@ _CUT_NS = 0.040  # graph cut over rows, per rows^1.4 and values of a row^1.4
 _LOG_DET_NS = 0.18  # log-det over rows, per rows^1.5 and values of a row^1.45
 _EDGE_NS = 120.0  # greedy over a neighbour graph, its head included, per edge
 _FILTER_NS = 0.2  # exact search, per pair of rows, beside the products
-_NARROWING = 4  # a similarity in 16 bits, beside one that is looked through
 _EDGE_BYTES = 20  # of the graph, its transpose and greedy over it
 _TURN_BYTES = 80  # of a row, where templates take turns
 _BUFFER_BYTES = 3 << 20  # of the engines over rows, however few these are
@@ -47,22 +46,23 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class CardSpeed:
-    """How fast a graphics card finds neighbours.
+    """How fast a graphics card finds neighbours and fills kernels.
 
-    products: multiply-adds of row pairs a second.  sifted: similarities a second that are written
-    and looked through.  transfer: bytes a second between it and the machine.  start: seconds until
-    it can begin.
+    products: multiply-adds of row pairs a second.  sifted, narrowed: similarities a second that are
+    looked through for neighbours, and that become 16 bits.  transfer: bytes a second between it and
+    the machine.  start: seconds until it can begin.
     """
 
     products: float
     sifted: float
+    narrowed: float
     transfer: float
     start: float
 
 
 NOMINAL = Speed(products=200e9, greedy=1.0)
-NOMINAL_CARD = CardSpeed(products=5e12, sifted=30e9, transfer=4e9, start=6.0)
-"""Of a small card for servers, with torch not yet loaded."""
+NOMINAL_CARD = CardSpeed(products=20e12, sifted=100e9, narrowed=50e9, transfer=8e9, start=6.0)
+"""Of a large card, with torch not yet loaded: where not even that is faster, no card is asked."""
 
 
 def engine_of(rows: int, function: Objective, dense_bytes: int = DENSE_BYTES) -> str:
@@ -120,7 +120,7 @@ def kernel_seconds(rows: int, columns: int, dimensions: int, speed: Speed) -> fl
 def card_kernel_seconds(rows: int, columns: int, dimensions: int, card: CardSpeed) -> float:
     """The same on a card, and until it is in the memory of the machine."""
     pairs = rows * columns
-    work = pairs * (dimensions / card.products + _NARROWING / card.sifted)
+    work = pairs * (dimensions / card.products + 1 / card.narrowed)
     return card.start + work + 2 * (pairs + columns * dimensions) / card.transfer
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from smartx import _core
 from smartx.engine.card import Card
+from smartx.engine.card_kernel import in_16_bits
 from smartx.engine.cost import CardSpeed
 from smartx.engine.fixed_point import quantize
 from smartx.engine.gpu import best_keys, tiles_for
@@ -53,9 +54,14 @@ def measured_card(card: Card, dimensions: int, k: int, most: int = _CARD_ROWS) -
         out = torch.empty((tiles.down, tiles.across), device=card.name)
         multiplied = best_of_three(lambda: card.multiply(left, right, out))
         sifted = best_of_three(lambda: best_keys(torch, out, min(k, tiles.across)))
+        narrowed = best_of_three(lambda: in_16_bits(torch, out))
     pairs = tiles.down * tiles.across
     return CardSpeed(
-        pairs * dimensions / multiplied, pairs / sifted, 4 * host.numel() / moved, start=0.0
+        products=pairs * dimensions / multiplied,
+        sifted=pairs / sifted,
+        narrowed=pairs / narrowed,
+        transfer=4 * host.numel() / moved,
+        start=0.0,
     )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from smartx import _core
 from smartx.engine.card import Card, CardError, card_is_started, card_named, may_have_card
 from smartx.engine.card_kernel import card_kernel
+from smartx.engine.card_rows import probe
 from smartx.engine.cost import (
     NOMINAL,
     NOMINAL_CARD,
@@ -52,11 +53,12 @@ class _Job:
 @dataclass(frozen=True)
 class _Wishes:
     """device: "auto", "cpu", "cuda:1", ..., as for embedding.  progress: who hears of the choice;
-    None: of a refused card alone, and as a warning.
+    None: of a refused card alone, and as a warning.  always: also where the core is faster.
     """
 
     device: str = "auto"
     progress: Progress | None = None
+    always: bool = False
 
 
 _AUTO = _Wishes()
@@ -75,15 +77,18 @@ class _Known:
 
 
 @contextmanager
-def similarities_on(device: str, progress: Progress | None = None) -> Iterator[None]:
+def similarities_on(
+    device: str, progress: Progress | None = None, *, always: bool = False
+) -> Iterator[None]:
     """Inside, neighbours may be found on the cards that `device` allows, where that is faster.
 
     device: what `--device` takes: "auto", "cpu", "cuda:1"; of several the first. A device that is
     neither a CPU nor a CUDA card is not used for this.
-    progress: hears which card finds neighbours, and which was refused.
+    progress: hears what a card did, and which was refused.
+    always: a card does what it can even where the core is faster: to prove that it is right.
     """
     kind = device.split(",")[0].strip().partition(":")[0]
-    wishes = _Wishes(device if kind in ("auto", "cuda") else "cpu", progress)
+    wishes = _Wishes(device if kind in ("auto", "cuda") else "cpu", progress, always)
     token = _wishes.set(wishes)
     try:
         yield
@@ -149,6 +154,19 @@ def card_speed(rows: int, dimensions: int, k: int, threads: int) -> CardSpeed | 
     return None if card is None else _measured(card, job)
 
 
+def card_line() -> str:
+    """For people: where similarities are made, and whether the card here is exact."""
+    try:
+        card = card_named("auto")
+        if card is None:
+            return "on the CPU (no CUDA card)"
+        with card.exact_products():
+            probe(card, card.new((1_024, 1_024), "float32"), 384, 1)
+        return f"on {card.described} where that is faster: its products are exact"
+    except (CardError, RuntimeError, AssertionError) as fault:  # and torch's errors
+        return f"on the CPU: {str(fault).splitlines()[0]}"
+
+
 def _searching(n: int, d: int, k: int) -> _Job:
     rows = np.asarray(float(n))
     return _Job(
@@ -174,8 +192,12 @@ def _chosen(job: _Job, threads: int) -> Card | None:
     A card takes seconds to start, so the first job that it would save time in does not start it,
     but the one by which as much would have been saved as the start takes.
     """
+    asked = _wishes.get().device
+    if _wishes.get().always:
+        card = card_named(asked)
+        return None if card is None or card.name in _Known.refused else card
     nominal = Speed(NOMINAL.products * threads, NOMINAL.greedy * threads)
-    by_core, asked = job.by_core(nominal), _wishes.get().device
+    by_core = job.by_core(nominal)
     if by_core < _NOT_WORTH_A_LOOK or asked == "cpu" or not may_have_card():
         return None
     saved = by_core - job.by_card(replace(NOMINAL_CARD, start=0.0))
