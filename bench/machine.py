@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from peers import REQUIREMENTS
+from peers import BESIDE, REQUIREMENTS
 
 PACKAGES = ("numpy", "torch", "hnswlib", "pyarrow")
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "amx_int8")
@@ -31,7 +31,7 @@ def described() -> dict[str, Any]:
         "system": _system(),
         "python": platform.python_version(),
         "packages": ", ".join(filter(None, map(_installed, PACKAGES))),
-        "peers": ", ".join(requirements[0] for requirements in REQUIREMENTS.values()),
+        "peers": ", ".join(first for first, *_ in (*REQUIREMENTS.values(), *BESIDE.values())),
         "smartx": _smartx(),
         "date": datetime.now(timezone.utc).date().isoformat(),
     }

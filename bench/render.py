@@ -1,6 +1,7 @@
 """Render docs/performance.md from the results of one run of the suite.
 
 python bench/render.py RESULT.json > docs/performance.md
+python bench/render.py RESULT.json --only vectors    # a table that was run by itself
 """
 
 from __future__ import annotations
@@ -38,12 +39,28 @@ def page(kept: dict[str, Any]) -> str:
         "## The bar", "", *bars.lines(rows),
     ]  # fmt: skip
     for name in TABLES:
-        table = import_module(f"tables.{name}")
-        own = rows if name == "threads" else [row for row in rows if row["table"] == name]
-        parts += ["", f"## {table.TITLE}", "", *table.lines(own)]
-        failed = [row for row in own if "failure" in row and row["table"] == name]
-        parts += [f"\nFailed: {_failed(row)}" for row in failed]
+        parts += ["", *_table(name, rows)]
     return "\n".join(parts) + "\n"
+
+
+def section(kept: dict[str, Any], name: str) -> str:
+    """One table by itself, with what was run for it."""
+    machine, rows = kept["machine"], [row for row in kept["rows"] if row["table"] == name]
+    head, *rest = _table(name, kept["rows"])
+    facts = (
+        f"Measured by itself on {machine['date']}: {machine['processor']}, {machine['cores']} cores,"
+        f" {machine['packages']}, smartx {machine['smartx']}; load {_loads(rows)}."
+    )
+    commands = ["```sh", *dict.fromkeys(map(_neutral, kept["commands"])), "```"]
+    return "\n".join([head, "", facts, "", *commands, *rest]) + "\n"
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> list[str]:
+    table = import_module(f"tables.{name}")
+    own = rows if name == "threads" else [row for row in rows if row["table"] == name]
+    failed = [row for row in own if "failure" in row and row["table"] == name]
+    failures = [f"\nFailed: {_failed(row)}" for row in failed]
+    return [f"## {table.TITLE}", "", *table.lines(own), *failures]
 
 
 def _loads(rows: list[dict[str, Any]]) -> str:
@@ -67,7 +84,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("result", type=Path, help="what bench/run.py wrote")
-    print(page(json.loads(parser.parse_args().result.read_text())), end="")
+    parser.add_argument("--only", nargs="+", choices=TABLES, metavar="NAME", help="these sections")
+    asked = parser.parse_args()
+    kept = json.loads(asked.result.read_text())
+    print(
+        "\n".join(section(kept, name) for name in asked.only) if asked.only else page(kept), end=""
+    )
 
 
 if __name__ == "__main__":

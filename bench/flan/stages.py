@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ HERE = Path(__file__).parent.parent
 SMARTX = ("-c", "from smartx.cli import main; main()")
 SPEC_FILE = "spec.json"
 WATCH_SECONDS = 2.0
+FINISHED = re.compile(r": [\d,]+ \w+ in [\d.]+ ?[a-z]")  # "embed: 1,018 rows in 1m11s"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def run(stage: Stage, folder: Path) -> dict[str, Any]:
 
     Returns wall, cpu: seconds.  memory: bytes, the largest resident set of its process, as the
     system counted it.  memory_all: of it and its children together, at most, looked at every two
-    seconds.  disk: bytes of what it made.  disk_peak: of the whole folder, at most.
+    seconds.  steps: what it said was finished, with wall and cpu until then.  disk: bytes of what
+    it made.  disk_peak: of the whole folder, at most.
     load: of the machine, before and after.  failure: how it ended, where that is not well.
     """
     begun = folder / "logs" / f"{stage.name}.begun"
@@ -97,12 +100,13 @@ def run(stage: Stage, folder: Path) -> dict[str, Any]:
     begun.touch()
     before = os.getloadavg()[0]
     peak, over = {"disk": 0, "memory": 0, "process": 0}, threading.Event()
+    steps: list[dict[str, Any]] = []
     watcher = threading.Thread(target=_watch, args=(folder, peak, over))
     watcher.start()
     started = time.perf_counter()
     try:
         log = folder / "logs" / stage.name
-        status, usage = _waited([sys.executable, *stage.command], log, peak)
+        status, usage = _waited([sys.executable, *stage.command], log, peak, steps)
     finally:
         over.set()
         watcher.join()
@@ -114,6 +118,7 @@ def run(stage: Stage, folder: Path) -> dict[str, Any]:
         "memory_all": max(peak["memory"], usage.ru_maxrss << 10),
         "disk": _size(folder / stage.makes) if stage.makes else 0,
         "disk_peak": peak["disk"],
+        "steps": steps,
         "load": [round(before, 2), round(os.getloadavg()[0], 2)],
         "resumed": resumed,
     }
@@ -123,8 +128,11 @@ def run(stage: Stage, folder: Path) -> dict[str, Any]:
     return row
 
 
-def _waited(command: Sequence[str], log: Path, peak: dict[str, int]) -> tuple[int, Any]:
+def _waited(
+    command: Sequence[str], log: Path, peak: dict[str, int], steps: list[dict[str, Any]]
+) -> tuple[int, Any]:
     """Run to the end, showing and keeping what is said. Returns status and resource usage."""
+    started = time.perf_counter()
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
@@ -138,6 +146,9 @@ def _waited(command: Sequence[str], log: Path, peak: dict[str, int]) -> tuple[in
             for line in process.stdout:
                 print(f"    {line}", end="", flush=True)
                 kept.write(line)
+                if FINISHED.search(line):
+                    wall = round(time.perf_counter() - started, 2)
+                    steps.append({"line": line.strip(), "wall": wall, "cpu": _cpu(process.pid)})
         except BaseException:
             process.terminate()
             raise
@@ -156,6 +167,15 @@ def _watch(folder: Path, peak: dict[str, int], over: threading.Event) -> None:
         if over.wait(WATCH_SECONDS):
             peak["disk"] = max(peak["disk"], _size(folder))
             return
+
+
+def _cpu(process: int) -> float:
+    """Seconds that the threads of a process took so far, those of its ended children with them."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return round(sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK"), 2)
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _resident(process: int) -> int:

@@ -24,6 +24,8 @@ def _lines(result: dict[str, Any]) -> list[str]:
                 f"{shape['rows'] / row['wall']:,.0f}", f"{row['load'][0]} to {row['load'][1]}",
             ]
         )  # fmt: skip
+        body += _student(row)
+    body.append(_sum(result["stages"]))
     head = ("stage", "wall", "CPU", "peak memory", "disk", "folder at most", "rows/s", "load")
     faults = result.get("faults")
     verdict = "not checked yet" if faults is None else "; ".join(faults) or "all as it should be"
@@ -36,6 +38,28 @@ def _lines(result: dict[str, Any]) -> list[str]:
         "",
         *markdown(head, body),
     ]
+
+
+def _sum(stages: dict[str, Any]) -> list[str]:
+    """All that smartx did: the texts, and vectors that are made for them, are the bench's own."""
+    rows = [row for name, row in stages.items() if name not in ("texts", "vectors")]
+    memory = max((row.get("memory_all", row["memory"]) for row in rows), default=0)
+    wall, cpu = (sum(row[name] for row in rows) for name in ("wall", "cpu"))
+    return ["**all by smartx**", seconds(wall), seconds(cpu), megabytes(memory), *["-"] * 4]
+
+
+def _student(row: dict[str, Any]) -> list[list[str]]:
+    """What of embedding went into the student, and what into embedding by it."""
+    fits = [step for step in row.get("steps", ()) if step["line"].startswith("fit the student")]
+    if not fits:
+        return []
+    wall, cpu = fits[-1]["wall"], fits[-1]["cpu"]
+    none = ["-"] * 3
+    return [
+        ["- teacher's sample, fit", seconds(wall), seconds(cpu), *none, "-", "-"],
+        ["- all rows by the student", seconds(row["wall"] - wall), seconds(row["cpu"] - cpu),
+         *none, "-", "-"],
+    ]  # fmt: skip
 
 
 def _vectors(result: dict[str, Any]) -> str:
