@@ -93,7 +93,7 @@ class Card:
         """
         torch = self.torch
         with (
-            _full_precision(torch),
+            full_precision(torch),
             torch.inference_mode(),
             torch.autocast(self.kind, enabled=False),
         ):
@@ -152,7 +152,7 @@ def _torch() -> Any:
 
 
 @contextmanager
-def _full_precision(torch: Any) -> Iterator[None]:
+def full_precision(torch: Any) -> Iterator[None]:
     """Float32 operands of matrix products are taken as they are.
 
     Torch 2.9 has a setting for each kind of device beside the one for all. Where a caller has set
