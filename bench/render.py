@@ -48,8 +48,8 @@ def section(kept: dict[str, Any], name: str) -> str:
     machine, rows = kept["machine"], [row for row in kept["rows"] if row["table"] == name]
     head, *rest = _table(name, kept["rows"])
     facts = (
-        f"Measured by itself on {machine['date']}: {machine['processor']}, {machine['cores']} cores,"
-        f" {machine['packages']}, smartx {machine['smartx']}; load {_loads(rows)}."
+        f"Measured by itself on {machine['date']}: {machine['processor']}, {machine['cores']}"
+        f" cores, {machine['packages']}, smartx {machine['smartx']}; load {_loads(rows)}."
     )
     commands = ["```sh", *dict.fromkeys(map(_neutral, kept["commands"])), "```"]
     return "\n".join([head, "", facts, "", *commands, *rest]) + "\n"
