@@ -3,9 +3,10 @@
 The teacher gets whole tasks, so that rows which are ranked together, or compared within a task, are
 of one encoder. It gets those that cost it least, by the tokens of their texts: small tasks of short
 texts. Its work goes by tokens, what it mends by tasks and rows, and a student loses about as much
-in a row of any length. On T0 and BIG-bench a tenth of the teacher's work then mends three to six
-times as much as in tasks at random, and more than in those with the fewest rows; the student's
-loss, task by task, chose no better tasks.
+in a row of any length. On T0 and BIG-bench a tenth of the teacher's work then mends three to eight
+times as much as in tasks at random, and more than in those with the fewest rows. Choosing by the
+student's loss for each token mends a little more of the rows and less of the tasks, and takes
+measuring.
 
 Vectors of teacher and student are compared with each other, too: cosines between rows of different
 tasks, and between means of tasks, are nearer to the teacher's than the student's alone. Only equal
