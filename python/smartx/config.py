@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from smartx.amounts import Percent, amount, demands, patterns
-from smartx.config_file import read_fields
+from smartx.config_file import read_fields, split_encoder
 from smartx.errors import ConfigError, SmartxError
 from smartx.options import MOST, size_in_bytes
 from smartx.strategies import LAWS, RANKERS, TASKS, Table, facts_of
@@ -50,7 +50,7 @@ LISTS = (
     *("sources", "feature", "leave_out", "leave_out_by", "leave_out_vectors", "trained"),
     *("floor", "cap", "pin", "exclude"),
 )
-AMOUNTS = ("rows", "tokens")  # fields of whole numbers, 5k, 10%
+AMOUNTS = ("rows", "tokens", "teacher_rows")  # fields of whole numbers, 5k, 10%
 DEMANDS = ("floor", "cap", "pin")
 STRATEGIES: dict[str, Table] = {  # fields that hold one
     "weights": LAWS,
@@ -89,7 +89,21 @@ class RunConfig(BaseModel):
 
     # How rows are embedded
     encoder: str | None = Field(
-        None, description=f"sentence encoder: Hub name or folder (default: {DEFAULT_ENCODER})"
+        None,
+        description=f"sentence encoder: Hub name or folder (default: {DEFAULT_ENCODER}); "
+        "student:NAME: a quick one that is fitted on a sample of the rows to give what NAME would; "
+        "hybrid:NAME: that one, and NAME for some tasks",
+    )
+    student_rows: int | None = Field(
+        None,
+        ge=64,
+        le=MOST,
+        description="rows that a student: encoder learns from (default: until more help little)",
+    )
+    teacher_rows: int | Percent | None = Field(
+        None,
+        description="what NAME embeds itself of hybrid:NAME, whole tasks: rows, or a part of its "
+        "work for all rows (default: 10%)",
     )
     encoder_revision: str | None = Field(None, description="revision of the encoder on the hub")
     batch_size: int | None = Field(
@@ -311,6 +325,16 @@ class RunConfig(BaseModel):
         return RANKERS.made(PRESETS[self.preset][1], seed=self.seed)
 
     @property
+    def encoder_kind(self) -> str:
+        """What `encoder` asks for besides the encoder itself: "student", "hybrid", or nothing."""
+        return split_encoder(self.encoder or "")[0]
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder, also where only its student is asked for; nothing where none is named."""
+        return split_encoder(self.encoder or "")[1]
+
+    @property
     def changes_preset(self) -> bool:
         """Whether something else runs than the preset's name stands for.
 
@@ -349,7 +373,10 @@ def _path(value: Any) -> Any:
     if not text or "\0" in text:
         raise ValueError("it is empty" if not text else "a path cannot hold a null character")
     name, path = text.split("=", 1) if "=~" in text else ("", text)
-    return f"{name}={os.path.expanduser(path)}" if name else os.path.expanduser(path)
+    if name:
+        return f"{name}={os.path.expanduser(path)}"
+    kind, path = split_encoder(text)
+    return f"{kind}:{os.path.expanduser(path)}" if kind else os.path.expanduser(text)
 
 
 def config_from(values: Mapping[str, Any], *, file: Path | None = None) -> RunConfig:

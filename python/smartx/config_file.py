@@ -20,6 +20,7 @@ _SOURCES = ("sources", "leave_out", "trained")  # files, globs, names of the Hub
 _FOLDERS = ("out", "run_dir", "vectors")  # always paths
 _ROWS = ("include_rows", "exclude_rows")  # paths, or columns
 _MAYBE_PATHS = ("encoder", "tokenizer")  # paths, or names of the Hub
+_ENCODER_KINDS = ("student", "hybrid")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
@@ -53,6 +54,12 @@ def read_fields(path: Path) -> dict[str, Any]:
     return {name: _seen_from(path.parent, name, value) for name, value in content.items()}
 
 
+def split_encoder(encoder: str) -> tuple[str, str]:
+    """("student", NAME) of student:NAME, ("", NAME) of the name of an encoder."""
+    kind, colon, name = encoder.partition(":")
+    return (kind, name) if colon and kind in _ENCODER_KINDS else ("", encoder)
+
+
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -83,6 +90,8 @@ def _seen_from(folder: Path, name: str, value: Any) -> Any:
         return value
     if not isinstance(value, str) or not value or value.startswith("~"):
         return value
+    if name == "encoder" and (kind := split_encoder(value)[0]):
+        return f"{kind}:{_seen_from(folder, name, split_encoder(value)[1])}"
     joined = folder / value
     maybe = name in _MAYBE_PATHS and joined.exists()
     maybe |= name in _ROWS and joined.suffix.lower() in ROW_FILES

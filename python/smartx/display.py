@@ -302,5 +302,10 @@ def plan_tables(plan: Plan) -> Iterator[Table | Text]:
             for stage in plan.stages
         ),
     )
+    if plan.ways:
+        yield table(
+            ("encoder", "time", "lost"),
+            ((way.name, duration(way.seconds), way.loss) for way in plan.ways),
+        )
     yield from (line(f"{stage.name}: {stage.how}") for stage in plan.stages if stage.how)
     yield line(f"{size(plan.memory)} of memory may be used")

@@ -62,3 +62,7 @@ SWARM = 32  # the mixtures of a swarm
 SWARM_FOLDS = 33  # which of its runs are left out together
 SWARM_SEARCH = 34  # where a proposal is looked for
 TASK_SAMPLE = 40  # the rows that tasks are found among, where none are named
+STUDENT_ROWS = 44  # the rows that a student encoder learns from
+STUDENT_HELD = 45  # and those that it is judged by
+STUDENT_GROUPS = 46  # groups of which many rows are held out
+STUDENT_PAIRS = 47  # pairs that are compared; random choices of group g: this + 256 (g + 1)

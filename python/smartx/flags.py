@@ -34,8 +34,8 @@ PANELS: dict[str, tuple[str, ...]] = {
         "leave_out_column", "leave_out_vectors", "trained",
     ),
     "How rows are embedded": (
-        "encoder", "vectors", "vectors_column", "encoder_revision", "batch_size", "max_length",
-        "embed_turns", "prompt_prefix", "device", "dtype",
+        "encoder", "student_rows", "teacher_rows", "vectors", "vectors_column", "encoder_revision",
+        "batch_size", "max_length", "embed_turns", "prompt_prefix", "device", "dtype",
     ),
     "What the columns mean (found by name where not given)": (
         "prompt_column", "response_column", "system_column", "messages_column", "source_column",

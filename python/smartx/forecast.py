@@ -10,8 +10,8 @@ from smartx.budget import total_of
 from smartx.corpus import Corpus
 from smartx.costs import StagePlan
 from smartx.embed import Embeddings, embedding_rate, embeddings_there
-from smartx.embed.encoders import EncoderSpec
-from smartx.embed.vector_files import VectorsSpec
+from smartx.embed.run import Spec
+from smartx.engine.on_card import similarities_on
 from smartx.errors import StoreError
 from smartx.planning import ASSUMED_DIMENSIONS, Limits, Plan, Vectors, plan_of
 from smartx.rankers import is_ranked
@@ -53,7 +53,8 @@ def forecast(session: Session, *, fetch: bool, speed: bool) -> Plan:
     quick = planned(measure=False)
     if not speed and all(s.name != "rank" or (s.seconds or 0) < LONG for s in quick.stages):
         return quick
-    return planned(measure=True)
+    with similarities_on(config.device):
+        return planned(measure=True)
 
 
 def ranking_plan(session: Session, embeddings: Embeddings | None) -> Plan:
@@ -85,9 +86,7 @@ def _rows(session: Session, corpus: Corpus) -> int | None:
     return supply.rows_for(total_of(budget.amount, corpus.groups, supply))
 
 
-def _embeddings_there(
-    session: Session, asked: EncoderSpec | VectorsSpec, corpus: Corpus
-) -> Embeddings | None:
+def _embeddings_there(session: Session, asked: Spec, corpus: Corpus) -> Embeddings | None:
     """The vectors that are asked for, if they are there; where none are named, those that the run
     folder means.
     """

@@ -17,7 +17,7 @@ import numpy as np
 
 from smartx.corpus import Corpus
 from smartx.costs import StagePlan
-from smartx.embed.cost import Vectors, embed_cost
+from smartx.embed.cost import Vectors, Way, embed_cost
 from smartx.errors import ConfigError, StoreError
 from smartx.mixture.cost import mix_cost
 from smartx.progress import size
@@ -26,7 +26,7 @@ from smartx.rankers.near import check_within
 from smartx.rankers.pool import units_of
 from smartx.rankers.ranker import Ranker
 
-__all__ = ["Limits", "Plan", "SizeClass", "StagePlan", "Vectors", "plan_of"]
+__all__ = ["Limits", "Plan", "SizeClass", "StagePlan", "Vectors", "Way", "plan_of"]
 
 ASSUMED_DIMENSIONS = 1_024  # of an encoder that is not here yet
 LARGEST = 5
@@ -36,7 +36,7 @@ LARGEST = 5
 class Plan:
     """What a run will take. memory: the limit in bytes.  largest: (task, template, rows).
 
-    devices: on which embedding runs at once.
+    devices: on which embedding runs at once.  ways: to make the vectors, to choose from.
     """
 
     rows: int
@@ -50,6 +50,7 @@ class Plan:
     largest: tuple[tuple[str, str, int], ...]
     classes: tuple[SizeClass, ...]
     stages: tuple[StagePlan, ...]
+    ways: tuple[Way, ...] = ()
 
     def faults(self) -> Iterator[ConfigError | StoreError]:
         """Each thing that cannot fit, as the error that says so."""
@@ -183,6 +184,7 @@ def plan_of(
         largest=tuple((groups.task[g], groups.template[g], int(groups.rows[g])) for g in largest),
         classes=classes,
         stages=tuple(stages),
+        ways=vectors.ways if vectors else (),
     )
 
 

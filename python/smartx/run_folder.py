@@ -1,7 +1,7 @@
 """What stands in the folder of a run, and which of its stages a later command means.
 
-    RUN/corpus/ID  RUN/vectors/ID  RUN/embeddings/ID  RUN/tasks/ID  RUN/features/ID  RUN/means/ID
-    RUN/rankings/ID
+    RUN/corpus/ID  RUN/vectors/ID  RUN/students/ID  RUN/embeddings/ID  RUN/tasks/ID  RUN/features/ID
+    RUN/means/ID  RUN/rankings/ID
     RUN/current.json   the corpus, the embeddings and the ranking of the last command
     RUN/run.json       when, where, how long: for people
     RUN/.lock          who works in the folder
@@ -25,10 +25,10 @@ from smartx import __version__
 from smartx.errors import StoreError
 from smartx.files import MARK, canonical_json, commit_bytes
 
-CORPUS, VECTORS, EMBEDDINGS = "corpus", "vectors", "embeddings"
+CORPUS, VECTORS, EMBEDDINGS, STUDENTS = "corpus", "vectors", "embeddings", "students"
 TASKS, MEANS, RANKINGS = "tasks", "means", "rankings"
 FEATURES, LEAVE_OUT = "features", "leave_out"
-STAGES = (CORPUS, VECTORS, EMBEDDINGS, TASKS, FEATURES, LEAVE_OUT, MEANS, RANKINGS)
+STAGES = (CORPUS, VECTORS, STUDENTS, EMBEDDINGS, TASKS, FEATURES, LEAVE_OUT, MEANS, RANKINGS)
 CURRENT, RECORDS, LOCK = "current.json", "run.json", ".lock"
 NAMES = (*STAGES, CURRENT, RECORDS, LOCK, MARK)
 _COMMANDS = {CORPUS: "ingest", EMBEDDINGS: "embed"}

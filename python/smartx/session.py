@@ -20,6 +20,8 @@ from smartx.corpus import Columns, Corpus, ingestion
 from smartx.embed import (
     Embeddings,
     EncoderSpec,
+    HybridSpec,
+    StudentSpec,
     VectorsSpec,
     default_encoder,
     embed_corpus,
@@ -27,7 +29,10 @@ from smartx.embed import (
     open_embeddings,
     warnings_of,
 )
+from smartx.embed.run import Spec
+from smartx.embed.student.spec import STUDENT
 from smartx.engine import default_memory, resolve_threads
+from smartx.engine.on_card import similarities_on
 from smartx.errors import ConfigError, StoreError
 from smartx.features import feature_files, feature_there, kept_feature
 from smartx.files import storing
@@ -121,7 +126,7 @@ class Session:
         return self.ranks_vectors or asked
 
     @cached_property
-    def encoding(self) -> EncoderSpec | VectorsSpec:
+    def encoding(self) -> Spec:
         """Where the vectors come from: a file of ready ones, or an encoder."""
         return vectors_of(self.config)
 
@@ -266,7 +271,8 @@ class Session:
         self.leave_out()
         embeddings = self.embeddings if self.ranks_vectors else None
         ranking_plan(self, embeddings).check()
-        with self._doing("rank", self.run.folder / RANKINGS, self.run.folder / FEATURES):
+        places = self.run.folder / RANKINGS, self.run.folder / FEATURES
+        with self._doing("rank", *places), similarities_on(self.config.device, self.progress):
             features = self.features(self.ranker.reads)
             rankings = rank_corpus(
                 self.corpus,
@@ -373,12 +379,12 @@ class Session:
             record(self.run.folder, step, started, time.perf_counter() - clock, self.threads)
 
 
-def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
-    """Where the vectors come from: a file of ready ones, or an encoder."""
+def vectors_of(config: RunConfig) -> Spec:
+    """Where the vectors come from: a file of ready ones, an encoder, or its student."""
     if config.vectors is not None:
         return VectorsSpec(config.vectors, config.vectors_column)
-    return EncoderSpec(
-        name=config.encoder or default_encoder(),
+    encoder = EncoderSpec(
+        name=config.encoder_name or default_encoder(),
         revision=config.encoder_revision,
         batch_size=config.batch_size,
         max_length=config.max_length,
@@ -388,6 +394,12 @@ def vectors_of(config: RunConfig) -> EncoderSpec | VectorsSpec:
         dtype=config.dtype,
         threads=resolve_threads(config.threads),
     )
+    if not config.encoder_kind:
+        return encoder
+    student = StudentSpec(encoder, config.student_rows, config.seed)
+    if config.encoder_kind == STUDENT:
+        return student
+    return HybridSpec(student, config.teacher_rows or HybridSpec(student).teacher_rows)
 
 
 def _columns(config: RunConfig) -> Columns:

@@ -39,6 +39,7 @@ _SEAL = "seal"
 _COMMANDS = {
     "corpus": "ingest",
     "embeddings": "embed",
+    "student": "embed",
     "tasks": "tasks",
     "ranking": "rank",
     "means": "mix",

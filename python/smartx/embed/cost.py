@@ -18,11 +18,21 @@ _KNOWN_BYTES = 48  # of these on disk
 
 
 @dataclass(frozen=True)
+class Way:
+    """A way to the vectors: by which encoder, in how many seconds, and what is lost by it."""
+
+    name: str
+    seconds: float
+    loss: str
+
+
+@dataclass(frozen=True)
 class Vectors:
     """What is known of the vectors. seconds: to make them; None if not measured.
 
     devices: on which they are made at once, a process each if there are several.  source: the name
     of the encoder, or of the file of ready ones.  new: rows to embed (None: all of them).
+    ways: this one and others, to choose from.
     """
 
     dimensions: int | None
@@ -32,6 +42,7 @@ class Vectors:
     devices: int = 1
     source: str = ""
     new: int | None = None
+    ways: tuple[Way, ...] = ()
 
     def how(self, rows: int) -> str:
         """By what they are made, and at what rate, for people."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
-from smartx.embed.devices import devices_of
 from smartx.embed.encoders import Encoder, EncoderSpec, Identity, made_by
 from smartx.embed.encoding import EncodedParts
+from smartx.embed.loading import devices_for, loaded
 from smartx.embed.parts import SCHEMA as PART_SCHEMA
 from smartx.embed.parts import STAGE as VECTORS
 from smartx.embed.parts import Parts, Places
@@ -34,19 +34,19 @@ def encoded(
     progress: Progress,
     *,
     rows: NDArray[np.int64] | None = None,
-    digests: NDArray[np.uint64] | None = None,
+    texts: Texts | None = None,
     part_rows: int | None = None,
 ) -> tuple[Parts, Places]:
     """Embed the texts of these rows that no part holds. Returns where each row's vector is.
 
-    rows: rising rows of the corpus; None: all.  digests: (n, 2) of their texts, where the caller
-    has them.  part_rows: rows a file; only in tests.
+    rows: rising rows of the corpus; None: all.  texts: of the corpus, where the caller has
+    them.  part_rows: rows a file; only in tests.
     Raises EncoderError, MissingPackageError, StoreError.
     """
-    parts, texts = parts_of(encoder, identity, run_folder), Texts(corpus, identity.turns)
+    parts = parts_of(encoder, identity, run_folder)
     parts.begin()
-    if digests is None:
-        digests = texts.digests(rows)
+    texts = texts or Texts(corpus, identity.turns)
+    digests = texts.digests_of(rows)
     places = parts.places_of(digests)
     new = np.flatnonzero(places == ~np.arange(len(places)))
     if len(new) < len(places):
@@ -110,12 +110,10 @@ def _maker(
     if not isinstance(encoder, EncoderSpec):
         yield EncodedParts(corpus, encoder)
         return
-    devices = devices_of(encoder.device)[:parts]
+    devices = devices_for(encoder)[:parts]
     if len(devices) > 1:
         with workers_on(devices, encoder, corpus, progress) as workers:
             yield workers
         return
-    from smartx.embed.sentence_transformer import loaded
-
     with loaded(replace(encoder, device=devices[0]), progress) as here:
         yield EncodedParts(corpus, here, encoder.turns)

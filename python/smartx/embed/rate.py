@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,27 +15,37 @@ from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.embed.batches import batches
-from smartx.embed.cost import Vectors
-from smartx.embed.devices import devices_of
+from smartx.embed.cost import Vectors, Way
 from smartx.embed.embeddings import Embeddings
 from smartx.embed.encoders import EncoderSpec, encoder_folder
+from smartx.embed.loading import devices_for, loaded
 from smartx.embed.npy import open_npy
 from smartx.embed.run import new_texts
+from smartx.embed.static_files import static_files
+from smartx.embed.student import (
+    HybridSpec,
+    Student,
+    StudentSpec,
+    sample_size,
+    student_there,
+)
 from smartx.embed.texts import Texts, strings
 from smartx.embed.vector_files import VectorsSpec
 from smartx.embed.work import FIRST_ROWS
 from smartx.embed.workers import share_of
+from smartx.engine import resolve_threads
 from smartx.errors import MissingPackageError
 from smartx.progress import Progress, Silent
 
 _PLACES, _ROWS = 8, 32  # prompts that are looked at: from 8 places of the corpus, 32 each
 _SECONDS = 2.0  # and how long some of them are encoded
+_STUDENT_ROWS = 2e4  # that a student embeds a second on one core, their texts read and hashed
 _GATHERED = 4e8  # values of ready vectors a second that are read, checked and rounded
 
 
 def embedding_rate(
     corpus: Corpus,
-    encoder: EncoderSpec | VectorsSpec,
+    encoder: EncoderSpec | StudentSpec | HybridSpec | VectorsSpec,
     there: Embeddings | None,
     run_folder: Path,
     progress: Progress,
@@ -47,42 +58,99 @@ def embedding_rate(
     there: they are, and nothing is made.  fetch: get the encoder from the hub if it is not here;
     one that is here is loaded and timed.
     """
-    encodes = isinstance(encoder, EncoderSpec)
     if there is not None:
         made = there.manifest["parameters"]
         source = str(made.get("vectors") or made.get("encoder", ""))
+        encodes = not isinstance(encoder, VectorsSpec)
         return Vectors(there.dimensions, 0.0, encodes, done=True, source=source)
     if isinstance(encoder, VectorsSpec):
         path = Path(encoder.path)
         width = _width_of(path)
         seconds = None if width is None else corpus.num_source_rows * width / _GATHERED
-        return Vectors(width, seconds, encodes, done=False, source=path.name)
+        return Vectors(width, seconds, False, done=False, source=path.name)
+    if isinstance(encoder, EncoderSpec):
+        return _by_encoder(corpus, encoder, run_folder, progress, fetch=fetch)
+    return _by_student(corpus, encoder, run_folder, progress, fetch=fetch)
+
+
+def _by_encoder(
+    corpus: Corpus, encoder: EncoderSpec, run_folder: Path, progress: Progress, *, fetch: bool
+) -> Vectors:
     folder, seconds, new = None, None, None
+    ways: tuple[Way, ...] = ()
     devices: tuple[str, ...] = (encoder.device,)
     with suppress(MissingPackageError):  # the embed stage says what to install
         folder = encoder_folder(encoder, fetch=False)
         if folder is None and fetch:
             progress.note(f"fetching the encoder {encoder.name} from the hub")
             folder = encoder_folder(encoder, fetch=True)
-        devices = devices_of(encoder.device)[: -(-corpus.num_rows // FIRST_ROWS)]
+        devices = devices_for(encoder)[: -(-corpus.num_rows // FIRST_ROWS)]
         if folder is not None:
             seconds = _measured(corpus, share_of(encoder, devices, devices[0])) / len(devices)
+            ways = ways_of(corpus.num_rows, seconds, HybridSpec(StudentSpec(encoder)))
             new = new_texts(corpus, encoder, run_folder)
             seconds *= 1.0 if new is None else new / corpus.num_rows
     width = None if folder is None else _width_of_encoder(folder)
-    return Vectors(width, seconds, encodes, False, len(devices), encoder.name, new)
+    return Vectors(width, seconds, True, False, len(devices), encoder.name, new, ways)
+
+
+def _by_student(
+    corpus: Corpus,
+    spec: StudentSpec | HybridSpec,
+    run_folder: Path,
+    progress: Progress,
+    *,
+    fetch: bool,
+) -> Vectors:
+    """The teacher is timed; a student that is fitted already only has rows to look at."""
+    hybrid = spec if isinstance(spec, HybridSpec) else HybridSpec(spec)
+    student = student_there(corpus, hybrid.student, run_folder)
+    if student is not None and spec is not hybrid:
+        own = rows_seconds(corpus.num_rows, hybrid.student)
+        loss = (Way(spec.name, own, student.line),)
+        return Vectors(student.dimensions, own, True, False, source=spec.name, ways=loss)
+    teacher = _by_encoder(corpus, hybrid.student.teacher, run_folder, progress, fetch=fetch)
+    ways: tuple[Way, ...] = ()
+    if teacher.seconds is not None:
+        ways = ways_of(corpus.num_rows, teacher.seconds, hybrid, student)
+    seconds = next((way.seconds for way in ways if way.name == spec.name), None)
+    return replace(teacher, seconds=seconds, source=spec.name, new=None, ways=ways)
+
+
+def ways_of(
+    rows: int, seconds: float, hybrid: HybridSpec, student: Student | None = None
+) -> tuple[Way, ...]:
+    """What a teacher, its student and both together take and lose. seconds: of the teacher, for all
+    rows.  student: if it is fitted.
+    """
+    spec, amount = hybrid.student, hybrid.amount
+    share = amount if isinstance(amount, float) else min(1.0, amount / rows)
+    learnt = 0.0 if student else seconds * sample_size(rows, spec) / rows
+    own = learnt + rows_seconds(rows, spec)
+    lost = student.line if student else "measured when it is fitted"
+    return (
+        Way(spec.teacher.name, seconds, "nothing"),
+        Way(hybrid.name, own + share * seconds, "less than its student, in the smaller tasks"),
+        Way(spec.name, own, lost),
+    )
+
+
+def rows_seconds(rows: int, spec: StudentSpec) -> float:
+    """What a fitted student takes for so many rows."""
+    return rows / _STUDENT_ROWS / max(1, resolve_threads(spec.teacher.threads))
 
 
 def _measured(corpus: Corpus, spec: EncoderSpec) -> float:
     """Seconds for all rows on one device, from a sample's tokens and the time some of them take."""
-    from smartx.embed.sentence_transformer import loaded
-
     starts = np.linspace(0, max(0, corpus.num_rows - _ROWS), _PLACES, dtype=np.int64)
     rows = np.unique(np.minimum(starts[:, None] + np.arange(_ROWS), corpus.num_rows - 1))
     none = np.empty(0, dtype=np.int64)
     texts = [text for part in Texts(corpus, spec.turns, none).of(rows) for text in strings(part)]
     with loaded(spec, Silent()) as encoder:
+        encoder.read(texts[:1])  # first calls are slow
+        began = time.perf_counter()
         read = encoder.read(texts)
+        reading = (time.perf_counter() - began) / len(texts)
         lengths = read.lengths
         made = list(batches(lengths, encoder.batch_tokens, encoder.batch_rows))
 
@@ -98,7 +166,8 @@ def _measured(corpus: Corpus, spec: EncoderSpec) -> float:
                 break
         took = time.perf_counter() - began
         workers = encoder.workers
-    return float(lengths.mean()) * corpus.num_rows * took / tokens / workers
+    encoding = float(lengths.mean()) * took / tokens / workers
+    return corpus.num_rows * (reading + encoding)
 
 
 def _width_of(path: Path) -> int | None:
@@ -114,6 +183,8 @@ def _width_of(path: Path) -> int | None:
 
 
 def _width_of_encoder(folder: Path) -> int | None:
+    if (static := static_files(folder)) is not None:
+        return static.width()
     for name, field in (
         ("1_Pooling/config.json", "word_embedding_dimension"),
         ("config.json", "hidden_size"),

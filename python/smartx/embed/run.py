@@ -19,7 +19,16 @@ from smartx.corpus import Corpus
 from smartx.embed.embeddings import SCHEMA, STAGE, Embeddings, open_embeddings
 from smartx.embed.encoded import encoded, parts_of
 from smartx.embed.encoders import Encoder, EncoderSpec, Identity, identity_of, made_by
+from smartx.embed.hybrid import Teaching, placed_hybrid, rows_of, taught_groups
 from smartx.embed.placing import placed
+from smartx.embed.student import (
+    HybridSpec,
+    Student,
+    StudentSpec,
+    kept_student,
+    student_there,
+    window_of,
+)
 from smartx.embed.texts import Texts
 from smartx.embed.vector_files import VectorsSpec, vectors_inputs, vectors_parameters
 from smartx.embed.vectors import gathered
@@ -27,7 +36,8 @@ from smartx.errors import StoreError
 from smartx.progress import Progress, Silent
 from smartx.store import Stage, folder_of, key_of
 
-Source: TypeAlias = EncoderSpec | VectorsSpec | Encoder
+Spec: TypeAlias = EncoderSpec | StudentSpec | HybridSpec | VectorsSpec
+Source: TypeAlias = Spec | Encoder
 
 
 def embed_corpus(
@@ -40,13 +50,35 @@ def embed_corpus(
 ) -> Embeddings:
     """One Q12 row for each row of the corpus.
 
-    encoder: which sentence encoder, or a file of ready vectors, or an object that encodes.
+    encoder: which sentence encoder, or whose student, or a file of ready vectors, or an object that
+    encodes. A student is fitted on the corpus first, where the run folder does not have it; of a
+    hybrid the rows of some tasks are then embedded by the teacher.
     part_rows: rows a file; only in tests.
     Finished embeddings of the same texts and encoder are used again, and so is every vector of one
     of its texts. Nothing that stands is changed before the new embeddings are whole.
     Raises EncoderError, VectorsError, MissingPackageError, StoreError.
     """
     run_folder, progress = Path(run_folder), progress or Silent()
+    if not isinstance(encoder, StudentSpec | HybridSpec):
+        return _embedded(corpus, encoder, run_folder, part_rows, progress, None)
+    spec = encoder.student if isinstance(encoder, HybridSpec) else encoder
+    texts = Texts(corpus, spec.teacher.turns)
+    student = kept_student(corpus, spec, run_folder, texts, progress)
+    made = _embedded(corpus, student, run_folder, part_rows, progress, texts)
+    if isinstance(encoder, HybridSpec):
+        return _mended(corpus, encoder, made, run_folder, progress, texts)
+    return made
+
+
+def _embedded(
+    corpus: Corpus,
+    encoder: EncoderSpec | VectorsSpec | Encoder,
+    run_folder: Path,
+    part_rows: int | None,
+    progress: Progress,
+    texts: Texts | None,
+) -> Embeddings:
+    """As `embed_corpus`. texts: of the corpus, where the caller has them."""
     asked = _asked(corpus, encoder, fetch=True)
     assert asked is not None  # it was fetched
     stage = asked.stage(run_folder)
@@ -59,10 +91,12 @@ def embed_corpus(
     else:
         assert asked.identity is not None
         parts, places = encoded(
-            corpus, encoder, asked.identity, run_folder, progress, part_rows=part_rows
+            corpus, encoder, asked.identity, run_folder, progress, texts=texts, part_rows=part_rows
         )
         files, facts = placed(corpus, [parts], places, stage, asked.key)
         facts["made_by"] = made_by(encoder)
+        if isinstance(encoder, Student):
+            facts["student"] = encoder.facts
     stage.finish(
         key=asked.key,
         schema=SCHEMA,
@@ -74,7 +108,53 @@ def embed_corpus(
     return open_embeddings(stage.folder, corpus)
 
 
-def embedding_key(corpus: Corpus, encoder: Source) -> str | None:
+def _mended(
+    corpus: Corpus,
+    spec: HybridSpec,
+    student: Embeddings,
+    run_folder: Path,
+    progress: Progress,
+    texts: Texts,
+) -> Embeddings:
+    """The student's vectors, those of some tasks by the teacher in their place."""
+    asked = _asked_hybrid(corpus, spec, student)
+    stage = asked.stage(run_folder)
+    if stage.reuse(asked.key) and (found := open_embeddings(stage.folder, corpus)).whole():
+        progress.note(f"embed: the vectors of {corpus.num_rows:,} rows are there and used again")
+        return found
+    teacher = spec.student.teacher
+    identity = identity_of(teacher, fetch=True)
+    assert identity is not None
+    taught = taught_groups(corpus, texts.digests, spec.amount, window=window_of(teacher))
+    rows = rows_of(corpus, taught)
+    parts, places = encoded(corpus, teacher, identity, run_folder, progress, rows=rows, texts=texts)
+    name = str(identity.parameters["encoder"])
+    teaching = Teaching(name, made_by(teacher), taught, parts, places)
+    files, facts = placed_hybrid(corpus, teaching, student, stage, asked.key)
+    progress.note(
+        f"{spec.name}: {len(rows):,} of {corpus.num_rows:,} rows, of {taught.sum():,} of "
+        f"{len(taught):,} groups, are by the teacher"
+    )
+    stage.finish(
+        key=asked.key,
+        schema=SCHEMA,
+        parameters=asked.parameters,
+        inputs=asked.inputs,
+        files=files,
+        facts={"num_rows": corpus.num_rows, **facts, "student": student.manifest["student"]},
+    )
+    return open_embeddings(stage.folder, corpus)
+
+
+def _asked_hybrid(corpus: Corpus, spec: HybridSpec, student: Embeddings) -> _Asked:
+    """What names the embeddings of a hybrid."""
+    made = student.manifest["parameters"]
+    parameters = {**made, "encoder": spec.name, "teacher_rows": str(spec.teacher_rows)}
+    inputs = {"corpus": corpus.digest, "student": student.digest}
+    return _Asked(parameters, inputs, None)
+
+
+def embedding_key(corpus: Corpus, encoder: EncoderSpec | VectorsSpec | Encoder) -> str | None:
     """The key of a corpus's embeddings, or None for an encoder of the hub that is not here yet.
 
     Quick: the files of the encoder, or of the vectors, are hashed once a process; no torch on a
@@ -86,11 +166,30 @@ def embedding_key(corpus: Corpus, encoder: Source) -> str | None:
 
 def embeddings_there(corpus: Corpus, encoder: Source, run_folder: Path) -> Embeddings | None:
     """The embeddings asked for, if the run folder has them; `embed_corpus` looks closer."""
-    asked = _asked(corpus, encoder, fetch=False)
+    fitted = encoder_of(corpus, encoder, run_folder)
+    if isinstance(fitted, StudentSpec):
+        return None  # it is not fitted yet
+    if isinstance(encoder, HybridSpec):
+        student = embeddings_there(corpus, encoder.student, run_folder)
+        asked = _asked_hybrid(corpus, encoder, student) if student else None
+    else:
+        asked = _asked(corpus, fitted, fetch=False)
     try:
         return open_embeddings(asked.stage(run_folder).folder, corpus) if asked else None
     except StoreError:
         return None
+
+
+def encoder_of(
+    corpus: Corpus, encoder: Source, run_folder: Path
+) -> EncoderSpec | StudentSpec | VectorsSpec | Encoder:
+    """What embeds other texts as the rows of this corpus are: the student that was fitted on it, if
+    it is there, also of a hybrid; all else is what it is.
+    """
+    spec = encoder.student if isinstance(encoder, HybridSpec) else encoder
+    if isinstance(spec, StudentSpec):
+        return student_there(corpus, spec, Path(run_folder)) or spec
+    return spec
 
 
 def new_texts(corpus: Corpus, encoder: EncoderSpec | Encoder, run_folder: Path) -> int | None:
@@ -100,7 +199,7 @@ def new_texts(corpus: Corpus, encoder: EncoderSpec | Encoder, run_folder: Path) 
     identity = identity_of(encoder)
     if identity is None or not (parts := parts_of(encoder, identity, Path(run_folder))).whole:
         return None
-    places = parts.places_of(Texts(corpus, identity.turns).digests())
+    places = parts.places_of(Texts(corpus, identity.turns).digests)
     return int((places == ~np.arange(len(places))).sum())
 
 
@@ -120,11 +219,14 @@ class _Asked:
         return Stage(STAGE, folder_of(Path(run_folder) / STAGE, self.key))
 
 
-def _asked(corpus: Corpus, encoder: Source, *, fetch: bool) -> _Asked | None:
+def _asked(
+    corpus: Corpus, encoder: EncoderSpec | VectorsSpec | Encoder, *, fetch: bool
+) -> _Asked | None:
     inputs = {"corpus": corpus.digest}
     if isinstance(encoder, VectorsSpec):
         return _Asked(vectors_parameters(encoder), {**inputs, **vectors_inputs(encoder)}, None)
-    identity = identity_of(encoder, fetch=fetch)
+    known = encoder.named if isinstance(encoder, Student) else None
+    identity = known or identity_of(encoder, fetch=fetch)
     if identity is None:
         return None
     parameters = {**identity.parameters, "turns": identity.turns}

@@ -9,6 +9,7 @@ turns before the answer. A text is known by 128 bits of SHA-256, so equal digest
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from hashlib import sha256
 from itertools import chain, pairwise
 
@@ -38,13 +39,15 @@ class Texts:
         self, corpus: Corpus, turns: str, own_system: NDArray[np.int64] | None = None
     ) -> None:
         """own_system: rising rows whose system prompt no other row has; None: look for them."""
-        self._corpus = corpus
+        self._corpus, self._own_system = corpus, own_system
         self._chats = turns != ALL_TURNS and corpus.manifest.get("conversations") != 0
-        self.own_system = np.empty(0, dtype=np.int64)
-        if own_system is not None:
-            self.own_system = own_system
-        elif self._chats:
-            self.own_system = self._rows_with_own_system()
+
+    @cached_property
+    def own_system(self) -> NDArray[np.int64]:
+        """Rising rows whose system prompt is embedded, since no other row has it."""
+        if self._own_system is not None:
+            return self._own_system
+        return self._rows_with_own_system() if self._chats else np.empty(0, dtype=np.int64)
 
     def of(self, rows: NDArray[np.int64]) -> Iterator[pa.Array]:
         """The texts of rising rows (large_string), in several arrays."""
@@ -58,8 +61,15 @@ class Texts:
                 texts = self._told(texts, one_array(table.column("messages")), own)
             yield texts
 
-    def digests(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint64]:
-        """(n, 2) of the texts of rising rows, or of every row's."""
+    @cached_property
+    def digests(self) -> NDArray[np.uint64]:
+        """(n, 2) of every row's text."""
+        return self.digests_of(None)
+
+    def digests_of(self, rows: NDArray[np.int64] | None) -> NDArray[np.uint64]:
+        """(n, 2) of the texts of rising rows, or of every row's (None)."""
+        if rows is not None and "digests" in vars(self):
+            return self.digests[rows]
         count = self._corpus.num_rows if rows is None else len(rows)
         found = np.empty((count, 2), dtype=np.uint64)
         start = 0

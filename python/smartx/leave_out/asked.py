@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.costs import StagePlan
-from smartx.embed import Embeddings, EncoderSpec, VectorsSpec, embed_corpus, embeddings_there
+from smartx.embed import Embeddings, VectorsSpec, embed_corpus, embeddings_there
+from smartx.embed.run import Source, encoder_of
 from smartx.errors import ConfigError
 from smartx.leave_out.cost import leave_out_cost
 from smartx.leave_out.detection import DETECTORS, NEAR, Detection
@@ -20,7 +21,6 @@ from smartx.leave_out.trained import Trained, trained_on
 from smartx.progress import Progress, Silent
 from smartx.run_folder import LEAVE_OUT
 
-Encoding: TypeAlias = EncoderSpec | VectorsSpec
 _SILENT = Silent()
 
 
@@ -90,7 +90,7 @@ class Asked:
         self,
         corpus: Corpus,
         run_folder: Path,
-        encoding: Encoding,
+        encoding: Source,
         embeddings: Callable[[], Embeddings],
         *,
         threads: int,
@@ -108,7 +108,7 @@ class Asked:
             rows = embeddings().by_one_encoder
             if "vectors" in rows.manifest["parameters"]:
                 self._check_ready()
-            specs = self._encodings(encoding)
+            specs = self._encodings(encoder_of(corpus, encoding, run_folder))
             own = [
                 embed_corpus(one.corpus, spec, run_folder, progress=progress)
                 for one, spec in zip(sets, specs, strict=True)
@@ -128,15 +128,16 @@ class Asked:
         )
 
     def there(
-        self, corpus: Corpus, run_folder: Path, encoding: Encoding, embeddings: Embeddings | None
+        self, corpus: Corpus, run_folder: Path, encoding: Source, embeddings: Embeddings | None
     ) -> LeftOut | None:
         """What `find` would use, if it stands in the run folder. Evaluation sets are read."""
         sets, trained = self._read(corpus, run_folder, None, _SILENT)
         vectors = None
         if self.near:
+            specs = self._encodings(encoder_of(corpus, encoding, run_folder))
             own = [
                 embeddings_there(one.corpus, spec, run_folder)
-                for one, spec in zip(sets, self._encodings(encoding), strict=True)
+                for one, spec in zip(sets, specs, strict=True)
             ]
             known = [one for one in own if one is not None]
             if embeddings is None or len(known) < len(sets):
@@ -176,7 +177,7 @@ class Asked:
         known = trained_on(config.trained, corpus, run_folder, memory=memory, progress=progress)
         return sets, known
 
-    def _encodings(self, encoding: Encoding) -> list[Encoding]:
+    def _encodings(self, encoding: Source) -> list[Source]:
         """What makes the vectors of each evaluation set."""
         given = self.config.leave_out_vectors
         if given:

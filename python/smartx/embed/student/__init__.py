@@ -1,0 +1,25 @@
+"""A student encoder: fitted on a sample of a corpus to give what a slow encoder would, nearly."""
+
+from smartx.embed.student.loss import Loss
+from smartx.embed.student.spec import HybridSpec, StudentSpec
+from smartx.embed.student.stage import (
+    STUDENTS,
+    kept_student,
+    sample_size,
+    student_there,
+    window_of,
+)
+from smartx.embed.student.student import Student, open_student
+
+__all__ = [
+    "STUDENTS",
+    "HybridSpec",
+    "Loss",
+    "Student",
+    "StudentSpec",
+    "kept_student",
+    "open_student",
+    "sample_size",
+    "student_there",
+    "window_of",
+]

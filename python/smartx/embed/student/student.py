@@ -1,0 +1,100 @@
+"""A fitted student: texts -> vectors by one look at their tokens. An encoder like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.embed.encoders import Identity, Read
+from smartx.embed.npy import open_npy
+from smartx.embed.student.fit import Table
+from smartx.embed.student.loss import Loss
+from smartx.embed.tokens import TokenReader, tokens_of
+from smartx.engine import resolve_threads
+from smartx.errors import StoreError
+from smartx.files import unchanged_digest
+from smartx.store import Stage
+
+STAGE = "student"
+SCHEMA = 1  # raised when the files of a student change
+FILES = ("rows.npy", "weights.npy", "counts.npy", "centre.npy")  # as Table has them
+TOKENIZER = "tokenizer.json"
+_BATCH = 4_096  # texts that a thread takes at once
+
+
+class Student:
+    """Gives nearly what its teacher would; implements smartx.embed.Encoder.
+
+    name: as in `--encoder`.  named: what names its vectors.  facts: what manifests say of it, what
+    is lost among that.
+    """
+
+    def __init__(
+        self, table: Table, tokens: TokenReader, manifest: Mapping[str, Any], threads: int
+    ) -> None:
+        """manifest: of its stage."""
+        asked = manifest["parameters"]
+        self._table, self._tokens, self._limit = table, tokens, int(manifest["limit"])
+        self.name = str(manifest["name"])
+        self.facts = {name: manifest[name] for name in ("key", "name", "loss", "curve")}
+        self.identity: Mapping[str, Any] = {"encoder": self.name, **asked}
+        files = "".join(f"{entry['name']} {entry['sha256']}\n" for entry in manifest["files"])
+        self.named = Identity(self.identity, {"student": files}, asked["teacher"]["turns"])
+        self.made_by: Mapping[str, str] = {"student": str(SCHEMA)}
+        self.batch_tokens = self.batch_rows = _BATCH
+        self.workers = threads
+
+    @property
+    def line(self) -> str:
+        """What it was learnt from and what is lost, for people."""
+        rows = int(self.facts["curve"][-1]["rows"])
+        return f"learnt from {rows:,} rows; {Loss(**self.facts['loss']).line()}"
+
+    @property
+    def dimensions(self) -> int:
+        """Values of a vector, as many as the teacher's."""
+        return len(self._table.centre)
+
+    def read(self, texts: list[str]) -> Read:
+        """The tokens of each text."""
+        ids = self._tokens.read(texts, self._limit)
+        pieces = np.split(ids.flat, np.cumsum(ids.lengths)[:-1])
+        return Read(pieces, np.ones(len(texts), dtype=np.int64), ids.cut)
+
+    def encode(self, texts: list[Any], length: int = 1) -> NDArray[np.int16]:
+        """(n, d) Q12 rows of texts, or of what `read` gave of them."""
+        if texts and isinstance(texts[0], str):
+            texts = self.read(texts).texts
+        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        flat = np.concatenate([np.empty(0, dtype=np.uint32), *texts])
+        return self._table.embed(flat, lengths, threads=1)
+
+
+def open_student(folder: Path, *, threads: int | None = None) -> Student:
+    """The student in RUN/students/ID, ready to encode. Raises StoreError, MissingPackageError."""
+    stage = Stage(STAGE, Path(folder))
+    manifest, again = stage.manifest(SCHEMA), "run `smartx embed` again"
+    entries = {entry["name"]: entry for entry in manifest["files"]}
+    threads = resolve_threads(threads)
+    try:
+        for name in (*FILES, TOKENIZER):
+            if unchanged_digest(stage.folder / name) != entries[name]["sha256"]:
+                raise ValueError(f"{name} is not what was written")
+        arrays = [_read(stage.folder / name) for name in FILES]
+    except (OSError, ValueError, KeyError) as problem:
+        raise StoreError(
+            f"the student cannot be read ({problem})", place=str(stage.folder), fix=again
+        ) from None
+    table = Table(arrays[0], *(array[:, 0] for array in arrays[1:]))
+    tokens = tokens_of(stage.folder / TOKENIZER, threads=threads)
+    return Student(table, tokens, manifest, threads)
+
+
+def _read(path: Path) -> NDArray[np.float32]:
+    file = open_npy(path)
+    rows: NDArray[np.float32] = file.read(0, file.num_rows)
+    return rows

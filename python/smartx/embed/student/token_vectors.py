@@ -1,0 +1,103 @@
+"""The teacher's vector of every token as a text by itself: what a student knows beforehand.
+
+A sample of rows holds few of the rare words, and these decide which rows of a task differ. They
+depend on the teacher alone, so they are kept in RUN/students/ID and serve every corpus.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartx.embed.batches import batches
+from smartx.embed.encoders import EncoderSpec, Identity
+from smartx.embed.loading import devices_for, loaded
+from smartx.embed.npy import open_npy, write_npy
+from smartx.engine import quantize
+from smartx.files import unchanged_digest
+from smartx.progress import Progress, Silent, step
+from smartx.store import Sidecar, Stage, folder_of, key_of
+
+STAGE = "token vectors"
+SCHEMA = 1  # raised when the same teacher gives another file
+MOST = 65_536  # tokens that are looked at; of a larger vocabulary the first of these
+_FILE = "tokens.npy"
+_OPENING = ("##", "\u0120", "\u2581", "\u010a")  # how tokenizers mark a place in a word, or a space
+
+
+def token_vectors(
+    teacher: EncoderSpec,
+    identity: Identity,
+    tokenizer: Path,
+    folder: Path,
+    progress: Progress,
+) -> NDArray[np.int16]:
+    """(min(v, MOST), d) Q12 rows. identity: of the teacher.  folder: RUN/students.
+
+    Raises EncoderError, MissingPackageError, StoreError.
+    """
+    inputs = {**identity.inputs, "tokenizer": unchanged_digest(tokenizer)}
+    key = key_of(STAGE, SCHEMA, identity.parameters, inputs)
+    stage = Stage(STAGE, folder_of(folder, key))
+    path = stage.folder / _FILE
+    if not stage.reuse(key):
+        made = _encoded(_texts(tokenizer), teacher, progress)
+        stage.begin()
+        entry = Sidecar(path, key).commit(len(made), partial(write_npy, made))
+        stage.finish(
+            key=key,
+            schema=SCHEMA,
+            parameters=identity.parameters,
+            inputs=inputs,
+            files=[entry],
+            facts={},
+        )
+    file = open_npy(path)
+    rows: NDArray[np.int16] = file.read(0, file.num_rows)
+    return rows
+
+
+def _encoded(texts: list[str], teacher: EncoderSpec, progress: Progress) -> NDArray[np.int16]:
+    spec = replace(teacher, device=devices_for(teacher)[0])
+    with (
+        loaded(spec, Silent()) as encoder,
+        step(progress, "embed the tokens", len(texts), "tokens") as advance,
+    ):
+        read, made = encoder.read(texts), list[NDArray[Any]]()
+        order = list(batches(read.lengths, encoder.batch_tokens, encoder.batch_rows))
+        for batch in order:
+            length = int(read.lengths[batch[0]])
+            made.append(encoder.encode([read.texts[row] for row in batch.tolist()], length))
+            advance(len(batch))
+    vectors = np.concatenate(made)
+    placed = np.empty_like(vectors)
+    placed[np.concatenate(order)] = vectors
+    return placed if placed.dtype == np.int16 else quantize(placed)
+
+
+def _texts(tokenizer: Path) -> list[str]:
+    """What each token says, without the marks by which tokenizers join them."""
+    vocabulary = _vocabulary(json.loads(tokenizer.read_bytes()))
+    texts = [""] * min(MOST, 1 + max(vocabulary.values(), default=0))
+    for token, number in vocabulary.items():
+        if number < len(texts):
+            texts[number] = token
+    for mark in _OPENING:
+        texts = [text[len(mark) :] or text if text.startswith(mark) else text for text in texts]
+    return [text or "?" for text in texts]
+
+
+def _vocabulary(settings: Any) -> Mapping[str, int]:
+    """Token -> id, of the models that tokenizer.json knows."""
+    model = settings["model"]["vocab"]
+    if isinstance(model, list):  # Unigram: pairs of token and score
+        model = {token: number for number, (token, _) in enumerate(model)}
+    added = {token["content"]: token["id"] for token in settings.get("added_tokens") or ()}
+    return {**model, **added}
