@@ -19,13 +19,14 @@ LETTERS = string.ascii_lowercase + string.digits + string.punctuation + "αβγ�
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def bert_file(folder: Path, *, letters: str = LETTERS, pieces: tuple[str, ...] = ()) -> Path:
-    """A tokenizer.json of BERT's kind: words, letters, letters inside of words."""
+def bert_file(folder: Path, *, letters: str = LETTERS, own: tuple[str, ...] = ()) -> Path:
+    """A tokenizer.json of BERT's kind: letters, letters inside of words, and words, or `own`."""
     import tokenizers
     from tokenizers import models, normalizers, pre_tokenizers
 
-    inside = [f"##{letter}" for letter in letters] + ["##ing", "##ed", "##s", *pieces]
-    tokens = dict.fromkeys([*SPECIAL, *letters, *inside, *WORDS])
+    inside = [f"##{letter}" for letter in letters]
+    words = own or ("##ing", "##ed", "##s", *WORDS)
+    tokens = dict.fromkeys([*SPECIAL, *letters, *inside, *words])
     vocabulary = {token: number for number, token in enumerate(tokens)}
     made = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer()
