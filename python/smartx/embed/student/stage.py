@@ -241,7 +241,7 @@ def _learnt(
         curve.append({"rows": len(rows), "loss": loss.facts()})
         progress.note(f"{spec.name} from {len(rows):,} rows: {loss.line()}")
         known = len(curve) > 1 and loss.cosine - curve[-2]["loss"]["cosine"] < _ENOUGH
-        if spec.rows is not None or known or wanted >= min(MOST_ROWS, corpus.num_rows // 2):
+        if spec.rows is not None or known or wanted >= min(MOST_ROWS, corpus.num_rows // 4):
             return table, curve
         wanted *= 2
 
