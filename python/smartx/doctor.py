@@ -31,7 +31,7 @@ def findings() -> Iterator[Line]:
     yield "torch", _torch()
     yield "--device auto", _devices()
     yield "similarities", card_line()
-    for package in ("sentence-transformers", "hnswlib", "tokenizers"):
+    for package in ("sentence-transformers", "hnswlib", "tokenizers", "tokie"):
         yield package, _version(package)
     yield "default encoder", default_encoder()
     here = local_folder(PACKAGED)

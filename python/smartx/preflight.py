@@ -27,6 +27,7 @@ from smartx.embed.encoders import (
     default_encoder,
     encoder_folder,
     local_folder,
+    packages_of,
 )
 from smartx.embed.vector_files import VectorsSpec, check_head
 from smartx.engine import resolve_threads
@@ -242,7 +243,7 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
         _fault("encoder", f"there is no folder {name}", "check the path")
     if not at_hand:
         return
-    for package in ("torch", "sentence_transformers"):
+    for package in packages_of(EncoderSpec(name, config.encoder_revision)):
         if find_spec(package) is None:
             raise MissingPackageError(package, needed_for="embedding", extra="embed")
     if config.device != "auto":

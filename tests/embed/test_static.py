@@ -20,7 +20,7 @@ from smartx.embed.encoders import identity_of, is_static, made_by
 from smartx.embed.loading import devices_for, loaded
 from smartx.embed.static_files import static_files
 from smartx.engine import quantize
-from smartx.errors import EncoderError
+from smartx.errors import EncoderError, MissingPackageError
 from smartx.progress import Silent
 
 pytest.importorskip("tokenizers", reason="static encoders need tokenizers")
@@ -250,3 +250,18 @@ def test_a_folder_that_cannot_be_used_says_why(tmp_path):
     file.write_bytes(b"\x00" * 20)
     with pytest.raises(EncoderError, match="cannot be read"):
         vectors(folder, ["the"])
+
+
+def test_preflight_asks_only_for_what_a_static_encoder_needs(tmp_path, monkeypatch):
+    from smartx import preflight
+    from smartx.config import RunConfig
+
+    folder = model2vec_folder(tmp_path / "m")
+    gone = {"torch", "sentence_transformers"}
+    find = preflight.find_spec
+    monkeypatch.setattr(preflight, "find_spec", lambda name: None if name in gone else find(name))
+    config = RunConfig(run_dir=tmp_path / "run", encoder=str(folder))
+    preflight.check(config, command="embed")
+    gone.add("tokenizers")
+    with pytest.raises(MissingPackageError, match="tokenizers"):
+        preflight.check(config, command="embed")

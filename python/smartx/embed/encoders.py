@@ -157,6 +157,13 @@ def is_static(spec: EncoderSpec) -> bool:
     return folder is not None and static_files(folder) is not None
 
 
+def packages_of(spec: EncoderSpec) -> tuple[str, ...]:
+    """The modules that it cannot do without."""
+    if is_static(spec):
+        return ("tokenizers", "safetensors")
+    return ("torch", "sentence_transformers")
+
+
 def _versions(*names: str) -> dict[str, str]:
     found = {}
     for name in names:
