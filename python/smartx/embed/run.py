@@ -29,6 +29,7 @@ from smartx.embed.student import (
     student_there,
     window_of,
 )
+from smartx.embed.student.spec import HYBRID
 from smartx.embed.texts import Texts
 from smartx.embed.vector_files import VectorsSpec, vectors_inputs, vectors_parameters
 from smartx.embed.vectors import gathered
@@ -132,8 +133,8 @@ def _mended(
     teaching = Teaching(name, made_by(teacher), taught, parts, places)
     files, facts = placed_hybrid(corpus, teaching, student, stage, asked.key)
     progress.note(
-        f"{spec.name}: {len(rows):,} of {corpus.num_rows:,} rows, of {taught.sum():,} of "
-        f"{len(taught):,} groups, are by the teacher"
+        f"{asked.parameters['encoder']}: {len(rows):,} of {corpus.num_rows:,} rows, of "
+        f"{taught.sum():,} of {len(taught):,} groups, are by the teacher"
     )
     stage.finish(
         key=asked.key,
@@ -149,7 +150,8 @@ def _mended(
 def _asked_hybrid(corpus: Corpus, spec: HybridSpec, student: Embeddings) -> _Asked:
     """What names the embeddings of a hybrid."""
     made = student.manifest["parameters"]
-    parameters = {**made, "encoder": spec.name, "teacher_rows": str(spec.teacher_rows)}
+    name = f"{HYBRID}:{made['teacher']['encoder']}"
+    parameters = {**made, "encoder": name, "teacher_rows": str(spec.teacher_rows)}
     inputs = {"corpus": corpus.digest, "student": student.digest}
     return _Asked(parameters, inputs, None)
 

@@ -42,7 +42,7 @@ def held_rows(sizes: _Rows, digests: NDArray[np.uint64], seed: int, most: int) -
     """
     keys = draws_at(seed, STUDENT_HELD, digests[:, 0])
     starts = np.cumsum(sizes) - sizes
-    spread = _lowest(keys, starts, _quotas(sizes, min(SPREAD_ROWS, most)), sizes)
+    spread = _lowest(keys, starts, _quotas(sizes, min(SPREAD_ROWS, most), keys[starts]), sizes)
     wanted = min(DEEP_ROWS, max(8, most // DEEP_GROUPS))
     large = np.flatnonzero(sizes >= min(2 * wanted, int(sizes.max())))
     order = np.argsort(draws_at(seed, STUDENT_GROUPS, large), kind="stable")
@@ -58,15 +58,16 @@ def training_rows(
     """About `rows` rising rows, no text twice and none of a held one. Fewer rows are among more."""
     keys = draws_at(seed, STUDENT_ROWS, digests[:, 0])
     starts = np.cumsum(sizes) - sizes
-    drawn = _lowest(keys, starts, _quotas(sizes, rows), sizes)
+    drawn = _lowest(keys, starts, _quotas(sizes, rows, keys[starts]), sizes)
     drawn = _distinct(drawn, digests)
     return drawn[~np.isin(digests[drawn, 0], digests[held, 0])]
 
 
-def _quotas(sizes: _Rows, rows: int) -> _Rows:
-    """(g,) rows of each group, as near to `rows` in all as whole ones come: min(size, c sqrt size),
-    rounded up or down by the place in the running sum, so that groups too small for a whole row
-    take turns.
+def _quotas(sizes: _Rows, rows: int, keys: NDArray[np.uint64]) -> _Rows:
+    """(g,) rows of each group, about `rows` in all: min(size, c sqrt size), rounded up where the
+    part of a row that is over is above the group's own draw, so that more rows hold all of fewer.
+
+    keys: (g,) the groups' draws.
     """
     if rows >= int(sizes.sum()):
         return sizes
@@ -77,8 +78,8 @@ def _quotas(sizes: _Rows, rows: int) -> _Rows:
         low, high = (
             (middle, high) if np.minimum(sizes, middle * roots).sum() < rows else (low, middle)
         )
-    ends = np.floor(np.cumsum(np.minimum(sizes, high * roots)) + 0.5).astype(np.int64)
-    quotas: _Rows = np.minimum(np.diff(ends, prepend=0), sizes)
+    up = (keys >> np.uint64(11)).astype(np.float64) / 2.0**53
+    quotas: _Rows = np.minimum(np.floor(high * roots + up).astype(np.int64), sizes)
     return quotas
 
 

@@ -24,7 +24,7 @@ from smartx.embed.npy import write_npy
 from smartx.embed.student.fit import RECIPE, Table, fitted
 from smartx.embed.student.loss import Loss, measured_loss
 from smartx.embed.student.sample import Held, held_rows, training_rows
-from smartx.embed.student.spec import StudentSpec
+from smartx.embed.student.spec import STUDENT, StudentSpec
 from smartx.embed.student.student import FILES, SCHEMA, STAGE, TOKENIZER, Student, open_student
 from smartx.embed.student.token_vectors import token_vectors
 from smartx.embed.texts import Texts, strings
@@ -63,7 +63,7 @@ def kept_student(
     if not stage.reuse(asked.key):
         _fit(asked, stage, texts, run_folder, progress)
     student = open_student(stage.folder, threads=spec.teacher.threads)
-    progress.note(f"{spec.name}: {student.line}")
+    progress.note(f"{student.name}: {student.line}")
     return student
 
 
@@ -101,6 +101,11 @@ class _Asked:
         """None where the teacher is not here yet and is not to be fetched."""
         teacher = identity_of(spec.teacher, fetch=fetch)
         return None if teacher is None else cls(corpus, spec, teacher)
+
+    @property
+    def name(self) -> str:
+        """With the teacher's name, wherever its folder is."""
+        return f"{STUDENT}:{self.teacher.parameters['encoder']}"
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -201,7 +206,12 @@ def _fit(
         parameters=asked.parameters,
         inputs=asked.inputs,
         files=entries,
-        facts={"name": spec.name, "limit": school.limit, "loss": curve[-1]["loss"], "curve": curve},
+        facts={
+            "name": asked.name,
+            "limit": school.limit,
+            "loss": curve[-1]["loss"],
+            "curve": curve,
+        },
     )
 
 
@@ -239,7 +249,7 @@ def _learnt(
         )
         loss = _judged(asked, table, exam, held, threads)
         curve.append({"rows": len(rows), "loss": loss.facts()})
-        progress.note(f"{spec.name} from {len(rows):,} rows: {loss.line()}")
+        progress.note(f"{asked.name} from {len(rows):,} rows: {loss.line()}")
         known = len(curve) > 1 and loss.cosine - curve[-2]["loss"]["cosine"] < _ENOUGH
         if spec.rows is not None or known or wanted >= min(MOST_ROWS, corpus.num_rows // 4):
             return table, curve
