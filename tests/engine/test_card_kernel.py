@@ -49,8 +49,8 @@ def assert_as_the_core(
 def test_a_kernel_is_that_of_the_core_in_blocks_of_any_size(n: int, d: int) -> None:
     rows = reference.random_rows(n, d, seed=n)
     assert_as_the_core(rows)
-    for memory in (1 << 20, 8 << 20):
-        if 16 * d * n < memory:
+    for memory in (4 << 20, 16 << 20):
+        if 24 * d * n < memory:
             assert_as_the_core(rows, None, memory)
     some = np.arange(0, n, 3, dtype=np.int32)
     assert_as_the_core(rows, some)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from cards import (
     TightCard,
 )
 from smartx import _core
-from smartx.engine.card import Card, CardError
+from smartx.engine.card import Card, CardError, full_precision
 from smartx.engine.card_rows import probe_rows
 from smartx.engine.gpu import Tiles, best_keys, card_neighbours, tiles_for
 
@@ -238,3 +239,25 @@ def test_tf32_is_off_inside_and_the_callers_settings_stand_afterwards(asked: str
             look_inside_and_fail()
         assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
     assert old_and_new_settings() == before
+
+
+class OldTorch:
+    """The settings of a torch before 2.9: one for all devices, with TF32 as another name for it."""
+
+    def __init__(self, precision: str) -> None:
+        self.precision = precision
+        self.backends = SimpleNamespace(cuda=SimpleNamespace(matmul=object()), mkldnn=object())
+
+    def get_float32_matmul_precision(self) -> str:
+        return self.precision
+
+    def set_float32_matmul_precision(self, precision: str) -> None:
+        self.precision = precision
+
+
+@pytest.mark.parametrize("asked", ["highest", "high", "medium"])
+def test_an_older_torch_is_set_and_left_as_it_was_too(asked: str) -> None:
+    old = OldTorch(asked)
+    with full_precision(old):
+        assert old.precision == "highest"
+    assert old.precision == asked

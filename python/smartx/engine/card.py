@@ -20,6 +20,7 @@ from smartx.errors import InputError, MissingPackageError
 
 _DRIVERS = ("nvidia[0-9]*", "kfd", "dxg")  # in /dev, where a driver is
 _STAND_IN_BYTES = 1 << 30
+_LIBRARY_BYTES = 64 << 20  # of cuBLAS
 
 
 class CardError(Exception):
@@ -58,6 +59,14 @@ class Card:
         if self.kind != "cuda":
             return _STAND_IN_BYTES
         return int(self.torch.cuda.mem_get_info(self.name)[0])
+
+    def room(self, memory: int | None) -> int:
+        """Bytes for arrays where so many may be taken; None: nine tenths of what is free.
+
+        The library of products takes some of a card by itself.
+        """
+        given = self.free_bytes() * 9 // 10 if memory is None else memory
+        return given - (_LIBRARY_BYTES if self.kind == "cuda" else 0)
 
     def new(self, shape: tuple[int, ...], kind: str) -> Any:
         """An array on the card whose values are anything, of a type of torch."""

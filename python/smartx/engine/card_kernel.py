@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from smartx import _core
 from smartx.engine.card import Card, CardError
-from smartx.engine.card_rows import CardRows, probe
+from smartx.engine.card_rows import CardRows, probe, probe_bytes
 from smartx.engine.gpu import checked_rows, rounded_up
 
 _DOWN, _ACROSS = 1_024, 16_384
@@ -35,7 +35,7 @@ def card_kernel(
     which = np.arange(len(rows), dtype=np.int32) if items is None else items
     kernel = _aligned(len(which), rounded_up(len(rows)))
     try:
-        room = card.free_bytes() * 9 // 10 if memory is None else memory
+        room = card.room(memory)
         down = min(_DOWN, rounded_up(len(which)))
         on_card = CardRows(card, rows, resident=2 * rows.size <= room // 4)
         with card.exact_products():
@@ -56,7 +56,7 @@ def _fitting(down: int, rows: int, dimensions: int, memory: int) -> int:
     """At most so many rows at a time, of which a block fits into so many bytes; 0: not even 32."""
     across = min(_ACROSS, rounded_up(rows))
     of_a_row = 2 * rounded_up(rows) + 12 * across + 8 * dimensions
-    most = (memory - 8 * dimensions * across) // of_a_row
+    most = (memory - 8 * dimensions * across - probe_bytes(across)) // of_a_row
     return max(0, min(down, most // 32 * 32))
 
 

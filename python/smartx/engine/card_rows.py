@@ -71,6 +71,11 @@ def probe(card: Card, out: Any, d: int, threads: int) -> None:
             raise CardError(f"products on {card.described} are not exact")
 
 
+def probe_bytes(across: int) -> int:
+    """Memory of the card that the probe of a tile takes, besides the tile and its operands."""
+    return 6 * min(_PROBES, across) * across
+
+
 def probe_rows(d: int) -> NDArray[np.int16]:
     """(256, d) Q12 rows of 1 to d entries that are not 0, so of large entries and small ones."""
     drawn = draws(0, 0, 0, _PROBES * d).reshape(_PROBES, d)

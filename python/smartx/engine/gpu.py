@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from smartx import _core
 from smartx.engine.card import Card, CardError
-from smartx.engine.card_rows import CardRows, probe
+from smartx.engine.card_rows import CardRows, probe, probe_bytes
 
 Neighbours = tuple[NDArray[np.int32], NDArray[np.int32]]  # items, similarities: (n, k), best first
 
@@ -51,7 +51,7 @@ class Tiles:
             sifting = 24 * b * (c // _CHUNK) + 40 * b * k * _CHUNK
         else:
             sifting = 32 * b * c
-        return 4 * b * c + operands + sifting + 80 * b * k
+        return 4 * b * c + operands + max(sifting + 80 * b * k, probe_bytes(c))
 
 
 def tiles_for(rows: int, dimensions: int, k: int, memory: int) -> Tiles | None:
@@ -78,7 +78,7 @@ def card_neighbours(
     Raises CardError where it has no room, fails, or gives other bits than the core.
     """
     try:
-        room = card.free_bytes() * 9 // 10 if memory is None else memory
+        room = card.room(memory)
         tiles = tiles_for(len(rows), rows.shape[1], k, room * 3 // 4)
         on_card = CardRows(card, rows, resident=2 * rows.size <= room // 4)
         search = _Search(rows, k, on_card, threads)
