@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx.embed.batches import batches
-from smartx.embed.encoders import EncoderSpec, Identity
+from smartx.embed.encoders import EncoderSpec, Identity, Read
 from smartx.embed.loading import devices_for, loaded
 from smartx.embed.npy import open_npy, write_npy
 from smartx.engine import quantize
@@ -30,6 +30,14 @@ SCHEMA = 1  # raised when the same teacher gives another file
 MOST = 65_536  # tokens that are looked at; of a larger vocabulary the first of these
 _FILE = "tokens.npy"
 _OPENING = ("##", "\u0120", "\u2581", "\u010a")  # how tokenizers mark a place in a word, or a space
+
+
+@runtime_checkable
+class _OfTokens(Protocol):
+    """An encoder that takes tokens by number: nearer to what it makes of them in texts."""
+
+    def singles(self, tokens: int) -> Read | None:
+        """As `read`, of the tokens 0, 1, ... each by itself; None where it cannot."""
 
 
 def token_vectors(
@@ -70,7 +78,9 @@ def _encoded(texts: list[str], teacher: EncoderSpec, progress: Progress) -> NDAr
         loaded(spec, Silent()) as encoder,
         step(progress, "embed the tokens", len(texts), "tokens") as advance,
     ):
-        read, made = encoder.read(texts), list[NDArray[Any]]()
+        made = list[NDArray[Any]]()
+        read = encoder.singles(len(texts)) if isinstance(encoder, _OfTokens) else None
+        read = read or encoder.read(texts)
         order = list(batches(read.lengths, encoder.batch_tokens, encoder.batch_rows))
         for batch in order:
             length = int(read.lengths[batch[0]])
