@@ -3,8 +3,8 @@
 Every group of the shape takes the texts of one real (task, template). A row is the first words of
 one of them, the last words of another of about the same length, and 12 of 100 words exchanged for
 others (three of four from the same task): lengths stay those of the real rows, texts are as varied
-as real ones, and no two are equal. 3 of 100 rows nearly repeat the row before in their group: two
-words differ. What a row is follows from the seed and its number alone.
+as real ones, and no two of a file are equal. 3 of 100 rows nearly repeat the row before in their
+group: two words differ. What a row is follows from the seed and its number alone.
 """
 
 from __future__ import annotations
