@@ -6,12 +6,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import q12_reference as reference
+import smartx
 from cards import (
     FAST,
     SLOW,
@@ -20,6 +22,7 @@ from cards import (
     RoundingCard,
     put_card,
 )
+from conftest import tree_digest
 from smartx.engine import FacilityLocation, Speed, knn_graph, maximize, ranking_seconds
 from smartx.engine import on_card as choice
 from smartx.engine.card import card_named
@@ -188,3 +191,34 @@ def test_the_doctor_says_where_similarities_are_made(monkeypatch: pytest.MonkeyP
     ]:
         monkeypatch.setattr(choice, "card_named", lambda _, card=card: card)
         assert choice.card_line() == words
+
+
+def test_a_run_with_a_card_writes_the_bytes_of_one_without(
+    small_corpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Graphs of neighbours with a dense head, and dense kernels; `--device cpu` keeps it out."""
+    folders, heard, card = [], Heard(), RoundingCard("cpu")
+    for name, device, limit in [
+        ("core", "auto", 10_000), ("card", "auto", 10_000), ("kept out", "cpu", 10_000),
+        ("dense core", "cpu", 4 << 30), ("dense", "auto", 4 << 30),
+    ]:  # fmt: skip
+        if name == "card":
+            put_card(monkeypatch, card, FAST)
+        card.shapes.clear()
+        config = smartx.RunConfig(
+            sources=[str(small_corpus.file)],
+            vectors=small_corpus.vectors,
+            run_dir=tmp_path / name,
+            out=tmp_path / name / "mix",
+            rows=120,
+            ranker=f"facility-location:dense_limit={limit}",
+            device=device,
+            threads=1,
+        )
+        smartx.run(config, progress=heard)
+        assert bool(card.shapes) == (name in ("card", "dense"))
+        folders.append(tree_digest(tmp_path / name / "rankings"))
+    assert folders[0] == folders[1] == folders[2]
+    assert folders[3] == folders[4]
+    assert any("nearest of" in note for note in heard.notes)
+    assert any("similarities of" in note for note in heard.notes)
