@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from embed_fakes import corpus_of
 from embed_tokenizers import SPECIAL, WORDS, model2vec_folder, static_folder
-from smartx.embed import EncoderSpec, embed_corpus
+from smartx.embed import EncoderSpec, embed_corpus, embedding_rate
 from smartx.embed.encoders import identity_of, is_static, made_by
 from smartx.embed.loading import devices_for, loaded
 from smartx.embed.static_files import static_files
@@ -265,3 +265,14 @@ def test_preflight_asks_only_for_what_a_static_encoder_needs(tmp_path, monkeypat
     gone.add("tokenizers")
     with pytest.raises(MissingPackageError, match="tokenizers"):
         preflight.check(config, command="embed")
+
+
+def test_how_long_it_takes_is_measured_with_reading(tmp_path):
+    """Reading is nearly all of it."""
+    folder = model2vec_folder(tmp_path / "m")
+    corpus = corpus_of(tmp_path / "c", [f"{word} of the {row}" for row, word in enumerate(WORDS)])
+    spec = EncoderSpec(str(folder), threads=1, device="cuda:0,cuda:1")
+    told = embedding_rate(corpus, spec, None, tmp_path / "run", Silent())
+    assert told.dimensions == 24
+    assert told.seconds is not None
+    assert 0 < told.seconds < 60

@@ -82,14 +82,17 @@ class Encoder(Protocol):
 
     identity: names everything that shapes the vectors; goes into the key of the embeddings.
     made_by: versions and device, kept in the manifest.
-    batch_tokens, batch_rows: limits of one call.  workers: threads that may call `encode` at once.
+    batch_tokens, batch_rows: limits of one call.
     """
 
     identity: Mapping[str, Any]
     made_by: Mapping[str, str]
     batch_tokens: int
     batch_rows: int
-    workers: int
+
+    @property
+    def workers(self) -> int:
+        """Threads that may call `encode` at once."""
 
     def read(self, texts: list[str]) -> Read:
         """How far each text is read, and what that costs."""
