@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from flan import real
 from flan.shape import flan
+from flan.stages import Stage, run
+from flan.table import page
 
 ROWS = 70  # of each template of the small corpora, more than FEW_TEXTS
 
@@ -133,3 +135,40 @@ def test_rows_that_come_out_equal_are_drawn_again(data):
     salt = real._distinct(shape, pool, order, 0)
     rows = bytes(real.lines(shape, pool, order, salt, 0)).splitlines()
     assert len({json.loads(row)["inputs"] for row in rows}) == len(order)
+
+
+def test_the_table_tells_the_teachers_part_of_embedding_from_the_students():
+    spec = {"shape": "flan", "fraction": 1, "keep": "groups", "dimensions": 384}
+    shape = {"rows": 100, "tasks": 2, "groups": 3, "largest_group": 50, "pairs": 4_000}
+    row = {"memory": 10**8, "disk": 0, "disk_peak": 10**6, "load": [1, 1], "resumed": False}
+    steps = [
+        {"line": "embed: 30 rows in 9 s", "wall": 9, "cpu": 18},
+        {"line": "fit the student: 30 steps in 1 s", "wall": 10, "cpu": 20},
+        {"line": "embed: 100 rows in 4 s", "wall": 14, "cpu": 27},
+    ]
+    stages = {
+        "texts": row | {"stage": "texts", "wall": 60, "cpu": 60},
+        "embed": row | {"stage": "embed", "wall": 15, "cpu": 28, "steps": steps},
+        "rank": row | {"stage": "rank", "wall": 5, "cpu": 9, "memory_all": 3 * 10**8},
+    }
+    shown = page([{"spec": spec, "shape": shape, "stages": stages, "encoder": "student:x"}])
+    assert "| - teacher's sample, fit | 10 s | 20 s |" in shown
+    assert "| - all rows by the student | 5 s | 8 s |" in shown
+    assert "| **all by smartx** | 20 s | 37 s | 300 MB |" in shown
+
+
+def test_a_stage_is_watched_with_its_children_and_told_what_it_finished(tmp_path):
+    (tmp_path / "logs").mkdir()
+    child = "import time; x = bytearray(200 << 20); time.sleep(5)"
+    command = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {child!r}])
+x = bytearray(200 << 20)
+child.wait()
+print("embed: 1,018 rows in 1m11s")
+print("embed: 3 of 5 rows, 2 rows/s")
+"""
+    row = run(Stage("embed", ("-c", command)), tmp_path)
+    assert row["memory_all"] > 400 << 20 > row["memory"]
+    assert [step["line"] for step in row["steps"]] == ["embed: 1,018 rows in 1m11s"]
+    assert row["steps"][0]["wall"] >= 5

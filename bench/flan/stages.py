@@ -153,6 +153,7 @@ def _waited(
             process.terminate()
             raise
         finally:
+            process.stdout.close()
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, usage
