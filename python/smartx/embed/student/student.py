@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ STAGE = "student"
 SCHEMA = 1  # raised when the files of a student change
 FILES = ("rows.npy", "weights.npy", "counts.npy", "centre.npy")  # as Table has them
 TOKENIZER = "tokenizer.json"
-_BATCH = 4_096  # texts that a thread takes at once
+_BATCH = 1 << 16  # texts that are taken at once
 
 
 class Student:
@@ -46,7 +46,7 @@ class Student:
         self.named = Identity(self.identity, {"student": files}, asked["teacher"]["turns"])
         self.made_by: Mapping[str, str] = {"student": str(SCHEMA)}
         self.batch_tokens = self.batch_rows = _BATCH
-        self.workers = threads
+        self.workers, self._threads = 1, threads
 
     @property
     def line(self) -> str:
@@ -60,18 +60,16 @@ class Student:
         return len(self._table.centre)
 
     def read(self, texts: list[str]) -> Read:
-        """The tokens of each text."""
+        """The vector of each text: to read it is nearly all the work."""
         ids = self._tokens.read(texts, self._limit)
-        pieces = np.split(ids.flat, np.cumsum(ids.lengths)[:-1])
-        return Read(pieces, np.ones(len(texts), dtype=np.int64), ids.cut)
+        vectors = self._table.embed(ids.flat, ids.lengths, threads=self._threads)
+        return Read(list(vectors), np.ones(len(texts), dtype=np.int64), ids.cut)
 
-    def encode(self, texts: list[Any], length: int = 1) -> NDArray[np.int16]:
+    def encode(self, texts: Sequence[Any], length: int = 1) -> NDArray[np.int16]:
         """(n, d) Q12 rows of texts, or of what `read` gave of them."""
-        if texts and isinstance(texts[0], str):
-            texts = self.read(texts).texts
-        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-        flat = np.concatenate([np.empty(0, dtype=np.uint32), *texts])
-        return self._table.embed(flat, lengths, threads=1)
+        if len(texts) and isinstance(texts[0], str):
+            texts = self.read(list(texts)).texts
+        return np.asarray(texts, dtype=np.int16).reshape(-1, self.dimensions)
 
 
 def open_student(folder: Path, *, threads: int | None = None) -> Student:
