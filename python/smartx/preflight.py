@@ -263,6 +263,12 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
 def _kinds(config: RunConfig) -> None:
     """Raise where a field has no effect with this kind of encoder."""
     kind = config.encoder_kind
+    if kind == "hybrid" and config.tasks is not None:
+        _fault(
+            "encoder",
+            "tasks are found among the vectors of one encoder, and a hybrid has those of two",
+            f"give `encoder` student:{config.encoder_name}, or leave `tasks` out",
+        )
     for field, needed, given in (
         ("student_rows", "student: or hybrid:", bool(kind)),
         ("teacher_rows", "hybrid:", kind == "hybrid"),

@@ -367,6 +367,11 @@ class Session:
         manifest = self.embeddings.manifest
         names = ("cut", "shared", "one_vector")
         seen = {name: manifest[name] for name in names if name in manifest}
+        if "student" in manifest:
+            last = manifest["student"]["curve"][-1]
+            seen["student"] = {"learnt_from": last["rows"], **last["loss"]}
+        if "made" in manifest:
+            seen["made"] = {one["encoder"]: one["rows"] for one in manifest["made"]["encoders"]}
         return {**manifest["parameters"], "digest": self.embeddings.digest, **seen}
 
     @contextmanager

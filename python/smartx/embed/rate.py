@@ -88,6 +88,7 @@ def _by_encoder(
         if folder is not None:
             seconds = _measured(corpus, share_of(encoder, devices, devices[0])) / len(devices)
             ways = ways_of(corpus.num_rows, seconds, HybridSpec(StudentSpec(encoder)))
+            ways = ways if ways[-1].seconds < seconds else ()  # a student would be no quicker
             new = new_texts(corpus, encoder, run_folder)
             seconds *= 1.0 if new is None else new / corpus.num_rows
     width = None if folder is None else _width_of_encoder(folder)

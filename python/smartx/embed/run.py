@@ -132,10 +132,6 @@ def _mended(
     name = str(identity.parameters["encoder"])
     teaching = Teaching(name, made_by(teacher), taught, parts, places)
     files, facts = placed_hybrid(corpus, teaching, student, stage, asked.key)
-    progress.note(
-        f"{asked.parameters['encoder']}: {len(rows):,} of {corpus.num_rows:,} rows, of "
-        f"{taught.sum():,} of {len(taught):,} groups, are by the teacher"
-    )
     stage.finish(
         key=asked.key,
         schema=SCHEMA,

@@ -1,0 +1,131 @@
+"""Students and hybrids as a person meets them: plan, run, evaluation rows, mistakes, YAML."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from embed_fakes import write_rows
+from embed_tokenizers import WORDS, model2vec_folder
+from smartx.cli import app
+from smartx.config import RunConfig, config_from
+from smartx.embed import rate
+from smartx.errors import ConfigError
+from smartx.preflight import check
+from smartx.session import vectors_of
+
+pytest.importorskip("tokenizers", reason="students need tokenizers")
+pytest.importorskip("safetensors", reason="static encoders need safetensors")
+
+
+def smartx(*arguments: object) -> str:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with rows.jsonl, and a static encoder in `enc`."""
+    folder = tmp_path_factory.mktemp("place")
+    rng = np.random.default_rng(1)
+    prompts = [" ".join(rng.choice(WORDS, rng.integers(4, 30))) for _ in range(700)]
+    write_rows(folder / "rows.jsonl", prompts)
+    model2vec_folder(folder / "enc")
+    return folder
+
+
+def fields(place: Path, out: Path, encoder: str) -> list[object]:
+    return [place / "rows.jsonl", "--encoder", encoder, "--rows", 60, "--out", out]
+
+
+def test_a_run_by_a_student_says_what_is_lost(place, tmp_path):
+    asked = fields(place, tmp_path / "mix", f"student:{place / 'enc'}")
+    told = smartx("run", *asked, "--student-rows", 200)
+    assert "held-out rows: cosine" in told
+    made = json.loads((tmp_path / "mix" / "manifest.json").read_bytes())["embedding"]
+    assert made["encoder"] == "student:enc"
+    assert made["student"]["cosine"] > 0.9
+    assert 100 < made["student"]["learnt_from"] <= 206
+    assert "learnt_from" in (tmp_path / "mix" / "report.html").read_text()
+    assert "as they were written" in smartx("verify", tmp_path / "mix.run")
+    again = smartx("run", *asked[:-1], tmp_path / "more", "--run-dir", tmp_path / "mix.run",
+                   "--student-rows", 200)  # fmt: skip
+    assert "used again" in again
+
+
+def test_a_hybrid_says_who_embedded_what(place, tmp_path):
+    asked = fields(place, tmp_path / "mix", f"hybrid:{place / 'enc'}")
+    told = smartx("run", *asked, "--student-rows", 200, "--teacher-rows", "40%")
+    assert "enc embedded 1 task of 3" in told
+    made = json.loads((tmp_path / "mix" / "manifest.json").read_bytes())["embedding"]
+    assert made["encoder"] == "hybrid:enc"
+    assert sum(made["made"].values()) == 700
+    assert list(made["made"]) == ["enc", "student:enc"]
+
+
+def test_a_plan_lays_the_ways_side_by_side(place, tmp_path, monkeypatch):
+    encoder = place / "enc"
+    told = smartx("plan", *fields(place, tmp_path / "mix", str(encoder)))
+    assert "student:" not in told  # the teacher is as quick
+    monkeypatch.setattr(rate, "_measured", lambda *_: 7_200.0)
+    told = smartx("plan", *fields(place, tmp_path / "mix", str(encoder)))
+    for words in ("hybrid:", "student:", "measured when it is fitted", "2h00m", "nothing"):
+        assert words in told
+    asked = fields(place, tmp_path / "mix", f"student:{encoder}")
+    smartx("embed", *asked[1:3], "--student-rows", 200, "--run-dir", ingested(place, tmp_path))
+    told = smartx("plan", *asked, "--student-rows", 200, "--run-dir", tmp_path / "run")
+    assert "done" in told
+
+
+def ingested(place: Path, tmp_path: Path) -> Path:
+    smartx("ingest", place / "rows.jsonl", "--run-dir", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_evaluation_rows_are_embedded_by_the_student_of_the_corpus(place, tmp_path):
+    rows = [json.loads(line) for line in (place / "rows.jsonl").read_text().splitlines()]
+    evaluation = tmp_path / "eval.jsonl"
+    evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows[100:105]))
+    for kind in ("student", "hybrid"):
+        asked = fields(place, tmp_path / kind, f"{kind}:{place / 'enc'}")
+        more = ["--student-rows", 200, "--leave-out", evaluation, "--leave-out-by", "near"]
+        more += ["--leave-out-cosine", 0.999] + ["--teacher-rows", "40%"] * (kind == "hybrid")
+        assert "5 rows" in smartx("run", *asked, *more)
+
+
+@pytest.mark.parametrize(
+    ("changed", "place_of_fault", "said"),
+    [
+        ({"student_rows": 500}, "student_rows", "no effect"),
+        ({"teacher_rows": "10%"}, "teacher_rows", "no effect"),
+        ({"encoder": "student:enc", "teacher_rows": "10%"}, "teacher_rows", "hybrid:"),
+        ({"encoder": "student:/no/such/folder"}, "encoder", "no folder"),
+        ({"encoder": "hybrid:enc", "tasks": "auto"}, "encoder", "one encoder"),
+    ],
+)
+def test_what_has_no_effect_or_cannot_be_is_said_at_the_start(
+    place, tmp_path, monkeypatch, changed, place_of_fault, said
+):
+    monkeypatch.chdir(place)
+    asked = {"sources": ["rows.jsonl"], "rows": 5, "out": tmp_path / "mix", "encoder": "enc"}
+    with pytest.raises(ConfigError) as caught:
+        check(RunConfig(**{**asked, **changed}), command="run")
+    assert caught.value.place == place_of_fault
+    assert said in f"{caught.value.fault} {caught.value.fix}"
+
+
+def test_in_a_yaml_file_a_teachers_folder_is_seen_from_the_file(place, monkeypatch):
+    monkeypatch.chdir("/")
+    for kind, encoder in (("student", "enc"), ("hybrid", "./enc"), ("student", "org/name")):
+        (place / "run.yaml").write_text(f"encoder: {kind}:{encoder}\nstudent_rows: 300\nseed: 3\n")
+        config = config_from({}, file=place / "run.yaml")
+        spec = vectors_of(config)
+        student = spec.student if kind == "hybrid" else spec
+        assert (student.rows, student.seed) == (300, 3)
+        there = encoder == "org/name"
+        assert student.teacher.name == (encoder if there else str(place / encoder))
