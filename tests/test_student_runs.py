@@ -73,6 +73,7 @@ def test_a_plan_lays_the_ways_side_by_side(place, tmp_path, monkeypatch):
     told = smartx("plan", *fields(place, tmp_path / "mix", str(encoder)))
     assert "student:" not in told  # the teacher is as quick
     monkeypatch.setattr(rate, "_measured", lambda *_: 7_200.0)
+    monkeypatch.setattr(rate, "sample_size", lambda rows, spec: rows // 10)
     told = smartx("plan", *fields(place, tmp_path / "mix", str(encoder)))
     for words in ("hybrid:", "student:", "measured when it is fitted", "2h00m", "nothing"):
         assert words in told
