@@ -26,6 +26,7 @@ from typing import Any
 
 from conftest import tree_digest
 from embed_fakes import FakeEncoder, known_rate, some_prompts, write_rows
+from embed_tokenizers import model2vec_folder
 from smartx import forecast, pipeline, session
 from smartx.config import config_from
 from smartx.embed import embed_corpus
@@ -38,14 +39,15 @@ VOLATILE = "work/run.json"
 NEAR = {"near_duplicates": 0.9}  # so that rankings have all the columns there are
 
 
-def use_small_files() -> None:
-    """400 rows become 5 shards and 5 parts; the real encoder is replaced."""
+def use_small_files(*, real: bool = False) -> None:
+    """400 rows become 5 shards and 5 parts; the encoder is replaced, but for a `real` one."""
     for module in (rank_run, rankings):
         module.PART_ROWS = module.BLOCK_ROWS = SHARD_ROWS
     rank_run.BUNDLE_ROWS = 50
 
-    def embed(corpus: Any, _: Any, out: Path, **options: Any) -> Any:
-        return embed_corpus(corpus, FakeEncoder(), out, part_rows=SHARD_ROWS, **options)
+    def embed(corpus: Any, spec: Any, out: Path, **options: Any) -> Any:
+        encoder = spec if real else FakeEncoder()
+        return embed_corpus(corpus, encoder, out, part_rows=SHARD_ROWS, **options)
 
     session.embed_corpus, forecast.embedding_rate = embed, known_rate
 
@@ -155,9 +157,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="mix", help="of the mixture, in the folder of a run")
     parser.add_argument("--tasks", help="how tasks are found; else they are those of the rows")
+    parser.add_argument("--student", help="student or hybrid: by one of a static encoder")
     asked = parser.parse_args()
-    use_small_files()
-    trial = Trial(asked.folder, asked.out, tasks=asked.tasks)
+    use_small_files(real=bool(asked.student))
+    fields = {"tasks": asked.tasks}
+    if asked.student:
+        teacher = model2vec_folder(asked.folder / "teacher")
+        fields |= {"encoder": f"{asked.student}:{teacher}", "student_rows": 100}
+        fields |= {"teacher_rows": "40%"} if asked.student == "hybrid" else {}
+        fields |= {"near_duplicates": None}  # nearly all of these texts are
+    trial = Trial(asked.folder, asked.out, **fields)
     dice, kind = random.Random(asked.seed), getattr(signal, "SIG" + asked.signal)
     kills, differing = 0, []
     while kills < asked.kills:

@@ -72,6 +72,15 @@ def test_a_kill_while_tasks_are_found_ends_in_the_same_bytes(tmp_path):
     assert not any(told["differing"]), told
 
 
+@pytest.mark.slow
+def test_a_kill_while_a_student_learns_or_its_teacher_mends_ends_in_the_same_bytes(tmp_path):
+    pytest.importorskip("tokenizers")
+    points = 1 if KILLS >= 100 else 19
+    told = crash_run(tmp_path, "--points", points, "--student", "hybrid")
+    assert told["visits"] > 200
+    assert not any(told["differing"]), told
+
+
 def test_two_runs_in_one_folder_at_once_both_end_well_in_the_same_bytes(tmp_path):
     pytest.importorskip("torch")  # which a run with an encoder, even a made-up one, asks for
     told = crash_run(tmp_path, "--together", 2)

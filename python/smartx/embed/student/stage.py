@@ -145,9 +145,10 @@ class _School:
         self.limit = max(1, window_of(asked.spec.teacher) - _SPECIAL)
         self._reader: TokenReader | None = None
 
-    def lesson(self, rows: _Rows) -> _Lesson:
-        """rows: rising."""
+    def lesson(self, rows: _Rows, purpose: str) -> _Lesson:
+        """rows: rising.  purpose: what they are for, for people."""
         corpus, teacher = self._asked.corpus, self._asked.spec.teacher
+        self._progress.note(f"{self._asked.name}: the teacher gives {len(rows):,} rows {purpose}")
         parts, places = encoded(
             corpus,
             teacher,
@@ -188,7 +189,7 @@ def _fit(
     corpus, spec = asked.corpus, asked.spec
     held = held_rows(corpus.groups.rows, texts.digests, spec.seed, _held(corpus.num_rows, spec))
     school = _School(asked, texts, run_folder, progress)
-    exam = school.lesson(held.rows)
+    exam = school.lesson(held.rows, "to judge it by")
     table, curve = _learnt(asked, school, exam, held, texts.digests, progress)
     stage.begin()
     entries = []
@@ -237,7 +238,7 @@ def _learnt(
                 place="encoder",
                 fix=f"pass `encoder` {spec.teacher.name}: so few rows it embeds itself",
             )
-        lesson = school.lesson(rows)
+        lesson = school.lesson(rows, "to learn from")
         threads = resolve_threads(spec.teacher.threads)
         table = fitted(
             lesson.ids,
