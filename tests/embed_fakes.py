@@ -73,8 +73,8 @@ FAULT, PIDS = "SMARTX_TEST_FAULT", "SMARTX_TEST_PIDS"
 
 class FaultyEncoder(FakeEncoder):
     """What a worker process loads. The variable FAULT ("kill 7", "zero 7", "raise 7", "slow",
-    "differ") says what goes wrong, and at the text that begins with which word; in the folder PIDS
-    each process leaves a file under its number, with a line for each text.
+    "differ", "card") says what goes wrong, and at the text that begins with which word; in the
+    folder PIDS each process leaves a file under its number, with a line for each text.
     """
 
     def __init__(self, device: str) -> None:
@@ -82,11 +82,21 @@ class FaultyEncoder(FakeEncoder):
         self._fault, _, self._word = os.environ.get(FAULT, "").partition(" ")
         if self._fault == "differ":
             self.made_by = {"fake": device}
+        if self._fault == "card":
+            self.made_by = {"device": "gpu"}
         if self._fault == "absent":
             raise OSError("there is no such encoder")
 
+    def read(self, texts: list[str]) -> Read:
+        if self._fault == "card" and PIDS in os.environ:
+            with (Path(os.environ[PIDS]) / str(os.getpid())).open("a") as file:
+                file.write(f"read {len(texts)}\n")
+        return super().read(texts)
+
     def encode(self, texts: list[str], length: int) -> NDArray[np.float32]:
         vectors = super().encode(texts, length)
+        if self._fault == "card":
+            time.sleep(0.01)  # so that the next texts are read meanwhile
         if PIDS in os.environ:
             with (Path(os.environ[PIDS]) / str(os.getpid())).open("a") as file:
                 file.write("".join(f"{text}\n" for text in texts))

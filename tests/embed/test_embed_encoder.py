@@ -15,7 +15,12 @@ from embed_fakes import corpus_of
 from smartx.corpus import ingest
 from smartx.embed import EncoderSpec, embed_corpus
 from smartx.embed.batches import batches
+from smartx.embed.crew import crews
 from smartx.embed.encoders import encoder_folder, folder_digest, identity_of, local_folder
+from smartx.embed.encoding import EncodedParts
+from smartx.embed.fast_tokens import HARD_TEXTS
+from smartx.embed.packed import pack
+from smartx.embed.sentence_tokens import IdTokens, LibraryTokens
 from smartx.embed.sentence_transformer import loaded
 from smartx.engine import quantize
 from smartx.errors import EncoderError, MissingPackageError
@@ -112,21 +117,6 @@ def test_a_vector_depends_on_its_text_alone(some_texts, dtype):
     assert backwards == {text: together[text] for text in some_texts[:50]}
 
 
-def test_batches_of_a_length_have_one_shape_on_a_gpu():
-    """A GPU's libraries choose how they compute by the shape of a batch."""
-    spec = EncoderSpec(MINILM.name, device="cpu", threads=1, batch_size=6)
-    with loaded(spec, Silent()) as encoder:
-        alone = encoder.encode(["a text", "another"], 8)
-        encoder._on_cpu = False
-        shapes = []
-        encode = encoder._model.encode
-        encoder._model.encode = lambda texts, **options: (
-            shapes.append(len(texts)), encode(texts, **options)
-        )[1]  # fmt: skip
-        np.testing.assert_array_equal(encoder.encode(["a text", "another"], 8), alone)
-        assert shapes == [6]
-
-
 def test_a_row_that_comes_later_has_the_vector_of_a_fresh_run(some_texts, tmp_path):
     one = corpus_of(tmp_path / "one", some_texts[:40])
     two = corpus_of(tmp_path / "two", some_texts[20:][::-1])
@@ -145,7 +135,7 @@ def test_lengths_are_padded_tokens_cut_at_the_limit_and_include_the_prefix():
     spec = EncoderSpec(MINILM.name, max_length=20, prompt_prefix="hello " * 6, threads=1)
     with loaded(spec, Silent()) as encoder:
         assert encoder.read(["hello", "word " * 1_000]).lengths.tolist() == [16, 20]
-        assert encoder.encode(["hello"], 16).shape == (1, 384)
+        assert encoder.encode(encoder.read(["hello"]).texts, 16).shape == (1, 384)
 
 
 def test_a_long_text_is_read_from_its_head_only():
@@ -154,7 +144,7 @@ def test_a_long_text_is_read_from_its_head_only():
         began = time.process_time()
         read = encoder.read(["many words " * 340_000] * 12)
         assert time.process_time() - began < 5
-        assert {len(text) for text in read.texts} == {16 * 256}
+        assert {len(ids) for ids in read.texts} == {256}
         assert read.cut.all()
 
 
@@ -162,16 +152,111 @@ def test_a_long_text_is_read_from_its_head_only():
 def test_where_the_head_of_a_text_fills_no_window_more_of_it_is_read(text):
     with loaded(MINILM, Silent()) as encoder:
         read = encoder.read([text])
-        assert read.texts == [text]
+        assert read.texts[0].tolist() == encoder._model.tokenizer(text)["input_ids"]
         assert not read.cut.any()
 
 
-def test_what_is_read_of_a_text_gives_the_vector_of_all_of_it():
-    texts = ["some words and (signs), " * 900, "x " * 5_000]
-    with loaded(MINILM, Silent()) as encoder:
-        read = encoder.read(texts)
-        assert [len(text) for text in read.texts] == [4_096, 4_096]
-        np.testing.assert_array_equal(encoder.encode(read.texts, 256), encoder.encode(texts, 256))
+@pytest.mark.parametrize("prefix", ["", "query: "])
+def test_ids_made_once_are_the_inputs_that_the_library_makes(some_texts, prefix):
+    texts = [*some_texts, *HARD_TEXTS, "some words and (signs), " * 900, "x " * 5_000]
+    spec = EncoderSpec(MINILM.name, prompt_prefix=prefix, threads=1)
+    with loaded(spec, Silent()) as encoder:
+        assert isinstance(encoder._tokens, IdTokens)
+        library = LibraryTokens(encoder._model, prefix)
+        read, theirs = encoder.read(texts), library.read(texts)
+        np.testing.assert_array_equal(read.lengths, theirs.lengths)
+        for batch in batches(read.lengths, 2_048, 1_000):
+            length = int(read.lengths[batch[0]])
+            ids = [read.texts[row] for row in batch]
+            ours = encoder._tokens.features(encoder._model, ids, length)
+            made = library.features(encoder._model, [texts[row] for row in batch], length)
+            assert set(ours) == set(made)
+            assert ours.pop("modality") == made.pop("modality")
+            assert all(bool((ours[name] == made[name]).all()) for name in made)
+
+
+def test_a_model_whose_inputs_are_not_known_gets_its_texts(some_texts, monkeypatch):
+    texts, vectors = some_texts[:20], []
+    for known in (True, False):
+        if not known:
+            monkeypatch.setattr(IdTokens, "__init__", lambda *_: 1 / 0)
+        with loaded(MINILM, Silent()) as encoder:
+            assert isinstance(encoder._tokens, IdTokens if known else LibraryTokens)
+            read = encoder.read(texts)
+            made = [encoder.encode([x], n) for x, n in zip(read.texts, read.lengths, strict=True)]
+            vectors.append(np.concatenate(made))
+    np.testing.assert_array_equal(*vectors)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_choice_that_is_made_by_measuring_changes_a_bit(some_texts, dtype, monkeypatch):
+    """Workers and threads of each, packed weights, and another number of tokens a call."""
+    found = {}
+    spec = EncoderSpec(MINILM.name, dtype=dtype, device="cpu", threads=2)
+    texts = some_texts[::3]
+    for packed, tokens in ((True, 2_048), (False, 512)):
+        if not packed:
+            monkeypatch.setattr("smartx.embed.sentence_transformer.pack", lambda *_: None)
+        with loaded(spec, Silent()) as encoder:
+            encoder.batch_tokens = tokens
+            for crew in crews(2):
+                encoder._crew = crew
+                encoder._prepare(crew.workers)
+                parts, vectors = EncodedParts.__new__(EncodedParts), {}
+                parts._encoder = encoder
+                read = encoder.read(texts)
+                for batch, rows in parts._encoded(read.texts, read.lengths):
+                    made = zip(batch.tolist(), quantize(rows), strict=True)
+                    vectors |= {row: vector.tobytes() for row, vector in made}
+                found[packed, crew] = vectors
+    assert len(found) == 4
+    first = next(iter(found.values()))
+    assert len(first) == len(texts)
+    assert all(vectors == first for vectors in found.values())
+
+
+def test_layers_are_packed_only_where_the_model_gives_the_same_bits(monkeypatch):
+    import torch
+
+    layers = [type(layer) for layer in _bfloat16_model(torch).modules()]
+    model = _bfloat16_model(torch)
+    rows = torch.linspace(-1, 1, 64, dtype=torch.bfloat16).reshape(4, 16)
+    with torch.inference_mode():
+        before = model(rows)
+        pack(model, lambda: model(rows))
+        assert torch.equal(model(rows), before)
+    other = _bfloat16_model(torch)
+    monkeypatch.setattr("smartx.embed.packed._packed_linear", lambda _: lambda _: torch.nn.Tanh())
+    with torch.inference_mode():
+        pack(other, lambda: other(rows[:, :16]))
+        assert [type(layer) for layer in other.modules()] == layers
+
+
+def _bfloat16_model(torch):
+    model = torch.nn.Sequential(torch.nn.Linear(16, 16), torch.nn.GELU(), torch.nn.Linear(16, 16))
+    with torch.no_grad():
+        for number, weights in enumerate(model.parameters()):
+            weights.copy_(torch.linspace(-1, 1 + number, weights.numel()).reshape(weights.shape))
+    return model.to(torch.bfloat16)
+
+
+def test_many_texts_are_encoded_as_is_fastest_here_and_that_is_noted(some_texts, monkeypatch):
+    notes, asked = [], []
+    heard = Silent()
+    heard.note = notes.append
+    slow = "smartx.embed.sentence_transformer.fastest"
+    monkeypatch.setattr(slow, lambda among, encode: asked.append(encode(among[1])) or among[1])
+    monkeypatch.setattr("smartx.embed.sentence_transformer._WORTH", len(some_texts))
+    with loaded(EncoderSpec(MINILM.name, device="cpu", threads=2), heard) as encoder:
+        encoder.read(some_texts[1:])
+        assert encoder.workers == 2
+        encoder.read(some_texts)
+        encoder.read(some_texts)
+        assert encoder.workers == 1
+    assert len(asked) == 1
+    assert [note for note in notes if "measuring" in note] == [
+        "by a second of measuring: 1 batches at once, threads each: 2"
+    ]
 
 
 def test_the_prefix_and_the_limit_change_the_vector():
@@ -179,7 +264,8 @@ def test_the_prefix_and_the_limit_change_the_vector():
     vectors = []
     for extra in ({}, {"prompt_prefix": "query: "}, {"max_length": 8}):
         with loaded(EncoderSpec(MINILM.name, threads=1, **extra), Silent()) as encoder:
-            vectors.append(encoder.encode(text, int(encoder.read(text).lengths[0]))[0])
+            read = encoder.read(text)
+            vectors.append(encoder.encode(read.texts, int(read.lengths[0]))[0])
     near = cosines(np.stack(vectors))
     assert near[0, 1] < 0.999
     assert near[0, 2] < 0.999
@@ -197,7 +283,7 @@ def test_threads_and_settings_of_the_libraries_are_put_back():
 
     before = torch.get_num_threads(), logging.getLogger("transformers").level, warnings.filters[:]
     with loaded(EncoderSpec(MINILM.name, threads=1), Silent()) as encoder:
-        encoder.encode(["a text"], 8)
+        encoder.encode(encoder.read(["a text"]).texts, 8)
         assert torch.get_num_threads() == 1
     after = torch.get_num_threads(), logging.getLogger("transformers").level, warnings.filters[:]
     assert after == before

@@ -101,6 +101,22 @@ def test_each_worker_is_a_process_that_makes_whole_parts(corpus, tmp_path, monke
             own = own[len(part) :]
 
 
+@pytest.mark.parametrize("devices", ["gpu:0", "gpu:0,gpu:1"])
+def test_on_a_card_the_texts_of_the_next_part_are_read_meanwhile(
+    corpus, tmp_path, monkeypatch, devices
+):
+    monkeypatch.setenv(FAULT, "card")
+    spec = EncoderSpec("fake", device=devices)
+    made = embed_corpus(corpus, spec, tmp_path / "card", part_rows=PART)
+    expected = quantize(np.stack([vector_of(text) for text in corpus.prompts(0, ROWS)]))
+    np.testing.assert_array_equal(made.rows(0, ROWS), expected)
+    told = encoded_by(tmp_path / "pids")
+    assert len(told) == devices.count(":")
+    lines = max(told.values(), key=len)  # two reads before the first part is encoded
+    second = [at for at, line in enumerate(lines) if line.startswith("read ")][1]
+    assert second < PART
+
+
 def test_no_more_workers_start_than_there_are_parts(corpus, tmp_path):
     embed_corpus(corpus, TWO, tmp_path / "e")
     assert list(encoded_by(tmp_path / "pids")) == [os.getpid()]

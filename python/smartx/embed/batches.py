@@ -22,7 +22,13 @@ def batches(
     ends = np.append(np.flatnonzero(np.diff(ordered)) + 1, len(order))
     start = 0
     for end in ends.tolist():
+        most = rows_of(int(ordered[start]), max_tokens, max_rows)
         while start < end:
-            rows = max(1, min(max_rows, max_tokens // int(ordered[start]), end - start))
+            rows = min(most, end - start)
             yield order[start : start + rows]
             start += rows
+
+
+def rows_of(length: int, max_tokens: int, max_rows: int) -> int:
+    """Rows of a full batch of texts of one length."""
+    return max(1, min(max_rows, max_tokens // length))

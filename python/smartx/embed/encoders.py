@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx.embed.card import CARD_TOKENS
 from smartx.embed.devices import devices_of, dtype_of, kind_of
 from smartx.embed.static_files import static_files
 from smartx.errors import EncoderError, MissingPackageError
@@ -139,6 +140,8 @@ def identity_of(encoder: EncoderSpec | Encoder, *, fetch: bool = False) -> Ident
     if static_files(folder) is None:
         device = devices_of(encoder.device)[0]
         parameters |= {"dtype": dtype_of(encoder.dtype, device), "device": kind_of(device)}
+        if kind_of(device) != "cpu":
+            parameters["shape"] = CARD_TOKENS
     return Identity(parameters, {"encoder": folder_digest(folder)}, encoder.turns)
 
 

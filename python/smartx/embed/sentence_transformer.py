@@ -1,4 +1,4 @@
-"""The encoders of the sentence-transformers library; the only file that loads torch."""
+"""The encoders of the sentence-transformers library."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import copy
 import logging
 import queue
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx.embed.batches import rows_of
+from smartx.embed.card import CARD_TOKENS, Card, CardBatches, Shapes
+from smartx.embed.crew import Crew, crews, fastest
 from smartx.embed.devices import devices_of, dtype_of, kind_of, torch_library
 from smartx.embed.encoders import EncoderSpec, Read, encoder_folder, made_by
+from smartx.embed.packed import pack
+from smartx.embed.sentence_tokens import IdTokens, tokens_for
+from smartx.engine.card import full_precision
 from smartx.errors import EncoderError, MissingPackageError
-from smartx.progress import Progress
+from smartx.progress import Progress, Silent
 
-# Tokens a call, padding included. On a CPU small batches stay in the cache: 2,048 was the best of
-# 1,024..8,192 at one and two threads (MiniLM, Zen 5); a GPU wants many.
-_CPU_TOKENS, _GPU_TOKENS = 2_048, 16_384
+# Tokens a call on a CPU, padding included: 512 to 8,192 are within 5 % of each other (MiniLM).
+_CPU_TOKENS = 2_048
 _ROWS = 1_024
-_TEXTS = 1_024  # tokenised at once to learn their lengths
-_STEP = 8  # tokens: texts are padded to a multiple of it, and encoded with others of that length
-_CHARACTERS = 16  # of a text are tokenised for a token that is read, and more where those give less
-# Batches at once on a CPU, each with its share of the threads. Threads inside a batch wait for each
-# other at every layer: two of them took 2.9 times the processor time of one on a busy machine.
-_WORKERS = 4
+_WORTH = 1_000  # texts for which a second of measuring pays
+_PROBE = ["what", "a text of some more words, and an end"]
 _CHATTY = ("transformers", "sentence_transformers", "huggingface_hub", "httpx")
 
 
@@ -35,17 +36,20 @@ class SentenceEncoder:
     """A loaded sentence-transformers model; implements smartx.embed.Encoder."""
 
     def __init__(
-        self, model: Any, spec: EncoderSpec, dtype: str, device: str, threads: int
+        self,
+        model: Any,
+        spec: EncoderSpec,
+        dtype: str,
+        device: str,
+        threads: int,
+        *,
+        card: Card | None = None,
+        progress: Progress | None = None,
     ) -> None:
-        self._model, self._prefix = model, spec.prompt_prefix
+        """card: that the model is on (None: a CPU)."""
+        self._model, self._progress = model, progress or Silent()
         own = model.prompts.get(model.default_prompt_name) or ""
-        self._prompt = own + spec.prompt_prefix  # the library puts its own one before
-        self._on_cpu = kind_of(device) == "cpu"
-        self.workers = min(threads, _WORKERS) if self._on_cpu else 1
-        self._threads = threads // self.workers
-        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for twin in (model, *(_twin(model) for _ in range(self.workers - 1))):
-            self._idle.put(twin)
+        self._tokens = tokens_for(model, own + spec.prompt_prefix, threads)
         self.identity: Mapping[str, Any] = {}
         self.made_by: Mapping[str, str] = {
             "device": kind_of(device),
@@ -54,90 +58,104 @@ class SentenceEncoder:
             **made_by(spec),
         }
         self.batch_rows = spec.batch_size or _ROWS
-        self.batch_tokens = _CPU_TOKENS if self._on_cpu else _GPU_TOKENS
+        self.batch_tokens = CARD_TOKENS if card else _CPU_TOKENS
         if spec.batch_size:
             self.batch_tokens = spec.batch_size * (model.max_seq_length or 1 << 20)
+        self._card = None
+        if card:
+            shapes = Shapes(self.batch_tokens, self.batch_rows)
+            self._card = CardBatches(card, shapes, self._progress.note)
+            # One lays out its texts while the other computes; the library's tokenizers are not
+            # made for two threads.
+            self._crews = [Crew(2 if isinstance(self._tokens, IdTokens) else 1, threads)]
+        else:
+            pack(model, lambda: self._computed(model, self._probe()))
+            self._crews = crews(threads)
+        self._crew = self._crews[0]
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._idle.put(model)
+        self._models = 1
+        self._prepare(0 if card else self.workers)
+
+    @property
+    def workers(self) -> int:
+        """Threads that may call `encode` at once."""
+        return self._crew.workers
 
     def read(self, texts: list[str]) -> Read:
-        """How far each text is read, and its tokens, padded; a text is tokenised from its head."""
-        limit = self._model.max_seq_length
-        tokenizer = self._model.tokenizer
-        if not limit or not hasattr(tokenizer, "num_special_tokens_to_add"):
-            return Read(texts, np.ones(len(texts), np.int64), np.zeros(len(texts), np.bool_))
-        heads, most = list(texts), _CHARACTERS * limit
-        lengths, cut = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
-        waiting = list(range(len(texts)))
-        while waiting:
-            for row in waiting:
-                heads[row] = texts[row][:most]
-            for start in range(0, len(waiting), _TEXTS):
-                rows = waiting[start : start + _TEXTS]
-                lengths[rows], cut[rows] = self._tokens([heads[row] for row in rows], limit)
-            whole = {row for row in waiting if len(texts[row]) <= most}
-            cut[[row for row in waiting if row not in whole]] = True
-            waiting = [row for row in waiting if row not in whole and lengths[row] < limit]
-            most *= 4
-        padded = np.minimum(-(-lengths // _STEP) * _STEP, limit)
-        return Read(heads, np.maximum(padded, 1), cut)
+        """How far each text is read, and its tokens, padded.
 
-    def _tokens(self, texts: list[str], limit: int) -> tuple[list[int], list[bool]]:
-        """Tokens of each text that are read, and whether there are more."""
-        encoded = self._model.tokenizer(
-            [self._prompt + text for text in texts],
-            padding=False,
-            return_attention_mask=False,
-            truncation=True,
-            max_length=limit,
-            return_overflowing_tokens=False,
-        )
-        lengths = [len(ids) for ids in encoded["input_ids"]]
-        if encoded.encodings is None:  # of a tokenizer in Python
-            return lengths, [length >= limit for length in lengths]
-        return lengths, [bool(one.overflowing) for one in encoded.encodings]
-
-    def _filled(self, texts: list[str], length: int) -> list[str]:
-        """On a GPU every batch of one length has one number of rows: the libraries there choose how
-        they compute by it.
+        Before many texts are encoded for the first time, a second is spent to find how.
         """
-        if self._on_cpu:
-            return texts
-        rows = max(1, min(self.batch_rows, self.batch_tokens // length))
-        return texts + texts[-1:] * (rows - len(texts))
+        read = self._tokens.read(texts)
+        if len(self._crews) > 1 and len(texts) >= _WORTH:
+            self._settle(read)
+        return read
 
-    def _padded(self, length: int) -> dict[str, Any]:
-        """Have the library pad all texts of a batch to one length."""
-        if not hasattr(self._model.tokenizer, "num_special_tokens_to_add"):
-            return {}
-        text = {"padding": "max_length", "max_length": length, "truncation": True}
-        return {"processing_kwargs": {"text": text}}
-
-    def encode(self, texts: list[str], length: int) -> NDArray[np.float32]:
-        """(n, d) float32; up to `workers` threads may call at once.
-
-        Raises EncoderError where the batch does not fit the memory.
+    def singles(self, tokens: int) -> Read | None:
+        """What `read` gives of the tokens 0, 1, ... as texts by themselves; None where this model's
+        ids are not laid out here.
         """
+        return self._tokens.singles(tokens) if isinstance(self._tokens, IdTokens) else None
+
+    def encode(self, texts: Sequence[Any], length: int) -> NDArray[np.float32]:
+        """(n, d) float32 of what `read` gave; up to `workers` threads may call at once.
+
+        Raises EncoderError where the memory is too small.
+        """
+        return self._encoded(texts, length, self._crew)
+
+    def _encoded(self, items: Sequence[Any], length: int, crew: Crew) -> NDArray[np.float32]:
         import torch
 
-        torch.set_num_threads(self._threads)  # of this thread's own team
-        filled = [self._prefix + text for text in self._filled(texts, length)]
+        if self._card:
+            return self._on_card(self._card, items, length)
+        torch.set_num_threads(crew.threads)  # of this thread's own team
         model = self._idle.get()
         try:
-            with torch.inference_mode():
-                vectors = model.encode(
-                    filled,
-                    batch_size=len(filled),
-                    show_progress_bar=False,
-                    convert_to_tensor=True,
-                    **self._padded(length),
-                )
-                return np.asarray(vectors[: len(texts)].float().cpu().numpy())
-        except torch.OutOfMemoryError as problem:
-            raise EncoderError(
-                f"a batch of {len(filled)} texts does not fit the memory ({_line(problem)})",
-                fix=f"pass `batch_size` {max(1, len(filled) // 2)}",
-            ) from None
+            features = self._tokens.features(model, items, length)
+            return np.asarray(self._computed(model, features).float().numpy())
         finally:
             self._idle.put(model)
+
+    def _on_card(self, card: CardBatches, items: Sequence[Any], length: int) -> NDArray[np.float32]:
+        return card.encode(
+            items,
+            length,
+            lambda own: self._tokens.features(self._model, own, length),
+            lambda features: self._computed(self._model, features),
+        )
+
+    def _computed(self, model: Any, features: Mapping[str, Any]) -> Any:
+        """The vectors of what a model is called with, where it is."""
+        import torch
+
+        with torch.inference_mode():
+            vectors = model(dict(features))["sentence_embedding"]
+            return vectors[:, : model.truncate_dim]
+
+    def _probe(self) -> Mapping[str, Any]:
+        read = self._tokens.read(_PROBE)
+        return self._tokens.features(self._model, read.texts, int(read.lengths.max()))
+
+    def _settle(self, read: Read) -> None:
+        """Choose the crew by what it makes of texts of the usual length."""
+        length = int(np.sort(read.lengths)[len(read.lengths) // 2])
+        rows = np.flatnonzero(read.lengths == length)
+        items = [read.texts[row] for row in rows[: self._full(length)].tolist()]
+        self._prepare(max(crew.workers for crew in self._crews))
+        self._crew = fastest(self._crews, lambda crew: self._encoded(items, length, crew))
+        self._crews = [self._crew]
+        self._progress.note(f"by a second of measuring: {self._crew}")
+
+    def _full(self, length: int) -> int:
+        return rows_of(length, self.batch_tokens, self.batch_rows)
+
+    def _prepare(self, workers: int) -> None:
+        """A model for each thread, with the same weights."""
+        while self._models < workers:
+            self._idle.put(_twin(self._model))
+            self._models += 1
 
 
 @contextmanager
@@ -154,7 +172,12 @@ def loaded(spec: EncoderSpec, progress: Progress) -> Iterator[SentenceEncoder]:
         with _quiet():
             progress.note(f"encoder {spec.name} on {device} in {dtype}")
             model = _load(sentence_transformers, spec, device, getattr(torch, dtype))
-            yield SentenceEncoder(model, spec, dtype, device, spec.threads or before)
+            card = None if kind_of(device) == "cpu" else Card(device)
+            with full_precision(torch) if card else nullcontext():
+                threads = spec.threads or before
+                yield SentenceEncoder(
+                    model, spec, dtype, device, threads, card=card, progress=progress
+                )
     finally:
         torch.set_num_threads(before)
 

@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,16 @@ _LOOK_SECONDS = 0.2
 def main(descriptor: int, parent: int) -> None:
     """Talk with the parent over the socket `descriptor`, in JSON.
 
-    It sends what to load, then a part at a time; it hears ready, advance, done and failed.
+    It sends what to load, then parts; it hears ready, advance, note, done and failed.
     """
     os.set_inheritable(descriptor, False)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     link: Connection[Any, Any] = Connection(descriptor)
+    one = threading.Lock()
 
     def tell(kind: str, *content: Any) -> None:
-        link.send_bytes(json.dumps([kind, *content]).encode())
+        with one:
+            link.send_bytes(json.dumps([kind, *content]).encode())
 
     try:
         _work(link, tell)
@@ -54,19 +57,38 @@ def _work(link: Connection[Any, Any], tell: Any) -> None:
     job = json.loads(link.recv_bytes())
     module, name = job["loader"].split(":")
     loaded = getattr(importlib.import_module(module), name)
-    spec = EncoderSpec(**job["spec"])
-    with loaded(spec, Silent()) as encoder:
+    spec, notes = EncoderSpec(**job["spec"]), _Notes(tell)
+    with loaded(spec, notes) as encoder:
         parts = EncodedParts(open_corpus(Path(job["corpus"])), encoder, spec.turns)
         tell("ready", parts.made_by)
-        while True:
-            (folder, number, key), rows, digests, own_system = json.loads(link.recv_bytes())
-            work = Work(
-                PartFile(Path(folder), number, key),
-                np.array(rows, dtype=np.int64),
-                np.array(digests, dtype=np.uint64),
-                np.array(own_system, dtype=np.int64),
-            )
-            tell("done", vars(parts.part(work, lambda amount: tell("advance", amount)).vectors))
+        notes.ready = True
+        for work, read in parts.reads(_asked_for(link)):
+            made = parts.part(work, read, lambda amount: tell("advance", amount))
+            tell("done", vars(made.vectors))
+
+
+def _asked_for(link: Connection[Any, Any]) -> Iterator[Work]:
+    """The parts to make, as they are named. Raises EOFError where nothing more is needed."""
+    while True:
+        (folder, number, key), rows, digests, own_system = json.loads(link.recv_bytes())
+        yield Work(
+            PartFile(Path(folder), number, key),
+            np.array(rows, dtype=np.int64),
+            np.array(digests, dtype=np.uint64),
+            np.array(own_system, dtype=np.int64),
+        )
+
+
+class _Notes(Silent):
+    """Tells what the encoder notes while it works; how it is loaded the parent says for all."""
+
+    def __init__(self, tell: Any) -> None:
+        self._tell, self.ready = tell, False
+
+    def note(self, message: str) -> None:
+        """One line."""
+        if self.ready:
+            self._tell("note", message)
 
 
 def _end_with(parent: int) -> None:

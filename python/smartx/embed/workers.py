@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from smartx.corpus import Corpus
+from smartx.embed.devices import kind_of
 from smartx.embed.encoders import EncoderSpec
 from smartx.embed.parts import Part
 from smartx.embed.work import Advance, Sizes, Work
@@ -47,7 +49,7 @@ def workers_on(
     try:
         for device in devices:
             started.append(_Worker(share_of(spec, devices, device), corpus))
-        workers = Workers(started)
+        workers = Workers(started, progress)
         progress.note(f"encoder {spec.name} on {', '.join(devices)}")
         yield workers
     finally:
@@ -66,8 +68,8 @@ def share_of(spec: EncoderSpec, devices: Sequence[str], device: str) -> EncoderS
 class Workers:
     """Loaded workers; implements smartx.embed.work.PartMaker."""
 
-    def __init__(self, workers: Sequence[_Worker]) -> None:
-        self._workers = workers
+    def __init__(self, workers: Sequence[_Worker], progress: Progress) -> None:
+        self._workers, self._progress = workers, progress
         made: dict[str, Mapping[str, str]] = {}
         loading = list(workers)
         while loading:
@@ -87,26 +89,32 @@ class Workers:
     def make(
         self, work: Iterator[Work], sizes: Sizes, advance: Advance
     ) -> Iterator[tuple[Work, Part]]:
-        """Parts go out in order, each to the first worker that is free."""
-        for worker in self._workers:
+        """Parts go out in order, each to the first worker that is free.
+
+        One on a card has the next part there already, and reads its texts.
+        """
+        for worker in [*self._workers, *(one for one in self._workers if one.on_card)]:
             worker.give(next(work, None))
         while busy := [worker for worker in self._workers if worker.work]:
             for worker, kind, content in _heard(busy):
                 if kind == "advance":
                     advance(content)
+                elif kind == "note":
+                    self._progress.note(content)
                 elif kind == "done" and (done := worker.work) is not None:
-                    sizes.took(len(done.rows), time.perf_counter() - worker.began)
+                    sizes.took(len(done.rows), worker.done())
                     worker.give(next(work, None))
                     yield done, done.file.holding(FileEntry(**content))
 
 
 class _Worker:
-    """A process, what is said to it and heard from it. work: its part, if any, and since when."""
+    """A process, what is said to it and heard from it."""
 
     def __init__(self, spec: EncoderSpec, corpus: Corpus) -> None:
         self.spec = spec
-        self.work: Work | None = None
-        self.began = 0.0
+        self.on_card = kind_of(spec.device) != "cpu"
+        self._given: deque[Work] = deque()
+        self._began = 0.0
         self.link, theirs = Pipe()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed by `close`
         program = (
@@ -126,10 +134,23 @@ class _Worker:
             {"loader": LOADER, "spec": asdict(spec), "corpus": os.path.abspath(corpus.folder)}
         )
 
+    @property
+    def work(self) -> Work | None:
+        """The part that it makes."""
+        return self._given[0] if self._given else None
+
+    def done(self) -> float:
+        """It has made that part: in so many seconds."""
+        self._given.popleft()
+        began, self._began = self._began, time.perf_counter()
+        return self._began - began
+
     def give(self, work: Work | None) -> None:
         """The next part to make, or nothing."""
-        self.work, self.began = work, time.perf_counter()
         if work is not None:
+            if not self._given:
+                self._began = time.perf_counter()
+            self._given.append(work)
             folder = os.path.abspath(work.file.folder)
             file = [folder, work.file.number, work.file.key]
             rows = [array.tolist() for array in (work.rows, work.digests, work.own_system)]
