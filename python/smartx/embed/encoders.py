@@ -67,7 +67,7 @@ class EncoderSpec:
 class Read:
     """What an encoder reads of some texts.
 
-    texts: each as `encode` takes it: as far as it is read or further, or its tokens.
+    texts: each as `encode` takes it: as far as it is read or further, or its vector.
     lengths: (n,) what each costs, at least 1: only texts of one length are encoded together, so
     that a vector depends on its text alone.
     cut: (n,) bool, where a text goes on behind what is read.

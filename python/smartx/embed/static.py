@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from smartx.embed.encoders import EncoderSpec, Read, encoder_folder, made_by
 from smartx.embed.static_files import StaticFiles, static_files
-from smartx.embed.tokens import tokens_of
+from smartx.embed.tokens import Ids, tokens_of
 from smartx.engine import resolve_threads
 from smartx.engine.token_table import bags_times, embed_tokens, token_bags
 from smartx.errors import EncoderError, InputError
 from smartx.progress import Progress
 
-_BATCH = 4_096  # texts that a thread takes at once
+_BATCH = 4_096  # texts at once
 
 
 class StaticEncoder:
@@ -70,31 +70,30 @@ class StaticEncoder:
         return f"a table of {rows:,} tokens x {width} values, tokens by {self._tokens.by}"
 
     def read(self, texts: list[str]) -> Read:
-        """The tokens of each text."""
+        """The vector of each text: to read it is nearly all the work."""
         if self._prompt:
             texts = [self._prompt + text for text in texts]
         most = self._characters
         heads = texts if most is None else [text[:most] for text in texts]
         ids = self._tokens.read(heads, self._limit)
         longer = [len(text) > len(head) for text, head in zip(texts, heads, strict=True)]
-        pieces = np.split(ids.flat, np.cumsum(ids.lengths)[:-1]) if texts else []
-        return Read(pieces, np.ones(len(texts), dtype=np.int64), ids.cut | np.array(longer, bool))
+        ones = np.ones(len(texts), dtype=np.int64)
+        return Read(list(self._rows(ids)), ones, ids.cut | np.array(longer, dtype=np.bool_))
 
-    def encode(self, texts: list[Any], length: int = 1) -> NDArray[Any]:
-        """(n, d) int16 Q12 of what `read` gave; float32 where a text had no token that is known.
+    def encode(self, texts: Sequence[Any], length: int = 1) -> NDArray[Any]:
+        """(n, d) int16 Q12 or float32, of what `read` gave of n texts."""
+        return np.stack(texts)
 
-        Up to `workers` threads may call at once.
-        """
-        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-        flat = np.concatenate([np.empty(0, dtype=np.uint32), *texts])
-        counts = np.arange(max(2, 1 + lengths.max(initial=0)), dtype=np.float32)
-        table = self._table
+    def _rows(self, ids: Ids) -> NDArray[Any]:
+        """(n, d) int16 Q12; float32 where a text had no token that is known."""
+        counts = np.arange(max(2, 1 + ids.lengths.max(initial=0)), dtype=np.float32)
+        bags = ids.flat, ids.lengths, self._weights, counts
         try:
-            centre = np.zeros(table.shape[1], dtype=np.float32)
-            return embed_tokens(flat, lengths, self._weights, counts, table, centre, threads=1)
+            centre = np.zeros(self.dimensions, dtype=np.float32)
+            return embed_tokens(*bags, self._table, centre, threads=self.workers)
         except InputError:
-            bags = token_bags(flat, lengths, self._weights, counts, threads=1)
-            rows = bags_times(bags, table, threads=1)
+            own = token_bags(*bags, threads=self.workers)
+            rows = bags_times(own, self._table, threads=self.workers)
             empty = ~rows.any(axis=1)
             rows[empty] = self._nothing
             self._without.append(int(empty.sum()))
