@@ -27,6 +27,7 @@ from smartx.engine import FacilityLocation, Speed, knn_graph, maximize, ranking_
 from smartx.engine import on_card as choice
 from smartx.engine.card import card_named
 from smartx.engine.cost import CardSpeed, card_neighbour_seconds, neighbour_seconds
+from smartx.engine.memory import dense_head
 from smartx.errors import InputError
 
 torch: Any = pytest.importorskip("torch", reason="torch is not installed")
@@ -64,7 +65,8 @@ def test_ranking_a_large_group_uses_the_card_and_gives_the_same_order(card_here:
         by_card = maximize(FacilityLocation(), rows, 600, memory_bytes=limit)
     assert card.shapes
     assert heard.notes[0] == "the 64 nearest of 600 rows: on torch on cpu"
-    assert heard.notes[1].startswith("similarities of ")
+    candidates, _ = dense_head(600, limit)
+    assert heard.notes[1] == f"similarities of {candidates} with 600 rows: on torch on cpu"
     assert by_card.engine == by_core.engine == "graph+dense-head"
     assert by_card.evaluations == by_core.evaluations
     assert by_card.items.tobytes() == by_core.items.tobytes()
