@@ -112,6 +112,6 @@ INTRO = (
     "cosine: mean, to the teacher's. pairs, pairs in groups: Spearman correlation of the cosines of"
     " random pairs. gain: the part of greedy's gain over random rows that is kept (facility"
     " location) where 1, 5 and 10 % of every group are chosen by these vectors; tasks: a quarter of"
-    " the tasks, by their means (greedy is not the best, so it may be above 1). 10 nearest: the part of"
+    " the tasks, by their means (above 1 where it beats greedy). 10 nearest: the part of"
     " the 10 nearest rows that is the same.",
 )  # fmt: skip
