@@ -32,7 +32,7 @@ from smartx.engine.token_table import (
 from smartx.progress import Progress, step
 
 RECIPE = 1  # raised when the same sample gives another table
-_RIDGE, _PRIOR_RIDGE = 0.3, 0.3
+_RIDGE, _PRIOR_RIDGE = 0.1, 0.3
 _POWER = 0.7
 _STEPS = 30
 _COUNTS = 512  # occurrences of a token that are told apart
