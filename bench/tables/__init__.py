@@ -26,6 +26,8 @@ def markdown(head: Sequence[str], body: Iterable[Sequence[Any]]) -> list[str]:
 
 
 def seconds(value: float) -> str:
+    if value >= 1_000:
+        return f"{value:,.0f} s"
     return f"{value * 1e3:.3g} ms" if value < 0.1 else f"{value:.3g} s"
 
 
