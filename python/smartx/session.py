@@ -401,7 +401,7 @@ def vectors_of(config: RunConfig) -> Spec:
     )
     if not config.encoder_kind:
         return encoder
-    student = StudentSpec(encoder, config.student_rows, config.seed)
+    student = StudentSpec(encoder, config.student_rows)  # another seed embeds nothing again
     if config.encoder_kind == STUDENT:
         return student
     return HybridSpec(student, config.teacher_rows or HybridSpec(student).teacher_rows)

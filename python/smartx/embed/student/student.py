@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ class Student:
         self.facts = {name: manifest[name] for name in ("key", "name", "loss", "curve")}
         self.identity: Mapping[str, Any] = {"encoder": self.name, **asked}
         files = "".join(f"{entry['name']} {entry['sha256']}\n" for entry in manifest["files"])
-        self.named = Identity(self.identity, {"student": files}, asked["teacher"]["turns"])
+        digest = hashlib.sha256(files.encode()).hexdigest()
+        self.named = Identity(self.identity, {"student": digest}, asked["teacher"]["turns"])
         self.made_by: Mapping[str, str] = {"student": str(SCHEMA)}
         self.batch_tokens = self.batch_rows = _BATCH
         self.workers, self._threads = 1, threads
