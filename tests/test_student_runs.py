@@ -107,6 +107,11 @@ def test_evaluation_rows_are_embedded_by_the_student_of_the_corpus(place, tmp_pa
         ({"encoder": "student:enc", "teacher_rows": "10%"}, "teacher_rows", "hybrid:"),
         ({"encoder": "student:/no/such/folder"}, "encoder", "no folder"),
         ({"encoder": "hybrid:enc", "tasks": "auto"}, "encoder", "one encoder"),
+        ({"encoder": "student:"}, "encoder", "no encoder is named"),
+        ({"encoder": "student:student:enc"}, "encoder", "give student:enc"),
+        ({"encoder": "hybrid:student:enc"}, "encoder", "give hybrid:enc"),
+        ({"encoder": "Student:enc"}, "encoder", "student:NAME"),
+        ({"encoder": "hybrid:enc", "teacher_rows": "150%"}, "teacher_rows", "100%"),
     ],
 )
 def test_what_has_no_effect_or_cannot_be_is_said_at_the_start(

@@ -14,8 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from smartx.amounts import ROW_FILES
+from smartx.amounts import ROW_FILES, Percent
 from smartx.config import RunConfig
+from smartx.config_file import split_encoder
 from smartx.corpus import Corpus
 from smartx.corpus.hub import hub_name
 from smartx.corpus.numbers import check_column
@@ -237,6 +238,7 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
 
     at_hand: it will be needed; else only a path is looked at.
     """
+    _named(config)
     _kinds(config)
     name = config.encoder_name or default_encoder()
     if local_folder(name) is None and _means_a_path(name):
@@ -260,6 +262,24 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
         )
 
 
+def _named(config: RunConfig) -> None:
+    """Raise for student: or hybrid: of nothing or of each other, and for a misspelt one."""
+    kind, name = config.encoder_kind, config.encoder_name
+    if kind and not name.strip():
+        _fault("encoder", f"no encoder is named behind {kind}:", f"write {kind}:{PACKAGED}, say")
+    within, bare = split_encoder(name)
+    if kind and within:
+        _fault(
+            "encoder", f"a {kind} learns from an encoder, not from {name}", f"give {kind}:{bare}"
+        )
+    if ":" in name and not _means_a_path(name) and not os.path.isdir(name):
+        _fault(
+            "encoder",
+            f"{name} is no folder, and a name on the Hub has no colon",
+            "write NAME, student:NAME or hybrid:NAME",
+        )
+
+
 def _kinds(config: RunConfig) -> None:
     """Raise where a field has no effect with this kind of encoder."""
     kind = config.encoder_kind
@@ -279,6 +299,9 @@ def _kinds(config: RunConfig) -> None:
                 f"it has no effect: the encoder is not of the form {needed}",
                 f"put {needed.split()[0]} before the name in `encoder`, or leave `{field}` out",
             )
+    share = config.teacher_rows
+    if isinstance(share, Percent) and share.of_100 > 100:
+        _fault("teacher_rows", f"{share} is more than the whole", "give 100% or less")
 
 
 def _devices(asked: str) -> None:

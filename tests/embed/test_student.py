@@ -254,6 +254,21 @@ def test_what_a_student_cannot_learn_from_is_said(teacher, tmp_path):
     with pytest.raises(EncoderError, match="too few") as caught:
         embed_corpus(few, StudentSpec(teacher), tmp_path / "run")
     assert teacher.name in caught.value.fix
+    assert not (tmp_path / "run" / "vectors").exists()  # before any work
+
+
+def test_a_student_that_saves_nothing_is_warned_of(teacher, tmp_path):
+    told = []
+    progress = Silent()
+    progress.warn = told.append
+    rows = corpus_in(tmp_path, sentences(300, 3))
+    embed_corpus(rows, StudentSpec(teacher), tmp_path / "run", progress=progress)
+    assert "loses nothing" in told[0]
+    embed_corpus(rows, StudentSpec(teacher, rows=100), tmp_path / "few", progress=progress)
+    assert len(told) == 1
+    with pytest.raises(EncoderError, match="too few") as caught:
+        embed_corpus(rows, StudentSpec(teacher, rows=64), tmp_path / "fewer")
+    assert "`student_rows`" in caught.value.fix
 
 
 def test_a_hybrid_has_the_teachers_vectors_for_some_tasks_and_the_students_for_others(

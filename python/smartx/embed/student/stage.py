@@ -32,7 +32,7 @@ from smartx.embed.tokens import Ids, TokenReader, tokens_of
 from smartx.engine import resolve_threads
 from smartx.errors import EncoderError, StoreError
 from smartx.files import commit_bytes
-from smartx.progress import Progress
+from smartx.progress import Progress, warn
 from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
 
 STUDENTS = "students"  # in a run folder
@@ -188,6 +188,7 @@ def _fit(
     """Sample, fit, judge, and write the stage."""
     corpus, spec = asked.corpus, asked.spec
     held = held_rows(corpus.groups.rows, texts.digests, spec.seed, _held(corpus.num_rows, spec))
+    _worth_it(asked, held, texts.digests, progress)
     school = _School(asked, texts, run_folder, progress)
     exam = school.lesson(held.rows, "to judge it by")
     table, curve = _learnt(asked, school, exam, held, texts.digests, progress)
@@ -216,6 +217,30 @@ def _fit(
     )
 
 
+def _worth_it(asked: _Asked, held: Held, digests: NDArray[np.uint64], progress: Progress) -> None:
+    """Raise EncoderError where too little is left to learn from, and warn where the teacher embeds
+    most texts for the sample already. Before it embeds any.
+    """
+    spec, sizes, judged = asked.spec, asked.corpus.groups.rows, held.rows
+    rows = len(training_rows(sizes, digests, judged, spec.seed, spec.rows or FIRST_ROWS))
+    if rows < _LEAST:
+        more = "" if spec.rows is None else "give more `student_rows`, or "
+        raise EncoderError(
+            f"{rows:,} distinct texts, besides {len(judged):,} to judge it by, are too few for a "
+            f"student, which learns from {_LEAST} at least",
+            place="encoder",
+            fix=f"{more}pass `encoder` {spec.teacher.name}, which embeds so few itself",
+        )
+    texts = len(np.unique(digests[:, 0]))
+    if 2 * (rows + len(judged)) > texts:
+        name = spec.teacher.name
+        warn(
+            progress,
+            f"{asked.name}: for its sample {name} embeds {rows + len(judged):,} of {texts:,} "
+            f"distinct texts, so it saves little or nothing: `encoder` {name} loses nothing",
+        )
+
+
 def _learnt(
     asked: _Asked,
     school: _School,
@@ -232,12 +257,6 @@ def _learnt(
     wanted = spec.rows or FIRST_ROWS
     while True:
         rows = training_rows(sizes, digests, held.rows, spec.seed, wanted)
-        if len(rows) < _LEAST:
-            raise EncoderError(
-                f"{len(rows):,} distinct texts are too few for a student to learn from",
-                place="encoder",
-                fix=f"pass `encoder` {spec.teacher.name}: so few rows it embeds itself",
-            )
         lesson = school.lesson(rows, "to learn from")
         threads = resolve_threads(spec.teacher.threads)
         table = fitted(
