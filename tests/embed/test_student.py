@@ -32,7 +32,7 @@ from smartx.embed.student.sample import held_rows, training_rows
 from smartx.embed.texts import Texts
 from smartx.engine import quantize
 from smartx.engine.token_table import Bags
-from smartx.errors import EncoderError, StoreError
+from smartx.errors import EncoderError, InputError, StoreError
 from smartx.progress import Silent
 
 sizes_of_groups = st.lists(st.integers(1, 60), min_size=1, max_size=12)
@@ -216,6 +216,9 @@ def test_a_student_that_is_kept_encodes_texts_like_the_rows(corpus, teacher, tmp
     folder = next(p for p in (tmp_path / "students").iterdir() if (p / "rows.npy").exists())
     prompts = next(corpus.rising(np.arange(50), ("prompt",))).column("prompt").to_pylist()
     assert (open_student(folder).encode(prompts) == made.rows(0, 50)).all()
+    for wrong in (prompts[0], [prompts[0], None]):
+        with pytest.raises(InputError, match="text"):
+            open_student(folder).encode(wrong)
     other = encoder_of(corpus, spec, tmp_path)  # what embeds evaluation rows
     assert (other.encode(prompts) == made.rows(0, 50)).all()
     (folder / "rows.npy").write_bytes(b"damaged")

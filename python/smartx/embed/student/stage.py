@@ -60,10 +60,12 @@ def kept_student(
     asked = _Asked.of(corpus, spec, fetch=True)
     assert asked is not None  # it was fetched
     stage = asked.stage(run_folder)
-    if not stage.reuse(asked.key):
-        _fit(asked, stage, texts, run_folder, progress)
+    there = stage.reuse(asked.key)
+    if not there:
+        _fit(asked, stage, texts, run_folder, progress)  # says what is lost
     student = open_student(stage.folder, threads=spec.teacher.threads)
-    progress.note(f"{student.name}: {student.line}")
+    if there:
+        progress.note(f"{student.name}: {student.line}")
     return student
 
 

@@ -16,7 +16,7 @@ from smartx.embed.student.fit import Table
 from smartx.embed.student.loss import Loss
 from smartx.embed.tokens import TokenReader, tokens_of
 from smartx.engine import resolve_threads
-from smartx.errors import StoreError
+from smartx.errors import InputError, StoreError
 from smartx.files import unchanged_digest
 from smartx.store import Stage
 
@@ -68,8 +68,17 @@ class Student:
         return Read(list(vectors), np.ones(len(texts), dtype=np.int64), ids.cut)
 
     def encode(self, texts: Sequence[Any], length: int = 1) -> NDArray[np.int16]:
-        """(n, d) Q12 rows of texts, or of what `read` gave of them."""
-        if len(texts) and isinstance(texts[0], str):
+        """(n, d) Q12 rows of texts, or of what `read` gave of them.
+
+        Raises InputError for one text alone, and for what is no text.
+        """
+        if isinstance(texts, str):
+            raise InputError("one text is given, not a list of texts", fix="give [text]")
+        if len(texts) and not isinstance(texts[0], np.ndarray):
+            wrong = next((n for n, text in enumerate(texts) if not isinstance(text, str)), None)
+            if wrong is not None:
+                what = type(texts[wrong]).__name__
+                raise InputError(f"texts[{wrong}] is of type {what}", fix="give strings alone")
             texts = self.read(list(texts)).texts
         return np.asarray(texts, dtype=np.int16).reshape(-1, self.dimensions)
 
