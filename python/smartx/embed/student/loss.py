@@ -59,20 +59,22 @@ def mean_cosine(teacher: _Q12, student: _Q12) -> float:
 
 
 def pair_correlation(teacher: _Q12, student: _Q12, pairs: NDArray[np.int64]) -> float:
-    """Spearman correlation of the similarities of pairs (p, 2) of rows."""
+    """Spearman correlation of the similarities of pairs (p, 2) of rows; 0 where all are equal."""
     first, second = pairs.T
     ranks = [
         _ranks(np.einsum("ij,ij->i", x[first], x[second], dtype=np.float64))
         for x in (teacher, student)
     ]
+    if min(np.ptp(own) for own in ranks) == 0:
+        return 0.0
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def random_pairs(n: int, seed: int, count: int = _PAIRS) -> NDArray[np.int64]:
-    """(count, 2) pairs of two rows each, of n >= 2."""
+    """(count, 2) pairs of two rows each; of the only one twice where n is 1."""
     drawn = draws(seed, STUDENT_PAIRS, 0, 2 * count).reshape(-1, 2)
     first = (drawn[:, 0] % np.uint64(n)).astype(np.int64)
-    other = (drawn[:, 1] % np.uint64(n - 1)).astype(np.int64) + 1
+    other = (drawn[:, 1] % np.uint64(max(1, n - 1))).astype(np.int64) + 1
     return np.stack([first, (first + other) % n], axis=1)
 
 
