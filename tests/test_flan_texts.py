@@ -169,6 +169,8 @@ print("embed: 1,018 rows in 1m11s")
 print("embed: 3 of 5 rows, 2 rows/s")
 """
     row = run(Stage("embed", ("-c", command)), tmp_path)
-    assert row["memory_all"] > 400 << 20 > row["memory"]
+    # A fork of a large test process counts that process' memory until it becomes the stage.
+    assert row["memory_all"] > 400 << 20
+    assert row["memory"] > 200 << 20
     assert [step["line"] for step in row["steps"]] == ["embed: 1,018 rows in 1m11s"]
     assert row["steps"][0]["wall"] >= 5
