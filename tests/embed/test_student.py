@@ -122,7 +122,7 @@ def test_nothing_is_lost_by_the_teachers_own_vectors_and_all_by_others():
 @pytest.mark.parametrize("rows", [1, 30])
 @pytest.mark.filterwarnings("error")
 def test_vectors_that_are_all_equal_have_a_loss_that_a_manifest_can_hold(rows):
-    equal, none = np.full((rows, 16), 1_024, dtype=np.int16), np.zeros(rows, dtype=np.int64)
+    equal, none = quantize(np.ones((rows, 16), np.float32)), np.zeros(rows, dtype=np.int64)
     for student in (equal, some_rows(rows, 1)):
         loss = measured_loss(equal, student, none, none, seed=0, threads=1)
         assert loss.pairs == 0
