@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from small import flan_like, vectors_for
-from smartx.engine import FacilityLocation, maximize
+from smartx.engine import FacilityLocation, maximize, rank_groups
 from smartx.errors import BudgetError, InputError
 from smartx.mixture import assemble
 from smartx.needs import InMemory, Need
@@ -217,3 +217,24 @@ def test_vectors_of_another_encoder_are_named(corpus, vectors, tmp_path):
     assert ranked.digest == own.digest
     with pytest.raises(InputError, match="random looks at no vectors"):
         RandomRanker(vectors="other")
+
+
+def test_templates_that_lose_all_their_rows_leave_the_balance_of_the_others(
+    corpus, vectors, tmp_path
+):
+    """One row of each template stays, none of the first: as in a corpus that never held others."""
+    groups, tasks = corpus.groups, corpus.groups.tasks()
+    task = int(np.argmax(np.diff(tasks.first_group)))
+    own = np.arange(tasks.start[task], tasks.start[task] + tasks.rows[task])
+    stay = groups.start[tasks.first_group[task] + 1 : tasks.first_group[task + 1]]
+    assert len(stay)
+    ranker = FacilityLocationRanker(per="task")
+    out = np.setdiff1d(own, stay)
+    ranked = rank_corpus(corpus, vectors, ranker, tmp_path, threads=1, left_out=out)
+    templates = np.arange(len(stay), dtype=np.int32)
+    order, gains = rank_groups(
+        vectors.table[stay], np.array([len(stay)]), FacilityLocation(), templates=templates
+    )
+    row_ids, _, found = ranked.prefix(int(own[0]), len(stay))
+    assert row_ids.tolist() == stay[order].tolist()
+    assert found.tolist() == gains.tolist()

@@ -156,7 +156,7 @@ class Ranking:
             stays = ~out if trained is None else ~out | trained
             unit = np.repeat(np.arange(last - first), sizes)
             sizes = np.bincount(unit[stays], minlength=last - first)
-            ids, templates = ids[stays], templates[stays]
+            ids, templates = ids[stays], _without_gaps(unit[stays], templates[stays])
             trained = None if trained is None else trained[stays]
             features = {k: v if k in tables else v[stays] for k, v in features.items()}
         return Pool(sizes, ids, templates, features, trained)
@@ -238,3 +238,14 @@ def _missing(ranker: Ranker, need: Need, near: float | None) -> InputError:
         place="features",
         fix=f"give `feature` {need.name}=FILE",
     )
+
+
+def _without_gaps(units: NDArray[np.int64], templates: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Templates numbered from 0 inside each unit, in the same order: some may have lost all rows."""
+    if not len(units):
+        return templates
+    both = units * (int(templates.max()) + 1) + templates
+    _, numbers = np.unique(both, return_inverse=True)
+    lowest = np.full(int(units.max()) + 1, len(both))
+    np.minimum.at(lowest, units, numbers)
+    return (numbers - lowest[units]).astype(np.int32)
