@@ -52,6 +52,8 @@ def test_a_run_by_a_student_says_what_is_lost(place, tmp_path):
     assert made["student"]["cosine"] > 0.9
     assert 100 < made["student"]["learnt_from"] <= 206
     assert "learnt_from" in (tmp_path / "mix" / "report.html").read_text()
+    card = (tmp_path / "mix" / "README.md").read_text()
+    assert f"cosine {made['student']['cosine']:.3f} to its teacher" in card
     assert "as they were written" in smartx("verify", tmp_path / "mix.run")
     again = smartx("run", *asked[:-1], tmp_path / "more", "--run-dir", tmp_path / "mix.run",
                    "--student-rows", 200)  # fmt: skip
@@ -66,6 +68,17 @@ def test_a_hybrid_says_who_embedded_what(place, tmp_path):
     assert made["encoder"] == "hybrid:enc"
     assert sum(made["made"].values()) == 700
     assert list(made["made"]) == ["enc", "student:enc"]
+    assert "rows by student:enc" in (tmp_path / "mix" / "README.md").read_text()
+
+
+def test_what_a_hybrids_teacher_cannot_be_given_is_said_before_it_works(place, tmp_path):
+    asked = fields(place, tmp_path / "mix", f"hybrid:{place / 'enc'}")
+    for amount, said in (("5000", "at most 700 rows"), ("0.1%", "fewer than the")):
+        done = CliRunner().invoke(app, [str(x) for x in ["run", *asked, "--teacher-rows", amount]])
+        assert done.exit_code == 2
+        assert said in " ".join(done.output.split())
+        assert "teacher gives" not in done.output
+        assert not (tmp_path / "mix.run" / "students").exists()
 
 
 def test_a_plan_lays_the_ways_side_by_side(place, tmp_path, monkeypatch):

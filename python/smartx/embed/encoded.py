@@ -4,7 +4,7 @@ those that no part holds yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -52,8 +52,9 @@ def encoded(
     if len(new) < len(places):
         there = int((places >= 0).sum())
         progress.note(
-            f"embed: {len(new):,} new texts for {len(places):,} rows ({there:,} rows have a text "
-            f"that was embedded before, {len(places) - there - len(new):,} one of these)"
+            f"embed by {_name(identity)}: {len(new):,} new texts for {len(places):,} rows "
+            f"({there:,} have a text that was embedded before, {len(places) - there - len(new):,} "
+            "one that another of these rows has)"
         )
     if len(new):
         sizes = Sizes(part_rows)
@@ -68,6 +69,12 @@ def encoded(
         repeats = np.flatnonzero(places < 0)
         places[repeats] = places[~places[repeats]]
     return parts, places
+
+
+def _name(identity: Identity) -> str:
+    """Of an encoder, for people."""
+    encoder = identity.parameters["encoder"]
+    return str(encoder.get("name", "an encoder") if isinstance(encoder, Mapping) else encoder)
 
 
 def parts_of(encoder: EncoderSpec | Encoder, identity: Identity, run_folder: Path) -> Parts:

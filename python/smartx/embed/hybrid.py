@@ -50,7 +50,9 @@ def taught_groups(
     if not 0 < amount <= (1 if shares else corpus.num_rows):
         most = "100 %" if shares else f"{corpus.num_rows:,} rows"
         raise ConfigError(
-            f"{amount:g} is not above 0 and at most {most}", place="teacher_rows", fix="change it"
+            f"{amount:g} is not above 0 and at most {most}",
+            place="teacher_rows",
+            fix="give a part such as 10%",
         )
     first, text = np.unique(texts[:, 0], return_index=True, return_inverse=True)[1:]
     tokens, tasks = _tokens(corpus, window)[first], corpus.groups.tasks()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.embed.embeddings import SCHEMA, STAGE, Embeddings, open_embeddings
@@ -64,6 +65,8 @@ def embed_corpus(
         return _embedded(corpus, encoder, run_folder, part_rows, progress, None)
     spec = encoder.student if isinstance(encoder, HybridSpec) else encoder
     texts = Texts(corpus, spec.teacher.turns)
+    if isinstance(encoder, HybridSpec) and student_there(corpus, spec, run_folder) is None:
+        _taught(corpus, encoder, texts)  # what it cannot be given is said before it works
     student = kept_student(corpus, spec, run_folder, texts, progress)
     made = _embedded(corpus, student, run_folder, part_rows, progress, texts)
     if isinstance(encoder, HybridSpec):
@@ -126,7 +129,7 @@ def _mended(
     teacher = spec.student.teacher
     identity = identity_of(teacher, fetch=True)
     assert identity is not None
-    taught = taught_groups(corpus, texts.digests, spec.amount, window=window_of(teacher))
+    taught = _taught(corpus, spec, texts)
     rows = rows_of(corpus, taught)
     parts, places = encoded(corpus, teacher, identity, run_folder, progress, rows=rows, texts=texts)
     name = str(identity.parameters["encoder"])
@@ -141,6 +144,12 @@ def _mended(
         facts={"num_rows": corpus.num_rows, **facts, "student": student.manifest["student"]},
     )
     return open_embeddings(stage.folder, corpus)
+
+
+def _taught(corpus: Corpus, spec: HybridSpec, texts: Texts) -> NDArray[np.bool_]:
+    """(g,) which groups the teacher embeds. Raises ConfigError where it is given no whole task."""
+    window = window_of(spec.student.teacher)
+    return taught_groups(corpus, texts.digests, spec.amount, window=window)
 
 
 def _asked_hybrid(corpus: Corpus, spec: HybridSpec, student: Embeddings) -> _Asked:

@@ -78,6 +78,8 @@ def _recipe(facts: dict[str, Any]) -> str:
     if near := facts["near_duplicates"]:
         held = sum(task["capacity"] for task in facts["tasks"])
         lines.append(f"near duplicates | {markdown(near_duplicates_line(held, near), 200)}")
+    if made := facts["embedding"]:
+        lines.append(f"vectors by | {markdown(_encoder(made), 300)}")
     lines += [
         f"{label} | {facts['embedding'][name]:,}"
         for name, label in SEEN.items()
@@ -86,6 +88,19 @@ def _recipe(facts: dict[str, Any]) -> str:
     lines.append(f"seed | {facts['seed']}")
     lines += [f"{name} | `{digest[:16]}`" for name, digest in facts["inputs"].items()]
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def _encoder(made: dict[str, Any]) -> str:
+    """What embedded the rows, and what a student lost by the measure of its teacher."""
+    encoder = made.get("encoder", made.get("vectors", "ready vectors"))
+    name = str(encoder.get("name", "an encoder") if isinstance(encoder, dict) else encoder)
+    if lost := made.get("student"):
+        name += f"; cosine {lost['cosine']:.3f} to its teacher on {lost['rows']:,} held-out rows"
+        if lost["in_groups"] is not None:
+            name += f", {lost['in_groups']:.1%} of greedy's gain inside groups kept"
+    if by := made.get("made"):
+        name += "; " + ", ".join(f"{rows:,} rows by {one}" for one, rows in by.items())
+    return name
 
 
 def _alerts(facts: dict[str, Any]) -> str:

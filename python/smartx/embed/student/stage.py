@@ -39,6 +39,7 @@ STUDENTS = "students"  # in a run folder
 FIRST_ROWS, MOST_ROWS = 4_096, 32_768  # of a learning curve
 HELD_ROWS = 1_536  # of each of two kinds (sample.Held), at most
 _ENOUGH = 0.01  # a doubling of the rows that raises the cosine by less is the last
+_GOOD = 0.6  # of greedy's gain inside groups; with less, people should know of other ways
 _LEAST = 64  # texts that a student can learn from
 _WINDOW, _SPECIAL = 512, 2  # tokens that are read where no file says so; [CLS] and [SEP]
 _SAMPLE = 512  # texts on which a tokenizer is checked
@@ -66,6 +67,13 @@ def kept_student(
     student = open_student(stage.folder, threads=spec.teacher.threads)
     if there:
         progress.note(f"{student.name}: {student.line}")
+    kept = student.facts["loss"]["in_groups"]
+    if kept is not None and kept < _GOOD:
+        warn(
+            progress,
+            f"{student.name} keeps {kept:.0%} of greedy's gain inside groups: `encoder` "
+            f"hybrid:{spec.teacher.name} loses less in many tasks, more `student_rows` may help",
+        )
     return student
 
 
