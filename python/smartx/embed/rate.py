@@ -28,18 +28,20 @@ from smartx.embed.student import (
     StudentSpec,
     sample_size,
     student_there,
+    tokens_left,
 )
 from smartx.embed.texts import Texts, strings
 from smartx.embed.vector_files import VectorsSpec
 from smartx.embed.work import FIRST_ROWS
 from smartx.embed.workers import share_of
 from smartx.engine import resolve_threads
-from smartx.errors import MissingPackageError
+from smartx.errors import EncoderError, MissingPackageError
 from smartx.progress import Progress, Silent
 
 _PLACES, _ROWS = 8, 32  # prompts that are looked at: from 8 places of the corpus, 32 each
 _SECONDS = 2.0  # and how long some of them are encoded
 _STUDENT_ROWS = 2e4  # that a student embeds a second on one core, their texts read and hashed
+_TOKEN, _READ = 12.0, 256.0  # tokens that one costs by itself; of a text that are read, at most
 _GATHERED = 4e8  # values of ready vectors a second that are read, checked and rounded
 
 
@@ -87,7 +89,9 @@ def _by_encoder(
         devices = devices_for(encoder)[: -(-corpus.num_rows // FIRST_ROWS)]
         if folder is not None:
             seconds = _measured(corpus, share_of(encoder, devices, devices[0])) / len(devices)
-            ways = ways_of(corpus.num_rows, seconds, HybridSpec(StudentSpec(encoder)))
+            hybrid = HybridSpec(StudentSpec(encoder))
+            before = _tokens_seconds(corpus, seconds, hybrid.student, run_folder)
+            ways = ways_of(corpus.num_rows, seconds, hybrid, before=before)
             ways = ways if ways[-1].seconds < seconds else ()  # a student would be no quicker
             new = new_texts(corpus, encoder, run_folder)
             seconds *= 1.0 if new is None else new / corpus.num_rows
@@ -113,20 +117,26 @@ def _by_student(
     teacher = _by_encoder(corpus, hybrid.student.teacher, run_folder, progress, fetch=fetch)
     ways: tuple[Way, ...] = ()
     if teacher.seconds is not None:
-        ways = ways_of(corpus.num_rows, teacher.seconds, hybrid, student)
+        before = _tokens_seconds(corpus, teacher.seconds, hybrid.student, run_folder)
+        ways = ways_of(corpus.num_rows, teacher.seconds, hybrid, student, before=before)
     seconds = next((way.seconds for way in ways if way.name == spec.name), None)
     return replace(teacher, seconds=seconds, source=spec.name, new=None, ways=ways)
 
 
 def ways_of(
-    rows: int, seconds: float, hybrid: HybridSpec, student: Student | None = None
+    rows: int,
+    seconds: float,
+    hybrid: HybridSpec,
+    student: Student | None = None,
+    *,
+    before: float = 0.0,
 ) -> tuple[Way, ...]:
     """What a teacher, its student and both together take and lose. seconds: of the teacher, for all
-    rows.  student: if it is fitted.
+    rows.  student: if it is fitted.  before: seconds until one can be, the sample aside.
     """
     spec, amount = hybrid.student, hybrid.amount
     share = amount if isinstance(amount, float) else min(1.0, amount / rows)
-    learnt = 0.0 if student else seconds * sample_size(rows, spec) / rows
+    learnt = 0.0 if student else before + seconds * sample_size(rows, spec) / rows
     own = learnt + rows_seconds(rows, spec)
     lost = student.line if student else "measured when it is fitted"
     return (
@@ -134,6 +144,18 @@ def ways_of(
         Way(hybrid.name, own + share * seconds, "less than its student, in the smaller tasks"),
         Way(spec.name, own, lost),
     )
+
+
+def _tokens_seconds(corpus: Corpus, seconds: float, spec: StudentSpec, run_folder: Path) -> float:
+    """What the teacher takes for its tokens, as texts of 8 with padding, in batches that are less
+    full. seconds: for all rows.
+    """
+    try:
+        tokens = tokens_left(spec, run_folder)
+    except EncoderError:
+        return 0.0  # it cannot be: whoever fits the student says why
+    counted = corpus.manifest["tokens"]["prompt_tokens"] / corpus.num_rows
+    return float(tokens * seconds / corpus.num_rows) * _TOKEN / max(_TOKEN, min(counted, _READ))
 
 
 def rows_seconds(rows: int, spec: StudentSpec) -> float:

@@ -241,11 +241,12 @@ def _missing(ranker: Ranker, need: Need, near: float | None) -> InputError:
 
 
 def _without_gaps(units: NDArray[np.int64], templates: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Templates numbered from 0 inside each unit, in the same order: some may have lost all rows."""
+    """Templates numbered from 0 inside each unit, as before: some may have lost all rows."""
     if not len(units):
         return templates
     both = units * (int(templates.max()) + 1) + templates
     _, numbers = np.unique(both, return_inverse=True)
     lowest = np.full(int(units.max()) + 1, len(both))
     np.minimum.at(lowest, units, numbers)
-    return (numbers - lowest[units]).astype(np.int32)
+    dense: NDArray[np.int32] = (numbers - lowest[units]).astype(np.int32)
+    return dense

@@ -7,6 +7,7 @@ from smartx.embed.student.stage import (
     kept_student,
     sample_size,
     student_there,
+    tokens_left,
     window_of,
 )
 from smartx.embed.student.student import Student, open_student
@@ -21,5 +22,6 @@ __all__ = [
     "open_student",
     "sample_size",
     "student_there",
+    "tokens_left",
     "window_of",
 ]

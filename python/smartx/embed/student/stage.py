@@ -26,7 +26,7 @@ from smartx.embed.student.loss import Loss, measured_loss
 from smartx.embed.student.sample import Held, held_rows, training_rows
 from smartx.embed.student.spec import STUDENT, StudentSpec
 from smartx.embed.student.student import FILES, SCHEMA, STAGE, TOKENIZER, Student, open_student
-from smartx.embed.student.token_vectors import token_vectors
+from smartx.embed.student.token_vectors import token_vectors, tokens_to_embed
 from smartx.embed.texts import Texts, strings
 from smartx.embed.tokens import Ids, TokenReader, tokens_of
 from smartx.engine import resolve_threads
@@ -88,9 +88,25 @@ def student_there(corpus: Corpus, spec: StudentSpec, run_folder: Path) -> Studen
         return None
 
 
+def tokens_left(spec: StudentSpec, run_folder: Path) -> int:
+    """Tokens that the teacher is yet to embed before a student can be fitted here."""
+    teacher, folder = identity_of(spec.teacher), encoder_folder(spec.teacher, fetch=False)
+    if teacher is None or folder is None:
+        return 0
+    return tokens_to_embed(teacher, _tokenizer_of(folder), run_folder / STUDENTS)
+
+
 def sample_size(rows: int, spec: StudentSpec) -> int:
     """Rows that the teacher embeds at most, of a corpus of so many."""
-    return min(rows, (spec.rows or MOST_ROWS) + 2 * _held(rows, spec))
+    return min(rows, (spec.rows or _most(rows)) + 2 * _held(rows, spec))
+
+
+def _most(rows: int) -> int:
+    """Rows at which a learning curve ends, however it goes: about half of a small corpus."""
+    wanted = FIRST_ROWS
+    while wanted < min(MOST_ROWS, rows // 4):
+        wanted *= 2
+    return wanted
 
 
 def _held(rows: int, spec: StudentSpec) -> int:
@@ -281,7 +297,7 @@ def _learnt(
         curve.append({"rows": len(rows), "loss": loss.facts()})
         progress.note(f"{asked.name} from {len(rows):,} rows: {loss.line()}")
         known = len(curve) > 1 and loss.cosine - curve[-2]["loss"]["cosine"] < _ENOUGH
-        if spec.rows is not None or known or wanted >= min(MOST_ROWS, corpus.num_rows // 4):
+        if spec.rows is not None or known or wanted >= _most(corpus.num_rows):
             return table, curve
         wanted *= 2
 

@@ -51,9 +51,7 @@ def token_vectors(
 
     Raises EncoderError, MissingPackageError, StoreError.
     """
-    inputs = {**identity.inputs, "tokenizer": unchanged_digest(tokenizer)}
-    key = key_of(STAGE, SCHEMA, identity.parameters, inputs)
-    stage = Stage(STAGE, folder_of(folder, key))
+    stage, key, inputs = _asked(identity, tokenizer, folder)
     path = stage.folder / _FILE
     if not stage.reuse(key):
         made = _encoded(_texts(tokenizer), teacher, progress)
@@ -70,6 +68,19 @@ def token_vectors(
     file = open_npy(path)
     rows: NDArray[np.int16] = file.read(0, file.num_rows)
     return rows
+
+
+def tokens_to_embed(identity: Identity, tokenizer: Path, folder: Path) -> int:
+    """How many tokens the teacher is yet to embed: all of them, or none."""
+    stage, key, _ = _asked(identity, tokenizer, folder)
+    return 0 if stage.is_done(key) else len(_texts(tokenizer))
+
+
+def _asked(identity: Identity, tokenizer: Path, folder: Path) -> tuple[Stage, str, dict[str, str]]:
+    """The stage, its key, and what goes into it."""
+    inputs = {**identity.inputs, "tokenizer": unchanged_digest(tokenizer)}
+    key = key_of(STAGE, SCHEMA, identity.parameters, inputs)
+    return Stage(STAGE, folder_of(folder, key)), key, inputs
 
 
 def _encoded(texts: list[str], teacher: EncoderSpec, progress: Progress) -> NDArray[np.int16]:
