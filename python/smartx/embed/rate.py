@@ -154,8 +154,8 @@ def _tokens_seconds(corpus: Corpus, seconds: float, spec: StudentSpec, run_folde
         tokens = tokens_left(spec, run_folder)
     except EncoderError:
         return 0.0  # it cannot be: whoever fits the student says why
-    counted = corpus.manifest["tokens"]["prompt_tokens"] / corpus.num_rows
-    return float(tokens * seconds / corpus.num_rows) * _TOKEN / max(_TOKEN, min(counted, _READ))
+    counted = float(corpus.manifest["tokens"]["prompt_tokens"]) / corpus.num_rows
+    return tokens * seconds / corpus.num_rows * _TOKEN / max(_TOKEN, min(counted, _READ))
 
 
 def rows_seconds(rows: int, spec: StudentSpec) -> float:
