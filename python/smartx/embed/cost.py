@@ -13,7 +13,7 @@ from smartx.embed.parts import SHARD_ROWS
 TORCH_BYTES = 900 << 20  # torch and a small encoder at work
 FILE_BYTES = 40 << 20  # of a file of ready vectors, while it is read
 _FOUND_BYTES = 24  # of each ready vector: its digest, and its place
-_TOLD_BYTES = 150  # of each text: its digest and its vector's, while they are sorted
+_TOLD_BYTES = 160  # of each text: its digest and its vector's, while they are sorted
 _KNOWN_BYTES = 48  # of these on disk
 
 
