@@ -4,7 +4,7 @@ those that no part holds yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
-from smartx.embed.encoders import Encoder, EncoderSpec, Identity, made_by
+from smartx.embed.encoders import Encoder, EncoderSpec, Identity, made_by, source_name
 from smartx.embed.encoding import EncodedParts
 from smartx.embed.loading import devices_for, loaded
 from smartx.embed.parts import SCHEMA as PART_SCHEMA
@@ -52,9 +52,9 @@ def encoded(
     if len(new) < len(places):
         there = int((places >= 0).sum())
         progress.note(
-            f"embed by {_name(identity)}: {len(new):,} new texts for {len(places):,} rows "
-            f"({there:,} have a text that was embedded before, {len(places) - there - len(new):,} "
-            "one that another of these rows has)"
+            f"embed by {source_name(identity.parameters)}: {len(new):,} new texts for "
+            f"{len(places):,} rows ({there:,} have a text that was embedded before, "
+            f"{len(places) - there - len(new):,} one that another of these rows has)"
         )
     if len(new):
         sizes = Sizes(part_rows)
@@ -69,12 +69,6 @@ def encoded(
         repeats = np.flatnonzero(places < 0)
         places[repeats] = places[~places[repeats]]
     return parts, places
-
-
-def _name(identity: Identity) -> str:
-    """Of an encoder, for people."""
-    encoder = identity.parameters["encoder"]
-    return str(encoder.get("name", "an encoder") if isinstance(encoder, Mapping) else encoder)
 
 
 def parts_of(encoder: EncoderSpec | Encoder, identity: Identity, run_folder: Path) -> Parts:

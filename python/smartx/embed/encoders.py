@@ -115,6 +115,12 @@ class Identity:
     turns: str = "user"
 
 
+def source_name(parameters: Mapping[str, Any]) -> str:
+    """What made vectors, for people: a file of ready ones, or an encoder. parameters: of these."""
+    source = parameters.get("vectors") or parameters.get("encoder", "")
+    return str(source.get("name", "an encoder") if isinstance(source, Mapping) else source)
+
+
 def default_encoder() -> str:
     """`thenlper/gte-large`, as published, on every machine: no variable decides which rows win."""
     return PUBLISHED

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
 from smartx.embed.embeddings import Embeddings
+from smartx.embed.encoders import source_name
 from smartx.embed.parts import ENCODER_PLACES, Parts, Places
 from smartx.embed.placing import placed
 from smartx.errors import ConfigError, InputError
@@ -140,7 +141,10 @@ def placed_hybrid(
     places = student.places(0, corpus.num_rows) + ENCODER_PLACES
     places[rows] = teacher.places
     files, facts = placed(corpus, [teacher.parts, *parts], places, stage, key)
-    made = [(teacher.name, len(rows)), (_name(student), corpus.num_rows - len(rows))]
+    made = [
+        (teacher.name, len(rows)),
+        (source_name(student.manifest["parameters"]), corpus.num_rows - len(rows)),
+    ]
     return files, {
         **facts,
         "made": {
@@ -150,8 +154,3 @@ def placed_hybrid(
         "made_by": {**student.manifest["made_by"], **teacher.made_by},
         "one_encoder": {"key": str(student.manifest["key"]), "digest": student.digest},
     }
-
-
-def _name(student: Embeddings) -> str:
-    encoder = student.manifest["parameters"]["encoder"]
-    return str(encoder["name"] if isinstance(encoder, Mapping) else encoder)

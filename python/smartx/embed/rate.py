@@ -17,7 +17,7 @@ from smartx.corpus import Corpus
 from smartx.embed.batches import batches
 from smartx.embed.cost import Vectors, Way
 from smartx.embed.embeddings import Embeddings
-from smartx.embed.encoders import EncoderSpec, encoder_folder
+from smartx.embed.encoders import EncoderSpec, encoder_folder, source_name
 from smartx.embed.loading import devices_for, loaded
 from smartx.embed.npy import open_npy
 from smartx.embed.run import new_texts
@@ -61,8 +61,7 @@ def embedding_rate(
     one that is here is loaded and timed.
     """
     if there is not None:
-        made = there.manifest["parameters"]
-        source = str(made.get("vectors") or made.get("encoder", ""))
+        source = source_name(there.manifest["parameters"])
         encodes = not isinstance(encoder, VectorsSpec)
         return Vectors(there.dimensions, 0.0, encodes, done=True, source=source)
     if isinstance(encoder, VectorsSpec):

@@ -36,7 +36,7 @@ from smartx.embed.vector_files import VectorsSpec, vectors_inputs, vectors_param
 from smartx.embed.vectors import gathered
 from smartx.errors import StoreError
 from smartx.progress import Progress, Silent
-from smartx.store import Stage, folder_of, key_of
+from smartx.store import FileEntry, Stage, folder_of, key_of
 
 Spec: TypeAlias = EncoderSpec | StudentSpec | HybridSpec | VectorsSpec
 Source: TypeAlias = Spec | Encoder
@@ -86,8 +86,7 @@ def _embedded(
     asked = _asked(corpus, encoder, fetch=True)
     assert asked is not None  # it was fetched
     stage = asked.stage(run_folder)
-    if stage.reuse(asked.key) and (found := open_embeddings(stage.folder, corpus)).whole():
-        progress.note(f"embed: the vectors of {corpus.num_rows:,} rows are there and used again")
+    if found := _whole(asked, stage, corpus, progress):
         return found
     if isinstance(encoder, VectorsSpec):
         digest = asked.inputs["vectors"]
@@ -101,15 +100,7 @@ def _embedded(
         facts["made_by"] = made_by(encoder)
         if isinstance(encoder, Student):
             facts["student"] = encoder.facts
-    stage.finish(
-        key=asked.key,
-        schema=SCHEMA,
-        parameters=asked.parameters,
-        inputs=asked.inputs,
-        files=files,
-        facts={"num_rows": corpus.num_rows, **facts},
-    )
-    return open_embeddings(stage.folder, corpus)
+    return _finished(asked, stage, corpus, files, facts)
 
 
 def _mended(
@@ -123,8 +114,7 @@ def _mended(
     """The student's vectors, those of some tasks by the teacher in their place."""
     asked = _asked_hybrid(corpus, spec, student)
     stage = asked.stage(run_folder)
-    if stage.reuse(asked.key) and (found := open_embeddings(stage.folder, corpus)).whole():
-        progress.note(f"embed: the vectors of {corpus.num_rows:,} rows are there and used again")
+    if found := _whole(asked, stage, corpus, progress):
         return found
     teacher = spec.student.teacher
     identity = identity_of(teacher, fetch=True)
@@ -135,13 +125,29 @@ def _mended(
     name = str(identity.parameters["encoder"])
     teaching = Teaching(name, made_by(teacher), taught, parts, places)
     files, facts = placed_hybrid(corpus, teaching, student, stage, asked.key)
+    facts["student"] = student.manifest["student"]
+    return _finished(asked, stage, corpus, files, facts)
+
+
+def _whole(asked: _Asked, stage: Stage, corpus: Corpus, progress: Progress) -> Embeddings | None:
+    """The embeddings, if they stand there and all that they need."""
+    if not stage.reuse(asked.key) or not (found := open_embeddings(stage.folder, corpus)).whole():
+        return None
+    progress.note(f"embed: the vectors of {corpus.num_rows:,} rows are there and used again")
+    return found
+
+
+def _finished(
+    asked: _Asked, stage: Stage, corpus: Corpus, files: list[FileEntry], facts: dict[str, Any]
+) -> Embeddings:
+    """The stage with its manifest, opened."""
     stage.finish(
         key=asked.key,
         schema=SCHEMA,
         parameters=asked.parameters,
         inputs=asked.inputs,
         files=files,
-        facts={"num_rows": corpus.num_rows, **facts, "student": student.manifest["student"]},
+        facts={"num_rows": corpus.num_rows, **facts},
     )
     return open_embeddings(stage.folder, corpus)
 

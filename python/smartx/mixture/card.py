@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from smartx.embed.encoders import source_name
 from smartx.leave_out import left_out_line
 from smartx.mixture.facts import SEEN, blind_tasks, budget_line, shares_line
 from smartx.mixture.names import markdown
@@ -92,8 +93,7 @@ def _recipe(facts: dict[str, Any]) -> str:
 
 def _encoder(made: dict[str, Any]) -> str:
     """What embedded the rows, and what a student lost by the measure of its teacher."""
-    encoder = made.get("encoder", made.get("vectors", "ready vectors"))
-    name = str(encoder.get("name", "an encoder") if isinstance(encoder, dict) else encoder)
+    name = source_name(made) or "ready vectors"
     if lost := made.get("student"):
         name += f"; cosine {lost['cosine']:.3f} to its teacher on {lost['rows']:,} held-out rows"
         if lost["in_groups"] is not None:

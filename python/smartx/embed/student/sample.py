@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from smartx.draws import STUDENT_GROUPS, STUDENT_HELD, STUDENT_ROWS, draws_at
 
 DEEP_GROUPS, DEEP_ROWS = 16, 96  # groups of which many rows are held out, and how many
-SPREAD_ROWS = 1_536  # rows that are held out over all groups
 _Rows = NDArray[np.int64]
 
 
@@ -42,7 +41,7 @@ def held_rows(sizes: _Rows, digests: NDArray[np.uint64], seed: int, most: int) -
     """
     keys = draws_at(seed, STUDENT_HELD, digests[:, 0])
     starts = np.cumsum(sizes) - sizes
-    spread = _lowest(keys, starts, _quotas(sizes, min(SPREAD_ROWS, most), keys[starts]), sizes)
+    spread = _lowest(keys, starts, _quotas(sizes, most, keys[starts]), sizes)
     wanted = min(DEEP_ROWS, max(8, most // DEEP_GROUPS))
     large = np.flatnonzero(sizes >= min(2 * wanted, int(sizes.max())))
     order = np.argsort(draws_at(seed, STUDENT_GROUPS, large), kind="stable")
