@@ -1,0 +1,1 @@
+"""Does a mixture help? A small language model is trained on what each strategy chooses (docs/evidence.md)."""
