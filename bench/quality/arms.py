@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ class Pool:
     tokens: (n, 2) int64, of prompt and response, as the model is trained on them.
     lengths: (n, 2) int64, the same of the whole texts, which the model may see a part of; none:
     `tokens`.
+    answers: (n,) token ids of the targets, for proxies; arms do not look at them.
     """
 
     rows: IntVector
@@ -44,6 +46,7 @@ class Pool:
     templates: list[str]
     tokens: IntVector
     lengths: IntVector | None = None
+    answers: Sequence[tuple[int, ...]] = ()
 
     def __post_init__(self) -> None:
         if (np.diff(self.rows) <= 0).any():
