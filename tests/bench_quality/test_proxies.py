@@ -169,7 +169,8 @@ def test_the_objective_is_facility_location_inside_tasks_and_greedy_has_all_of_i
         budget=30,
         weights="equal",
         ranker="facility-location:per=task,balance=no",
-        **tasks,
+        tasks=POOL.tasks,
+        templates=POOL.templates,
     )
     of_greedy = proxies_of(chosen(greedy.indices), POOL, HELD)
     assert of_greedy["of greedy"] == pytest.approx(1.0, abs=1e-12)
