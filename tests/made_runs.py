@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Made:
     noise: float = 0.02
     luck: float = 0.005
     setting: Mapping[str, Any] = field(default_factory=dict)
+    sample: str = "0123456789abcdef"
 
     def lines(self) -> list[dict[str, Any]]:
         return [
@@ -56,6 +58,7 @@ class Made:
             "steps": 88, "first": 4.1, "last": 3.1, "cpu_seconds": 60.0, "seconds": 65.0,
         }  # fmt: skip
         return {
+            "sample": self.sample,
             "setting": {"arm": arm, "fold": fold, "seed": seed, **SETTING, **self.setting},
             "chosen": chosen if tuned else None,
             "trained": trained if tuned else None,
@@ -68,8 +71,7 @@ class Made:
         }
 
     def _kept(self, task: str, shift: float, rng: np.random.Generator) -> list[float]:
-        own = _rng(task)
-        level, tokens = own.uniform(1, 4), int(own.integers(200, 900))
+        level, tokens = _level(task)
         content = level + shift + rng.normal(0, self.noise)
         right = int(rng.binomial(40, np.clip(0.5 - shift, 0.05, 0.95)))
         return [round(content * tokens, 6), tokens, round(60 * (0.5 + shift), 6), 60, right, 40]
@@ -81,6 +83,13 @@ def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> Path:
     (folder / "sample.json").write_text(json.dumps(sample))
     (folder / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
+
+
+@cache
+def _level(task: str) -> tuple[float, int]:
+    """A data set's own loss and its target tokens, the same in every run."""
+    own = _rng(task)
+    return own.uniform(1, 4), int(own.integers(200, 900))
 
 
 def _rng(*names: object) -> np.random.Generator:

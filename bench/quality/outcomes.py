@@ -71,7 +71,10 @@ OUTCOMES = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """One line of runs.jsonl. `chosen` and `trained` are None of the untuned model."""
+    """One line of runs.jsonl. `chosen` and `trained` are None of the untuned model.
+
+    setting: with the digest of the sample, so that runs of two samples are never mixed.
+    """
 
     setting: Mapping[str, Any]
     chosen: Mapping[str, Any] | None
@@ -94,10 +97,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Of each data set: its family (relatives, held out together) and the fold that holds it."""
+    """Of each data set: its family (relatives, held out together) and the fold that holds it.
+
+    facts: what else sample.json tells of the draw (its sizes and rows).
+    """
 
     families: Mapping[str, str]
     folds: Mapping[str, int]
+    facts: Mapping[str, Any]
 
     def family(self, task: str) -> str:
         """Parents of BIG-bench have no relatives: each is a family of its own."""
@@ -115,14 +122,16 @@ def read(folder: Path) -> tuple[list[Run], Sample]:
     for number, line in enumerate(lines, 1):
         try:
             kept = json.loads(line)
-            parts = ("setting", "chosen", "trained", "evaluated", "machine")
-            runs.append(Run(*(kept[part] for part in parts)))
+            setting = {**kept["setting"], "sample": kept.get("sample", "")}
+            parts = ("chosen", "trained", "evaluated", "machine")
+            runs.append(Run(setting, *(kept[part] for part in parts)))
         except (json.JSONDecodeError, KeyError, TypeError) as fault:
             raise InputError(
                 f"no run stands in this line ({fault!r})", place=f"{path}:{number}",
                 fix="delete the line; the run is then made again",
             ) from None  # fmt: skip
-    return runs, Sample(sample["families"], {t: int(f) for t, f in sample["folds"].items()})
+    folds = {task: int(fold) for task, fold in sample.pop("folds").items()}
+    return runs, Sample(sample.pop("families"), folds, sample)
 
 
 class Suite:
