@@ -1,0 +1,300 @@
+"""Which proxy may be trusted: its rank correlation with what training showed, over arms.
+
+Signs: a correlation above zero says that arms which the proxy calls better are better. What a
+proxy calls better is in PROXIES; what an outcome calls better is less loss, or more right answers.
+The controls are left out (no proxy sees that targets are permuted), and so is the untuned model.
+Arms are few: of 10 arms, chance alone gives a correlation beyond 0.65 in one case of twenty.
+Where no arm differs from another, the outcome's order is noise, and nothing can follow it; how far
+that order repeats itself (`repeats`) is what a proxy could reach at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quality.outcomes import CONTROLS, PRIMARY, UNTUNED, Outcome, Suite
+from quality.proxies import PROXIES
+from smartx.errors import InputError
+
+Floats = NDArray[np.float64]
+Key = tuple[str, int, int]  # arm, fold, seed
+Interval = tuple[float, float]
+RESAMPLES = 2_000
+LEAST_ARMS = 4  # fewer have no order worth the name
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """The outcome of runs and their proxies: every arm with every fold and seed.
+
+    improvement: (arms, folds, seeds), % of the loss of random rows that is saved, or points of
+    right answers gained; the mean over data sets.
+    proxies: of each name (arms, folds, seeds), turned so that more is taken to be better.
+    """
+
+    arms: tuple[str, ...]
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    outcome: Outcome
+    improvement: Floats
+    proxies: Mapping[str, Floats]
+
+    @cached_property
+    def means(self) -> dict[str, dict[str, float]]:
+        """Of each proxy, its mean by arm, as it is measured and not turned: for pictures."""
+        return {
+            name: {
+                arm: float(PROXIES[name].better * value)
+                for arm, value in zip(self.arms, table.mean(axis=(1, 2)), strict=True)
+            }
+            for name, table in self.proxies.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """How far a proxy orders the arms as training does.
+
+    within: Spearman's, mean over folds and seeds of the correlation over arms.
+    means: the same of the arms' means.  kendall: Kendall's tau-b of these.
+    Intervals: 95 %, folds and seeds drawn again; of these arms, not of others.
+    p: two-sided, of `means`, had the proxy's values fallen to the arms by chance.
+    None where a proxy does not differ between arms.
+    """
+
+    proxy: str
+    arms: int
+    runs: int
+    within: float | None
+    within_interval: Interval | None
+    means: float | None
+    means_interval: Interval | None
+    kendall: float | None
+    p: float | None
+
+
+def beside(
+    suite: Suite,
+    proxies: Mapping[Key, Mapping[str, float]],
+    *,
+    outcome: Outcome = PRIMARY,
+    arms: Iterable[str] | None = None,
+) -> Beside:
+    """The runs of a suite beside their proxies, on the largest block of folds and seeds that all
+    arms have.
+
+    proxies: of each run, by (arm, fold, seed).  arms: None: all that have both, controls apart.
+    Left out are proxies that are missing of some run of the block, and folds without a data set of
+    the outcome (the worst quarter may have none).
+    Raises InputError where there are no random rows to compare with, or too few arms.
+    """
+    names = _arms(suite, proxies, arms)
+    needed = (*names, *suite.random)
+    folds, seeds = suite.block(needed)
+    cells = [(fold, seed) for fold in folds for seed in seeds]
+    _check(names, cells, proxies)
+    losses = {
+        arm: np.array([_loss(suite, outcome, arm, *cell) for cell in cells]).reshape(len(folds), -1)
+        for arm in needed
+    }
+    base = np.mean([losses[arm] for arm in suite.random], axis=0)
+    gained = np.stack([_gained(outcome, losses[arm], base) for arm in names])
+    runs = [[proxies[key] for key in [(arm, *cell) for cell in cells]] for arm in names]
+    common = [name for name in PROXIES if all(name in run for row in runs for run in row)]
+    tables = {
+        name: PROXIES[name].better * np.array([[run[name] for run in row] for row in runs])
+        for name in common
+    }
+    there = np.flatnonzero(~np.isnan(gained).any(axis=(0, 2)))
+    return Beside(
+        names,
+        tuple(folds[place] for place in there.tolist()),
+        seeds,
+        outcome,
+        gained[:, there],
+        {name: table.reshape(gained.shape)[:, there] for name, table in tables.items()},
+    )
+
+
+def correlations(found: Beside, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Correlation]:
+    """Of every proxy, in the order of PROXIES."""
+    rng = np.random.default_rng(seed)
+    count = len(found.arms)
+    folds, seeds = len(found.folds), len(found.seeds)
+    weights = _redrawn(rng, resamples, folds)[:, :, None] * _redrawn(rng, resamples, seeds)[:, None]
+    weights = weights.reshape(resamples, -1) / (folds * seeds)
+    orders = np.argsort(rng.random((resamples, count)), axis=1)
+    outcome = found.improvement.reshape(count, -1)
+    ranks = _standard(_ranks(outcome.T))  # (cells, arms)
+    of_draws = _standard(_ranks(_means(weights, outcome)))  # (resamples, arms)
+    whole = np.full(weights.shape[1], 1 / weights.shape[1])
+    of_means = _standard(_ranks(_means(whole, outcome)))
+    lines = []
+    for name, table in found.proxies.items():
+        values = table.reshape(count, -1)
+        within = (_standard(_ranks(values.T)) * ranks).sum(axis=1)
+        drawn = (_standard(_ranks(_means(weights, values))) * of_draws).sum(axis=1)
+        own = _standard(_ranks(_means(whole, values)))
+        means = float(own @ of_means)
+        by_chance = np.abs(own[orders] @ of_means) >= abs(means) - 1e-9
+        there = not np.isnan(means)
+        lines.append(
+            Correlation(
+                name,
+                count,
+                folds * seeds,
+                _mean(within),
+                _interval(_weighted(weights, within)),
+                means if there else None,
+                _interval(drawn),
+                kendall(_means(whole, values), _means(whole, outcome)),
+                float((1 + by_chance.sum()) / (1 + resamples)) if there else None,
+            )
+        )
+    return lines
+
+
+def repeats(found: Beside) -> float | None:
+    """Spearman's correlation of the arms' mean improvement with itself: over some seeds and over
+    the others, the mean of all ways to halve them. None with one seed.
+    """
+    count = len(found.seeds)
+    values = []
+    for own in map(list, combinations(range(count), count // 2)):
+        others = [seed for seed in range(count) if seed not in own]
+        if own and others:
+            one, other = (found.improvement[:, :, part].mean(axis=(1, 2)) for part in (own, others))
+            values += [value for value in [spearman(one, other)] if value is not None]
+    return float(np.mean(values)) if values else None
+
+
+def spearman(one: Sequence[float] | Floats, other: Sequence[float] | Floats) -> float | None:
+    """Pearson's correlation of ranks; equal values share the mean of theirs. None where all of one
+    side are equal.
+    """
+    a, b = (_standard(_ranks(np.asarray(values, dtype=np.float64))) for values in (one, other))
+    value = float(a @ b)
+    return None if np.isnan(value) else value
+
+
+def kendall(one: Sequence[float] | Floats, other: Sequence[float] | Floats) -> float | None:
+    """Kendall's tau-b: pairs in the same order less those in the other, ties allowed for. None
+    where all of one side are equal.
+    """
+    a, b = (
+        np.sign(np.subtract.outer(values, values))[np.triu_indices(len(values), 1)]
+        for values in (np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64))
+    )
+    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / scale if scale else None
+
+
+def facts(line: Correlation) -> dict[str, Any]:
+    """A line as JSON has it."""
+    return {
+        name: value if value is None or isinstance(value, str | int) else _rounded(value)
+        for name in Correlation.__slots__
+        for value in [getattr(line, name)]
+    }
+
+
+def _arms(suite: Suite, proxies: Iterable[Key], asked: Iterable[str] | None) -> tuple[str, ...]:
+    known, apart = {arm for arm, _, _ in proxies}, (UNTUNED, *CONTROLS)
+    names = tuple(asked or (arm for arm in suite.arms if arm in known and arm not in apart))
+    if len(names) < LEAST_ARMS or not suite.random:
+        raise InputError(
+            f"{len(names)} arms with proxies, {len(suite.random)} of random rows",
+            place="proxies",
+            fix=f"measure at least {LEAST_ARMS} arms and one of random rows",
+        )
+    return names
+
+
+def _check(arms: Sequence[str], cells: Sequence[tuple[int, int]], proxies: Iterable[Key]) -> None:
+    """Raise InputError where runs have no proxies, or there are no runs that compare all arms."""
+    known = set(proxies)
+    missing = [(arm, *cell) for arm in arms for cell in cells if (arm, *cell) not in known]
+    if missing or not cells:
+        raise InputError(
+            f"no proxies of {len(missing)} runs" if cells else "no fold and seed has all arms",
+            place="arm {}, fold {}, seed {}".format(*missing[0]) if missing else "proxies",
+            fix="measure them, or name the `arms` that are complete",
+        )
+
+
+def _loss(suite: Suite, outcome: Outcome, arm: str, fold: int, seed: int) -> float:
+    """The mean over data sets of a run. Of the worst quarter: of those of the fold."""
+    run = suite.run(arm, fold, seed)
+    assert run is not None  # of a block
+    kept = {
+        task: numbers
+        for task, numbers in run.evaluated.get(outcome.part, {}).items()
+        if numbers[outcome.below] > 0 and (not outcome.worst or task in suite.worst)
+    }
+    values = [numbers[outcome.above] / numbers[outcome.below] for numbers in kept.values()]
+    return float(np.mean(values)) if values else np.nan
+
+
+def _gained(outcome: Outcome, values: Floats, base: Floats) -> Floats:
+    """Against random rows, better above zero."""
+    if outcome.higher:
+        return np.asarray(100 * (values - base))
+    return np.asarray(100 * (base - values) / base)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Along the last axis, from 1; equal values have the mean of their ranks."""
+    less = (values[..., None, :] < values[..., :, None]).sum(axis=-1)
+    equal = (values[..., None, :] == values[..., :, None]).sum(axis=-1)
+    return np.asarray(less + (equal + 1) / 2)
+
+
+def _standard(ranks: Floats) -> Floats:
+    """With mean 0 and length 1 along the last axis; NaN where all are equal."""
+    centred = ranks - ranks.mean(axis=-1, keepdims=True)
+    length = np.sqrt((centred * centred).sum(axis=-1, keepdims=True))
+    return np.asarray(centred / np.where(length > 0, length, np.nan))
+
+
+def _means(weights: Floats, values: Floats) -> Floats:
+    """Weighted means of the cells by arm, on a grid, so that equal ones are equal however they are
+    summed. weights: (..., cells).  values: (arms, cells).
+    """
+    grid = max(float(np.abs(values).max()), 1e-300) * 1e-10
+    return np.asarray(np.round(weights @ values.T / grid))
+
+
+def _redrawn(rng: np.random.Generator, draws: int, count: int) -> Floats:
+    """(draws, count) how often each of `count` was drawn, of as many with replacement."""
+    return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
+
+
+def _weighted(weights: Floats, values: Floats) -> Floats:
+    """Weighted means, without the values that are not there."""
+    there = ~np.isnan(values)
+    whole = weights[:, there].sum(axis=1)
+    return np.asarray((weights[:, there] @ values[there]) / np.where(whole > 0, whole, np.nan))
+
+
+def _mean(values: Floats) -> float | None:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else None
+
+
+def _interval(values: Floats) -> Interval | None:
+    there = values[~np.isnan(values)]
+    if not len(there):
+        return None
+    low, high = np.quantile(there, [0.025, 0.975]).tolist()
+    return low, high
+
+
+def _rounded(value: float | Interval) -> float | list[float]:
+    return round(value, 4) if isinstance(value, float) else [round(end, 4) for end in value]

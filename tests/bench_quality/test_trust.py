@@ -1,0 +1,209 @@
+"""Which proxy orders the arms as training does: correlations beside plain ones, and known cases."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quality.outcomes import OUTCOMES, Suite, read, suites
+from quality.trust import beside, correlations, facts, kendall, repeats, spearman
+
+from made_runs import PLACES, Made, write
+from smartx.errors import InputError
+
+EFFECTS = {
+    "untuned": 0.9, "random a": 0.0, "random b": 0.01, "equal": -0.1, "proportional": 0.05,
+    "smart-acl2024": 0.2, "equal, balanced": -0.3, "half": 0.5,
+}  # fmt: skip
+ARMS = ("random a", "random b", "proportional", "equal", "smart-acl2024", "equal, balanced")
+BY_NAME = {outcome.name: outcome for outcome in OUTCOMES}
+
+
+def suite_of(folder: Path, **made) -> Suite:
+    given = {"effects": EFFECTS, "noise": 1e-4, "luck": 1e-4, **made}
+    (suite,) = suites(*read(write(folder, Made(**given).lines())))
+    return suite
+
+
+def proxies_for(suite: Suite, of=lambda arm, fold, seed: {}):
+    """Three that know the effects (one of them turned), one that knows nothing."""
+    found = {}
+    for arm, fold, seed in suite.runs:
+        if arm != "untuned":
+            level = EFFECTS[arm]
+            found[arm, fold, seed] = {
+                "coverage, unseen": 10 * fold - level,  # right
+                "twins": 3 * seed + level,  # right: less is better
+                "probe": level,  # wrong way round
+                "rows": 5.0,  # the same everywhere
+                **of(arm, fold, seed),
+            }
+    return found
+
+
+def by_name(lines):
+    return {line.proxy: line for line in lines}
+
+
+numbers = st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0]), min_size=2, max_size=7)
+
+
+@st.composite
+def two_sides(draw):
+    one = draw(numbers)
+    return one, draw(
+        st.lists(st.sampled_from([0.0, 1.0, 2.0]), min_size=len(one), max_size=len(one))
+    )
+
+
+def plain_ranks(values):
+    return [
+        sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values
+    ]
+
+
+def plain_spearman(one, other):
+    a, b = plain_ranks(one), plain_ranks(other)
+    if len(set(a)) == 1 or len(set(b)) == 1:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def plain_kendall(one, other):
+    same = opposed = only_one = only_other = 0
+    for (a, b), (c, d) in itertools.combinations(zip(one, other, strict=True), 2):
+        product = (a - c) * (b - d)
+        same, opposed = same + (product > 0), opposed + (product < 0)
+        only_one, only_other = only_one + (a != c), only_other + (b != d)
+    scale = math.sqrt(only_one * only_other)
+    return (same - opposed) / scale if scale else None
+
+
+@given(two_sides())
+def test_spearman_and_kendall_are_what_their_formulas_say(sides):
+    assert spearman(*sides) == pytest.approx(plain_spearman(*sides), abs=1e-9)
+    assert kendall(*sides) == pytest.approx(plain_kendall(*sides), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", [outcome.name for outcome in OUTCOMES])
+def test_above_zero_means_that_the_proxy_points_the_right_way(tmp_path, name):
+    suite = suite_of(tmp_path, noise=1e-5, luck=1e-5)
+    found = beside(suite, proxies_for(suite), outcome=BY_NAME[name])
+    assert found.arms == ARMS
+    lines = by_name(correlations(found, resamples=200))
+    wanted = 0.6 if name == "ranked" else 0.9  # right answers are drawn: random a may beat b
+    assert lines["coverage, unseen"].means > wanted
+    assert lines["twins"].means == pytest.approx(lines["coverage, unseen"].means)
+    assert lines["probe"].means == pytest.approx(-lines["twins"].means)
+    assert lines["probe"].within == pytest.approx(-lines["twins"].within)
+    constant = lines["rows"]
+    assert (constant.within, constant.means, constant.kendall, constant.p) == (None,) * 4
+    assert constant.within_interval is None
+
+
+def test_the_values_are_improvements_against_random_rows(tmp_path):
+    suite = suite_of(tmp_path)
+    found = beside(suite, proxies_for(suite))
+    for a, arm in enumerate(found.arms):
+        for f, fold in enumerate(found.folds):
+            for s, seed in enumerate(found.seeds):
+
+                def loss(name, fold=fold, seed=seed):
+                    held = suite.run(name, fold, seed).evaluated["held"]
+                    assert {PLACES[task] for task in held} == {fold}
+                    return np.mean([kept[0] / kept[1] for kept in held.values()])
+
+                base = (loss("random a") + loss("random b")) / 2
+                assert found.improvement[a, f, s] == pytest.approx(100 * (1 - loss(arm) / base))
+
+
+def test_within_is_the_mean_over_cells_and_means_is_of_means(tmp_path):
+    rng = np.random.default_rng(5)
+    suite = suite_of(tmp_path, noise=0.2)
+    noisy = proxies_for(suite, of=lambda *key: {"of greedy": EFFECTS[key[0]] + rng.normal(0, 0.2)})
+    found = beside(suite, noisy)
+    line = by_name(correlations(found, resamples=500))["of greedy"]
+    values = found.proxies["of greedy"]
+    cells = [
+        plain_spearman(values[:, f, s].tolist(), found.improvement[:, f, s].tolist())
+        for f in range(4)
+        for s in range(3)
+    ]
+    means = [table.mean(axis=(1, 2)).tolist() for table in (values, found.improvement)]
+    assert line.within == pytest.approx(np.mean(cells))
+    assert line.means == pytest.approx(plain_spearman(*means))
+    assert line.kendall == pytest.approx(plain_kendall(*means))
+    assert (line.arms, line.runs) == (6, 12)
+    assert line.within_interval[0] < line.within < line.within_interval[1]
+    assert min(cells) <= line.within_interval[0]
+    assert line.within_interval[1] <= max(cells)
+
+
+def test_p_is_the_part_of_all_orders_of_the_arms_that_correlate_as_much(tmp_path):
+    order = {arm: place for place, arm in enumerate(("equal", *(a for a in ARMS if a != "equal")))}
+    suite = suite_of(tmp_path)
+    given = proxies_for(suite, of=lambda arm, *_: {"objective": order.get(arm, 0)})
+    found = beside(suite, given)
+    line = by_name(correlations(found, resamples=6_000, seed=3))["objective"]
+    own, outcome = (
+        table.mean(axis=(1, 2)).tolist()
+        for table in (found.proxies["objective"], found.improvement)
+    )
+    every = [plain_spearman(list(one), outcome) for one in itertools.permutations(own)]
+    exact = np.mean([abs(value) >= abs(line.means) - 1e-9 for value in every])
+    assert 0.05 < exact < 0.95
+    assert line.p == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 6_000) + 1e-3)
+
+
+def test_a_proxy_without_knowledge_is_called_significant_at_its_level(tmp_path):
+    suite, rng, small = suite_of(tmp_path), np.random.default_rng(1), 0
+    found = beside(suite, proxies_for(suite))
+    for trial in range(200):
+        values = rng.normal(size=(6, 1, 1)) + np.zeros((6, 4, 3))
+        knowing_nothing = replace(found, proxies={"objective": values})
+        small += correlations(knowing_nothing, resamples=200, seed=trial)[0].p <= 0.1
+    assert 6 <= small <= 36  # 20 expected, with a deviation of 4.2
+
+
+def test_repeats_is_high_where_arms_differ_and_near_zero_where_they_do_not(tmp_path):
+    clear = suite_of(tmp_path / "clear", seeds=range(4))
+    assert repeats(beside(clear, proxies_for(clear))) > 0.9
+    values = []
+    for trial in range(12):
+        same, own = dict.fromkeys(EFFECTS, 0.0), (2 * trial, 2 * trial + 1)
+        suite = suite_of(tmp_path / f"same {trial}", effects=same, luck=0.1, seeds=own)
+        values.append(repeats(beside(suite, proxies_for(suite))))
+    assert abs(np.mean(values)) < 0.45  # each has a deviation of 1 / sqrt(5)
+    alone = suite_of(tmp_path / "alone", seeds=(0,))
+    assert repeats(beside(alone, proxies_for(alone))) is None
+
+
+def test_what_is_incomplete_is_left_out_or_named(tmp_path):
+    suite = suite_of(tmp_path)
+    whole = proxies_for(suite)
+    del whole["equal", 1, 2]["twins"]
+    assert "twins" not in beside(suite, whole).proxies
+    del whole["equal", 1, 2]
+    with pytest.raises(InputError, match="arm equal, fold 1, seed 2"):
+        beside(suite, whole)
+    others = [arm for arm in ARMS if arm != "equal"]
+    assert beside(suite, whole, arms=others).arms == tuple(others)
+    with pytest.raises(InputError, match="2 arms"):
+        beside(suite, whole, arms=ARMS[:2])
+
+
+def test_means_are_told_as_they_are_measured_and_lines_are_json(tmp_path):
+    suite = suite_of(tmp_path)
+    found = beside(suite, proxies_for(suite))
+    assert found.means["twins"]["equal"] == pytest.approx(3 + EFFECTS["equal"])
+    assert found.means["probe"]["equal"] == pytest.approx(EFFECTS["equal"])
+    lines = [facts(line) for line in correlations(found, resamples=50)]
+    assert lines[0]["proxy"] == "coverage, unseen"
+    assert lines[0]["runs"] == 12
+    assert len(lines[0]["means_interval"]) == 2
