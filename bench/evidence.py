@@ -33,7 +33,7 @@ from vectors import real_folder
 from smartx.embed.devices import computes_in_bfloat16
 
 RATE, WHOLE_RATE = 3e-4, 1e-4  # of the last blocks; of the whole model
-QUICK = Sizes(templates=0.1, least_templates=1, held=24, ranked=8, other=2)
+QUICK = Sizes(of_template=25, held=12, ranked=4, other=1)
 
 
 def main() -> int:
@@ -107,7 +107,7 @@ def _options() -> argparse.Namespace:
         f"{', '.join(arm for arm in TRAINED if arm not in MAIN)}")  # fmt: skip
     add("--folds", type=int, nargs="+", help="default 0 1 2 3")
     add("--seeds", type=int, nargs="+", help="default 0 1 2 3 4")
-    add("--tokens", type=int, help="tokens that each arm trains on (default 100,000)")
+    add("--tokens", type=int, help="tokens that each arm trains on (default 60,000)")
     add("--matched", choices=("all", "response"), default="all",
         help="what arms have as much of: all tokens, or those of the answers")  # fmt: skip
     add("--blocks", type=int, default=4, help="of 30, the last ones, which train (default 4)")
@@ -126,7 +126,7 @@ def _with_defaults(options: argparse.Namespace) -> argparse.Namespace:
         quick = options.quick
         few: dict[str, Any] = {"arms": (UNTUNED, "random a", "equal, balanced"), "folds": (0,)}
         few |= {"seeds": (0,), "tokens": 20_000}
-        usual = {"arms": (UNTUNED, *MAIN), "folds": range(4), "seeds": range(5), "tokens": 100_000}
+        usual = {"arms": (UNTUNED, *MAIN), "folds": range(4), "seeds": range(5), "tokens": 60_000}
         on_card = options.device != "cpu"
         usual["processes"] = 1 if on_card else len(os.sched_getaffinity(0))
         fast = computes_in_bfloat16(options.device)

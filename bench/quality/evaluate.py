@@ -16,7 +16,7 @@ from quality.sample import HELD, OTHER, Sample
 from quality.states import States
 
 BATCH = 4_096  # tokens of a batch
-SEEN = 16  # rows of each task that is trained on
+SEEN, OTHERS = 8, 3  # rows of each task that is trained on, and of each of BIG-bench
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +50,9 @@ def evaluated(
     """
     sample = states.sample
     held = np.flatnonzero((sample.parts == HELD) & (sample.row_folds == fold))
-    seen = _first_of_tasks(
-        sample, np.flatnonzero((sample.parts == HELD) & (sample.row_folds != fold))
-    )
-    other = np.flatnonzero(sample.parts == OTHER)
+    others = np.flatnonzero((sample.parts == HELD) & (sample.row_folds != fold))
+    seen = _first_of_tasks(sample, others, SEEN)
+    other = _first_of_tasks(sample, np.flatnonzero(sample.parts == OTHER), OTHERS)
     options = np.array(
         [o for row in held.tolist() for o in sample.options.get(row, [])], dtype=np.int64
     )
@@ -95,13 +94,13 @@ def losses(
     return Losses(content, tokens.targets[rows] - tokens.ends[rows], end)
 
 
-def _first_of_tasks(sample: Sample, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first `SEEN` rows of each task."""
+def _first_of_tasks(sample: Sample, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The first rows of each task, so many of each."""
     left: dict[str, int] = {}
     taken = []
     for row in rows.tolist():
         left[sample.tasks[row]] = left.get(sample.tasks[row], 0) + 1
-        if left[sample.tasks[row]] <= SEEN:
+        if left[sample.tasks[row]] <= count:
             taken.append(row)
     return np.array(taken, dtype=np.int64)
 

@@ -226,4 +226,10 @@ def _turned(x: Tensor, turns: Tensor) -> Tensor:
 def _attention(query: Tensor, key: Tensor, value: Tensor, **mask: Any) -> Tensor:
     times = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(times, 1), value.repeat_interleave(times, 1)
-    return functional.scaled_dot_product_attention(query, key, value, **mask)
+    if query.device.type != "cpu":
+        return functional.scaled_dot_product_attention(query, key, value, **mask)
+    with torch.autocast(
+        "cpu", enabled=False
+    ):  # torch's attention in bfloat16 takes 3 times as long
+        query, key, value = query.float(), key.float(), value.float()
+        return functional.scaled_dot_product_attention(query, key, value, **mask)

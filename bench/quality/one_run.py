@@ -36,7 +36,7 @@ class Setting:
     arm: str
     fold: int
     seed: int
-    tokens: int = 100_000
+    tokens: int = 60_000
     matched: str = "all"
     share: float = 0.8
     blocks: int = 4

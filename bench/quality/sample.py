@@ -31,12 +31,14 @@ class Sizes:
     """How much of the corpora takes part.
 
     templates: part of a task's templates whose rows are the pool, at least `least_templates`.
+    of_template: rows of each that take part at most; None: all of them.
     held: rows of a task that a model is asked.  ranked: of these, rows with wrong answers, at most
     `options` each.  other: rows of each parent task of BIG-bench.  folds: of families.
     """
 
     templates: float = 0.3
     least_templates: int = 2
+    of_template: int | None = None
     held: int = 60
     ranked: int = 16
     options: int = 3
@@ -217,7 +219,7 @@ def _draw_task(
     held = _spread({name: groups[name] for name in outside}, sizes.held, rng)
     asked = {(rows.prompts[row], rows.targets[row]) for row in held}
     for name in pooled:
-        for row in groups[name]:
+        for row in groups[name][: sizes.of_template]:
             if (rows.prompts[row], rows.targets[row]) not in asked:
                 drawn.add(rows, row, POOL)
     places = [drawn.add(rows, row, HELD) for row in held]
