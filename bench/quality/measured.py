@@ -11,10 +11,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from quality.one_run import UNTUNED, Setting, choice_of, pool_of
-from quality.outcomes import Suite
+from quality.outcomes import UNTUNED, Suite
 from quality.proxies import held_of, proxies_of, with_answers
-from quality.runs import done
 from quality.sample import Sample
 from smartx.errors import InputError
 
@@ -29,6 +27,10 @@ def measure(folder: Path, sample: Sample) -> Iterator[tuple[int, int]]:
     Yields how many are done, of how many. Raises InputError where an arm chooses other rows than
     its run had.
     """
+    # They load torch, which reading needs not.
+    from quality.one_run import Setting, choice_of, pool_of
+    from quality.runs import done
+
     known, left = set(measured(folder)), {}
     for line in done(folder):
         key = key_of(line["setting"])
@@ -83,7 +85,7 @@ def of_suite(folder: Path, suite: Suite) -> dict[tuple[str, int, int], dict[str,
 
 def key_of(setting: Any) -> str:
     """Of what a choice depends on, as a text."""
-    return json.dumps([setting[name] for name in OF_CHOICE])
+    return json.dumps([setting.get(name) for name in OF_CHOICE])
 
 
 def _pool(setting: Any) -> tuple[Any, ...]:
