@@ -4,8 +4,9 @@ Signs: a correlation above zero says that arms which the proxy calls better are 
 proxy calls better is in PROXIES; what an outcome calls better is less loss, or more right answers.
 The controls are left out (no proxy sees that targets are permuted), and so is the untuned model.
 Arms are few: of 10 arms, chance alone gives a correlation beyond 0.65 in one case of twenty.
-Where no arm differs from another, the outcome's order is noise, and nothing can follow it; how far
-that order repeats itself (`repeats`) is what a proxy could reach at most.
+Where no arm differs from another, the outcome's order is noise, and nothing can follow it: how far
+that order repeats itself (`repeats`) says what a proxy that knew the truth would reach
+(`reachable`).
 """
 
 from __future__ import annotations
@@ -173,6 +174,17 @@ def repeats(found: Beside) -> float | None:
             one, other = (found.improvement[:, :, part].mean(axis=(1, 2)) for part in (own, others))
             values += [value for value in [spearman(one, other)] if value is not None]
     return float(np.mean(values)) if values else None
+
+
+def reachable(repeated: float) -> float:
+    """What a proxy that knew the true order would correlate with the measured one: the root of the
+    reliability of all seeds together, where halves of them correlate so much.
+
+    Source: Spearman 1910, Brown 1910, and Spearman's correction for attenuation; an approximation,
+    as ranks are not linear in what they rank.
+    """
+    half = max(repeated, 0.0)
+    return float(np.sqrt(2 * half / (1 + half)))
 
 
 def spearman(one: Sequence[float] | Floats, other: Sequence[float] | Floats) -> float | None:

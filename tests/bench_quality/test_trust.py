@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quality.outcomes import OUTCOMES, Suite, read, suites
-from quality.trust import beside, correlations, facts, kendall, repeats, spearman
+from quality.trust import beside, correlations, facts, kendall, reachable, repeats, spearman
 
 from made_runs import PLACES, Made, write
 from smartx.errors import InputError
@@ -182,6 +182,17 @@ def test_repeats_is_high_where_arms_differ_and_near_zero_where_they_do_not(tmp_p
     assert abs(np.mean(values)) < 0.45  # each has a deviation of 1 / sqrt(5)
     alone = suite_of(tmp_path / "alone", seeds=(0,))
     assert repeats(beside(alone, proxies_for(alone))) is None
+
+
+def test_what_is_reachable_is_what_the_truth_correlates_with_what_is_measured():
+    """The truth of 4,000 arms, and two halves that add noise of their own."""
+    rng = np.random.default_rng(0)
+    for noise in (0.5, 1.0, 2.0):
+        truth = rng.normal(size=4_000)
+        halves = truth + noise * rng.normal(size=(2, 4_000))
+        found = reachable(spearman(*halves))
+        assert found == pytest.approx(spearman(truth, halves.mean(axis=0)), abs=0.04)
+    assert reachable(-0.3) == 0
 
 
 def test_what_is_incomplete_is_left_out_or_named(tmp_path):
