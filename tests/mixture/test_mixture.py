@@ -290,7 +290,7 @@ def test_columns_of_a_mixture_with_chats(tmp_path):
     assert schemas[0] == schemas[1]  # columns do not depend on the choice
     assert schemas[0].names == [
         *("messages", "prompt_text", "completion_text", "source", "task", "template"),
-        *("smartx_row", "smartx_rank", "smartx_gain"),
+        *("smartx_row", "smartx_rank", "smartx_gain", "smartx_index"),
         *("original_prompt", "original_text", "language"),
     ]
     kind = schemas[0].field("messages").type
@@ -319,7 +319,7 @@ def test_columns_are_plain_strings_and_numbers(corpus, ranked, tmp_path):
     assert {field.type for field in schema if field.name in ("task", "source", "template")} == {
         pa.string()
     }
-    assert schema.names[-3:] == ["smartx_row", "smartx_rank", "smartx_gain"]
+    assert schema.names[-4:] == ["smartx_row", "smartx_rank", "smartx_gain", "smartx_index"]
 
 
 def test_the_card_opens_with_yaml_that_names_the_data(corpus, ranked, tmp_path):

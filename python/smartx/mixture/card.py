@@ -181,7 +181,8 @@ LLaMA-Factory, set `dataset_dir: path/to/this/folder` and `dataset: smartx_mixtu
 {columns}
 - `source`, `task`, `template`
 - `smartx_row`: the row's number in the corpus; `smartx_rank`: its place in the ranking of its task
-  and template (0 is the most valuable row); `smartx_gain`: what it added there
+  and template (0 is the most valuable row); `smartx_gain`: what it added there; `smartx_index`: its
+  place among all rows of the sources, in their order, from 0
 - the other columns of the sources; one with a name that trainers look for is called original_NAME
 
 The rows keep the licences of the sources they come from.

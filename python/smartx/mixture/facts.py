@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartx.corpus import Corpus
     from smartx.leave_out import LeftOut
 
-SCHEMA = 2
+SCHEMA = 3
 FEW = 20  # rows of a task too small to speak of
 SEEN = {
     "cut": "rows cut at the encoder's window",

@@ -70,7 +70,7 @@ class OtherColumns:
         if not self._schema:
             yield from found
             return
-        positions = self._positions(row_ids)
+        positions = self.positions(row_ids)
         others = pieces(self._rising, positions, piece_rows, folder)
         for rows, beside in zip(found, others, strict=True):
             names = [*rows.column_names, *(f"{_OTHERS}.{name}" for name in beside.column_names)]
@@ -105,8 +105,8 @@ class OtherColumns:
         fields = [(self.names[name], plain_type(kind)) for name, kind in self.kinds.items()]
         return pa.schema([*fields, (self.more, pa.string())] if self.more else fields)
 
-    def _positions(self, row_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where rows stand in the sources."""
+    def positions(self, row_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where rows stand in the sources, all of them in their order, dropped rows counted."""
         order = np.argsort(row_ids)
         found = self.corpus.rising(row_ids[order], [POSITION])
         positions = np.empty(len(order), np.int64)

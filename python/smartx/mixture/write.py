@@ -112,11 +112,13 @@ def _write_rows(
     others, met = columns_of(corpus)
     copied = met["tools"] or met["calls"]
     shortened, refused = 0, Counter[str]()
+    positions = others.positions(chosen.row_ids)
     with step(progress, "write", len(chosen), "rows") as advance:
         for part, rows in enumerate(others.rows(chosen.row_ids, PART_ROWS, building)):
             piece = slice(part * PART_ROWS, (part + 1) * PART_ROWS)
             name = f"train-{part:05d}-of-{parts:05d}.parquet"
-            table = _rows(corpus, rows, chosen, piece, others, chats=met["conversations"])
+            at = pa.array(positions[piece])
+            table = _rows(corpus, rows, chosen, piece, at, others, chats=met["conversations"])
             if met["conversations"]:
                 turns = others.messages(rows["messages"])
                 messages, lost = turns_of_all(turns, rows["prompt"], rows["response"])
@@ -165,6 +167,7 @@ def _rows(
     rows: pa.Table,
     chosen: Chosen,
     piece: slice,
+    positions: pa.Array,
     others: OtherColumns,
     *,
     chats: bool,
@@ -180,6 +183,7 @@ def _rows(
         pa.array(chosen.row_ids[piece]),
         pa.array(chosen.ranks[piece]),
         pa.array(chosen.gains[piece]),
+        positions,
     ]
     own = _own(chats)
     if chosen.copies is not None:
@@ -196,6 +200,7 @@ def _own(chats: bool) -> pa.Schema:
     texts = ("prompt_text", "completion_text") if chats else ("prompt", "completion")
     text = {name: pa.string() for name in (*texts, "source", "task", "template")}
     numbers = {"smartx_row": pa.int64(), "smartx_rank": pa.int32(), "smartx_gain": pa.float64()}
+    numbers["smartx_index"] = pa.int64()
     return pa.schema({**text, **numbers})
 
 
