@@ -7,8 +7,8 @@
 
 A stopped run goes on with the same command: one line of OUT/runs.jsonl is one run. Of a model of 30
 blocks the last 4 train, since what the others make of each row is computed once; `--blocks 30`
-trains the whole model. What was asked, and what came out: docs/evidence.md. The rows are T0's and
-BIG-bench's: SMARTX_DATA is their folder.
+trains the whole model. What was asked, and what came out: docs/evidence.md. SMARTX_DATA is the
+folder of T0 and BIG-bench; without them the rows are those of `smartx demo`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from machine import described
 from quality import workers
 from quality.arms import MAIN, TRAINED
-from quality.corpora import bigbench, t0
+from quality.corpora import Rows, bigbench, demo, t0
 from quality.model import Shape, tokenizer_of
 from quality.one_run import PRECISIONS, UNTUNED, Setting
 from quality.runs import Clock, Plan, append, in_processes, left
@@ -33,7 +33,11 @@ from vectors import real_folder
 from smartx.embed.devices import computes_in_bfloat16
 
 RATE, WHOLE_RATE = 3e-4, 1e-4  # of the last blocks; of the whole model
+# A corpus is all of T0's sampled templates; of those with many small tasks, a part of each.
+BIGBENCH = Sizes(templates=0.3, least_templates=1, of_template=100, held=12, ranked=4, other=24)
+DEMO = Sizes(templates=1.0, least_templates=1, held=4, ranked=2, other=0)
 QUICK = Sizes(of_template=25, held=12, ranked=4, other=1)
+QUICK_DEMO = Sizes(templates=0.5, least_templates=1, of_template=6, held=2, ranked=1, other=0)
 
 
 def main() -> int:
@@ -62,12 +66,21 @@ def main() -> int:
 def _sample(options: argparse.Namespace) -> Sample:
     """The sample of the folder, drawn at the first call."""
     if not (options.out / "sample.json").exists():
-        folder = real_folder()
-        if folder is None:
-            raise SystemExit("the rows of T0 are not here: set SMARTX_DATA to their folder")
-        sizes = QUICK if options.quick else Sizes()
-        draw("t0", t0(folder), bigbench(folder), sizes, *tokenizer_of()).save(options.out)
+        rows, others, sizes = _corpora(options)
+        draw(options.corpus, rows, others, sizes, *tokenizer_of()).save(options.out)
     return open_sample(options.out)
+
+
+def _corpora(options: argparse.Namespace) -> tuple[Rows, Rows | None, Sizes]:
+    """The pool's corpus, the one that is only asked of, and how much of each takes part."""
+    folder = real_folder()
+    if options.corpus == "demo":
+        return demo(options.out / "corpus"), None, QUICK_DEMO if options.quick else DEMO
+    if folder is None:
+        raise SystemExit("the rows are not here: set SMARTX_DATA to their folder")
+    if options.corpus == "bigbench":
+        return bigbench(folder), t0(folder), QUICK if options.quick else BIGBENCH
+    return t0(folder), bigbench(folder), QUICK if options.quick else Sizes()
 
 
 def _make_states(place: Place, processes: int) -> None:
@@ -81,7 +94,7 @@ def _make_states(place: Place, processes: int) -> None:
 
 def _plan(options: argparse.Namespace) -> Plan:
     rate = options.rate or (WHOLE_RATE if options.blocks == Shape().blocks else RATE)
-    common = Setting("t0", UNTUNED, 0, 0, options.tokens, options.matched)
+    common = Setting(options.corpus, UNTUNED, 0, 0, options.tokens, options.matched)
     like = {"blocks": options.blocks, "rate": rate, "precision": options.precision}
     arms, folds = tuple(options.arms), tuple(options.folds)
     return Plan(arms, folds, tuple(options.seeds), Setting(**{**vars(common), **like}))
@@ -102,6 +115,8 @@ def _options() -> argparse.Namespace:
     add = run.add_argument
     add("--out", type=Path, required=True, help="folder of sample, states and results")
     add("--quick", action="store_true", help="a small sample, one fold, two arms, few tokens")
+    add("--corpus", choices=("t0", "bigbench", "demo"),
+        help="rows to train on (default t0; demo, a package, where T0 is not here)")  # fmt: skip
     add("--arms", nargs="+", choices=(UNTUNED, *TRAINED), metavar="ARM",
         help=f"default: {', '.join((UNTUNED, *MAIN))}; further: "
         f"{', '.join(arm for arm in TRAINED if arm not in MAIN)}")  # fmt: skip
@@ -128,6 +143,7 @@ def _with_defaults(options: argparse.Namespace) -> argparse.Namespace:
         few |= {"seeds": (0,), "tokens": 20_000}
         usual = {"arms": (UNTUNED, *MAIN), "folds": range(4), "seeds": range(5), "tokens": 60_000}
         on_card = options.device != "cpu"
+        usual["corpus"] = "t0" if real_folder() else "demo"
         usual["processes"] = 1 if on_card else len(os.sched_getaffinity(0))
         fast = computes_in_bfloat16(options.device)
         usual["precision"] = "bfloat16" if fast else "float32"

@@ -1,19 +1,30 @@
 """Rows of multi-task corpora, with the families of their tasks: what is trained on, and what the
 trained model is asked.
+
+- t0: T0's training prompts, with vectors; bigbench: BIG-bench's JSON tasks without those of
+  BIG-bench Hard. Both are files of a folder that users do not have.
+- demo: the corpus of `smartx demo`, which comes as a package, so that anybody can run the bench.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+import smartx
+from smartx.demo import demo_corpus
+from smartx.embed.encoders import EncoderSpec, encoder_folder
+
 COLUMNS = ("inputs", "targets", "task_name", "template_type")
+ENCODER = "all-MiniLM-L6-v2"
 END = "<|endoftext|>"  # stands behind the targets of the published T0 rows
 
 # Data sets of T0 that ask much the same of much the same texts; any other is a family of its own.
@@ -42,7 +53,8 @@ class Rows:
     """Rows of a corpus, each (prompt, target) once, none of them empty.
 
     source: (n,) int64, the row of the file.  tasks, templates: (n,) names.
-    vectors: (n, d) int16 Q12 of the prompts; None where there are none.
+    relatives: the family of a task, where it is not one by itself.
+    vectors: (n, d) int16 Q12 of the prompts; None: they are made when they are asked for.
     """
 
     source: NDArray[np.int64]
@@ -51,9 +63,21 @@ class Rows:
     tasks: list[str]
     templates: list[str]
     vectors: NDArray[np.int16] | None = None
+    relatives: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def vectors_of(self, rows: Sequence[int]) -> NDArray[np.int16]:
+        """(r, d) int16 Q12 of the prompts of some rows."""
+        if self.vectors is not None:
+            return self.vectors[list(rows)]
+        from sentence_transformers import SentenceTransformer
+
+        folder = encoder_folder(EncoderSpec(ENCODER), fetch=False)
+        encoder = SentenceTransformer(str(folder), device="cpu")
+        prompts = [self.prompts[row] for row in rows]
+        return smartx.quantize(encoder.encode(prompts, normalize_embeddings=True))
 
     def groups(self) -> dict[tuple[str, str], list[int]]:
         """Rows of each (task, template), in order of name."""
@@ -64,23 +88,34 @@ class Rows:
 
 
 def t0(folder: Path) -> Rows:
-    """T0's training prompts with the vectors of all-MiniLM-L6-v2."""
+    """T0's training prompts with the vectors of all-MiniLM-L6-v2 that lie beside them."""
     rows = _of_parquet(folder / "t0.parquet")
-    vectors = np.load(folder / "t0_minilm_q12.npy", mmap_mode="r")[rows.source]
-    return Rows(rows.source, rows.prompts, rows.targets, rows.tasks, rows.templates, vectors)
+    vectors = np.load(folder / "t0_minilm_q12.npy", mmap_mode="r")
+    relatives = {task: family for family, tasks in T0_FAMILIES.items() for task in tasks}
+    return replace(rows, vectors=vectors[rows.source], relatives=relatives)
 
 
 def bigbench(folder: Path) -> Rows:
-    """BIG-bench's JSON tasks without those of BIG-bench Hard. They have no vectors here."""
-    return _of_parquet(folder / "bigbench.parquet")
+    """BIG-bench's tasks; their subtasks are its templates."""
+    rows = _of_parquet(folder / "bigbench.parquet", in_order=True)
+    return replace(rows, tasks=[task.split("/")[0] for task in rows.tasks], templates=rows.tasks)
 
 
-def family_of(task: str) -> str:
-    """The family of a task of T0; of BIG-bench, the task that a subtask belongs to."""
-    for family, members in T0_FAMILIES.items():
-        if task in members:
-            return family
-    return task.split("/")[0]
+def demo(folder: Path) -> Rows:
+    """The demo corpus, written into the folder. Relatives are the tasks whose names begin with the
+    same word.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [orjson.loads(line) for line in demo_corpus(folder).read_bytes().splitlines()]
+    chats = [[turn["content"] for turn in line["messages"]] for line in lines]
+    tasks = [line["task"] for line in lines]
+    rows = _of_columns(
+        ["\n".join(turns[:-1]) for turns in chats],
+        [turns[-1] for turns in chats],
+        tasks,
+        [line["template"] for line in lines],
+    )
+    return replace(rows, relatives={task: re.split(r"[-._]", task)[0] for task in tasks})
 
 
 def folds_of(sizes: dict[str, int], count: int) -> dict[str, int]:
@@ -95,13 +130,29 @@ def folds_of(sizes: dict[str, int], count: int) -> dict[str, int]:
     return found
 
 
-def _of_parquet(path: Path) -> Rows:
+def _of_parquet(path: Path, *, in_order: bool = False) -> Rows:
+    """in_order: of task and template, instead of the file's."""
     table = pq.read_table(path, columns=list(COLUMNS))
-    kept = list(_distinct(*(table[name].to_pylist() for name in COLUMNS[:2])))
-    source = np.array([row for row, _, _ in kept], dtype=np.int64)
-    taken = table.take(source)
-    tasks, templates = (taken[name].to_pylist() for name in COLUMNS[2:])
-    return Rows(source, [p for _, p, _ in kept], [t for _, _, t in kept], tasks, templates)
+    if in_order:
+        table = table.sort_by([(name, "ascending") for name in COLUMNS[2:]])
+    return _of_columns(*(table[name].to_pylist() for name in COLUMNS))
+
+
+def _of_columns(
+    prompts: Sequence[str | None],
+    targets: Sequence[str | None],
+    tasks: Sequence[str],
+    templates: Sequence[str],
+) -> Rows:
+    kept = list(_distinct(prompts, targets))
+    rows = [row for row, _, _ in kept]
+    return Rows(
+        np.array(rows, dtype=np.int64),
+        [prompt for _, prompt, _ in kept],
+        [target for _, _, target in kept],
+        [tasks[row] for row in rows],
+        [templates[row] for row in rows],
+    )
 
 
 def _distinct(

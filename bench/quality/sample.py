@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from quality.corpora import Rows, family_of, folds_of
+from quality.corpora import Rows, folds_of
 from quality.texts import Chat, Tokenize, Tokens, tokens_of
 
 POOL, HELD, OPTION, OTHER = range(4)
@@ -59,11 +59,11 @@ class _Drawn:
     of: list[int] = field(default_factory=list)
     source: list[int] = field(default_factory=list)
 
-    def add(self, rows: Rows, row: int, part: int, task: str = "", target: str = "") -> int:
+    def add(self, rows: Rows, row: int, part: int, target: str = "") -> int:
         """Returns the place of the row; target: another answer than its own."""
         self.prompts.append(rows.prompts[row])
         self.targets.append(target or rows.targets[row])
-        self.tasks.append(task or rows.tasks[row])
+        self.tasks.append(rows.tasks[row])
         self.templates.append(rows.templates[row])
         self.parts.append(part)
         self.of.append(-1)
@@ -75,7 +75,7 @@ class _Drawn:
 class Sample:
     """n rows that take part.
 
-    tokens: of all rows.  tasks, templates: (n,) names; of BIG-bench's the parent task.
+    tokens: of all rows.  tasks, templates: (n,) names.
     parts: (n,) one of POOL, HELD, OPTION, OTHER.  of: (n,) the held row that an option answers.
     source: (n,) row of the corpus' file.  vectors: (n, d) int16 Q12, zeros outside the pool and the
     held rows.  families, folds: of each task of the pool.  opening: the chat's first token ids.
@@ -168,16 +168,14 @@ def draw(
         by_task.setdefault(task, {})[template] = members
     for groups in by_task.values():
         _draw_task(rows, groups, sizes, rng, drawn)
-    vectors = np.zeros((len(drawn.parts), rows.vectors.shape[1]), dtype=np.int16)
     own = {int(source): row for row, source in enumerate(rows.source)}
-    for place, part in enumerate(drawn.parts):
-        if part in (POOL, HELD):
-            vectors[place] = rows.vectors[own[drawn.source[place]]]
+    wanted = [place for place, part in enumerate(drawn.parts) if part in (POOL, HELD)]
+    found = rows.vectors_of([own[drawn.source[place]] for place in wanted])
     if others is not None:
         _draw_others(others, sizes, rng, drawn)
-        missing = len(drawn.parts) - len(vectors)
-        vectors = np.concatenate([vectors, np.zeros((missing, vectors.shape[1]), dtype=np.int16)])
-    families = {task: family_of(task) for task in by_task}
+    vectors = np.zeros((len(drawn.parts), found.shape[1]), dtype=np.int16)
+    vectors[wanted] = found
+    families = {task: rows.relatives.get(task, task) for task in by_task}
     rows_of: dict[str, int] = {}
     for task, groups in by_task.items():
         rows_of[families[task]] = rows_of.get(families[task], 0) + sum(map(len, groups.values()))
@@ -231,12 +229,12 @@ def _draw_task(
 
 
 def _draw_others(rows: Rows, sizes: Sizes, rng: np.random.Generator, drawn: _Drawn) -> None:
-    parents: dict[str, dict[str, list[int]]] = {}
-    for (task, _), members in rows.groups().items():
-        parents.setdefault(family_of(task), {}).setdefault(task, []).extend(members)
-    for parent, tasks in parents.items():
-        for row in _spread(tasks, sizes.other, rng):
-            drawn.add(rows, row, OTHER, task=parent)
+    tasks: dict[str, dict[str, list[int]]] = {}
+    for (task, template), members in rows.groups().items():
+        tasks.setdefault(task, {})[template] = members
+    for groups in tasks.values():
+        for row in _spread(groups, sizes.other, rng):
+            drawn.add(rows, row, OTHER)
 
 
 def _spread(groups: dict[str, list[int]], count: int, rng: np.random.Generator) -> list[int]:
