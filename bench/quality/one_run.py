@@ -65,7 +65,7 @@ class Laboratory:
             pool = pool_of(self.sample, setting)
             choice = choice_of(setting, pool)
             chosen = choice.facts()
-            states, rows = self._of_training(setting, choice)
+            states, rows = self.training_rows(setting, choice)
             trained = train(
                 model,
                 states,
@@ -84,7 +84,7 @@ class Laboratory:
             "evaluated": found,
         }
 
-    def _of_training(self, setting: Setting, choice: Choice) -> tuple[States, NDArray[np.int64]]:
+    def training_rows(self, setting: Setting, choice: Choice) -> tuple[States, NDArray[np.int64]]:
         """The rows to train on, and the states that they are of."""
         if setting.arm != SHUFFLED:
             return self.states, choice.rows
