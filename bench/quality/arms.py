@@ -1,8 +1,8 @@
 """The arms of the experiment: which rows each one takes of a pool, for a budget of tokens.
 
-Every arm is one call of `smartx.select`, with the strategies that `smartx compare` looks at. What
-an arm draws at random comes from a seed of its own, made from its name, the seed of the run and the
-rows of the pool, so that no two arms share a permutation.
+Every arm is one call of `smartx.select`, with the strategy that `smartx compare` knows by the same
+name. What an arm draws at random comes from a seed of its own, made from its name, the seed of the
+run and the rows of the pool, so that no two arms share a permutation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import smartx
-from smartx.compare.candidates import DEFAULTS
+from smartx.config import PRESETS
 from smartx.errors import ConfigError, InputError
 from smartx.needs import digest_of
 from smartx.weights import effective
 
 IntVector = NDArray[np.int64]
 Matched = Literal["all", "response"]
+SEARCHES = 12  # choices that are made, at most, to find one with so many target tokens
 TWIN = 0.95  # least cosine of rows of a task of which "no twins" keeps one
 
 
@@ -78,41 +79,36 @@ class Arm:
     part: float = 1.0
 
 
-def _usual(name: str, **more: Any) -> Arm:
-    """A strategy that `smartx compare` knows by name."""
-    weights, ranker = DEFAULTS[name][:2]
-    return Arm(weights, ranker, **more)
-
-
-_RANDOM = _usual("random", grouped=False)  # the first rows of a permutation of the pool
+_RANDOM = Arm(*PRESETS["random"], grouped=False)  # the first rows of a permutation of the pool
+_BALANCED = "facility-location:per=task"
 _ARMS: dict[str, Arm] = {
     "random a": _RANDOM,
     "random b": _RANDOM,
-    "proportional": _usual("proportional"),
-    "equal": _usual("equal"),
-    "smart-acl2024": _usual("smart-acl2024"),
-    "SMART shares, random rows": _usual("SMART shares, random rows"),
-    "equal, per template": _usual("equal, per template"),
-    "equal, balanced": _usual("equal, balanced"),
-    "square root, balanced": _usual("smart-balanced"),
-    "equal, k-center": _usual("equal, k-center"),
-    "equal, D4": _usual("equal, D4"),
+    "proportional": Arm(*PRESETS["proportional"]),
+    "equal": Arm(*PRESETS["equal"]),
+    "smart-acl2024": Arm(*PRESETS["smart-acl2024"]),
+    "SMART shares, random rows": Arm("taylor-softmax", "random"),
+    "equal, per template": Arm("equal", "facility-location"),
+    "equal, balanced": Arm("equal", _BALANCED),
+    "square root, balanced": Arm("power:exponent=0.5", _BALANCED),
+    "equal, k-center": Arm("equal", "k-center:per=task"),
+    "equal, D4": Arm("equal", "d4"),
     "equal, longest": Arm("equal", "score:column=length"),
-    "no twins": _usual("random", near=TWIN),
+    "no twins": Arm(*PRESETS["random"], near=TWIN),
     # The law as-ranked counts rows; in one group the first tokens of the ranking are the same.
     "no tasks": Arm("proportional", "facility-location", grouped=False),
-    "half": _usual("random", grouped=False, part=0.5),
+    "half": Arm(*PRESETS["random"], grouped=False, part=0.5),
     "shuffled targets": _RANDOM,  # training permutes the targets
 }
 FURTHER = ("equal, k-center", "equal, D4", "equal, longest", "no twins", "no tasks")
 CONTROLS = ("half", "shuffled targets")
 MAIN = tuple(name for name in _ARMS if name not in (*FURTHER, *CONTROLS))
 TRAINED = tuple(_ARMS)
-# Arms that are run once more with equal target tokens: both random ones, and those that choose
-# which rows to take or move the shares of tasks, and so may take longer or shorter targets.
+# Arms that are run once more with equal target tokens: both random ones, SMART, whose targets are a
+# quarter more at equal tokens, and those that compete to be the default.
 MATCHED_IN_TARGETS = (
-    *("random a", "random b", "equal", "smart-acl2024"),
-    *("equal, balanced", "square root, balanced"),
+    *("random a", "random b"),
+    *("smart-acl2024", "equal, balanced", "square root, balanced"),
 )
 
 
@@ -156,15 +152,25 @@ class Choice:
 def choose(
     arm: str, pool: Pool, *, tokens: int, matched: Matched = "all", seed: int, threads: int = 1
 ) -> Choice:
-    """The rows that an arm takes of a pool: as many as fit into a budget of tokens.
+    """The rows that an arm takes of a pool, for a budget of tokens.
 
-    arm: one of TRAINED.  tokens: of prompts and responses together, or of responses alone where
-    `matched` is "response" (see `targets_of`).  seed: of the run; the same arm, pool and seed give
-    the same rows.
-    Less than one row of the budget is left over.  `threads` change nothing but the time.
+    arm: one of TRAINED.  tokens: of prompts and responses together, and less than one row of it is
+    left over; where `matched` is "response", of responses alone (see `targets_of`), and the choice
+    is within a row of it.  Shares are of all tokens in both cases.
+    seed: of the run; the same arm, pool and seed give the same rows.
+    `threads` change nothing but the time.
     Raises ConfigError for an unknown arm, BudgetError where the pool holds too few tokens.
     """
-    asked = _arm(arm)
+    asked = arm_of(arm)
+    wanted = int(tokens * asked.part)
+    if matched == "all":
+        return _taken(arm, asked, pool, wanted, seed, threads)
+    return _with_targets(
+        lambda budget: _taken(arm, asked, pool, budget, seed, threads), pool, wanted
+    )
+
+
+def _taken(arm: str, asked: Arm, pool: Pool, tokens: int, seed: int, threads: int) -> Choice:
     near: dict[str, Any] = {}
     if asked.near is not None:
         near = {"near_duplicates": asked.near, "near_duplicates_within": "task"}
@@ -172,9 +178,9 @@ def choose(
     wall, cpu = time.perf_counter(), time.process_time()
     found = smartx.select(
         pool.vectors,
-        budget=int(tokens * asked.part),
+        budget=tokens,
         tokens=pool.tokens,
-        token_kind=matched,
+        token_kind="all",
         tasks=pool.tasks if asked.grouped else None,
         templates=pool.templates if asked.grouped else None,
         weights=asked.weights,
@@ -193,6 +199,29 @@ def choose(
         time.perf_counter() - wall,
         time.process_time() - cpu,
     )
+
+
+def _with_targets(take: Callable[[int], Choice], pool: Pool, wanted: int) -> Choice:
+    """The choice with so many target tokens, or nearest to it of SEARCHES.
+
+    A budget of responses would not do: shares of responses are others than shares of all tokens
+    (equal ones take twice as many rows of T0), and so it would be another arm. What is searched for
+    is the budget of all tokens at which the arm has the wanted targets; all its seconds are those
+    of the last call.
+    """
+    whole, targets = int(pool.tokens.sum()), int(pool.tokens[:, 1].sum())
+    budget, longest = wanted * whole / max(1, targets), int(pool.tokens[:, 1].max(initial=0))
+    best: tuple[int, Choice] | None = None
+    for _ in range(SEARCHES):
+        choice = take(max(1, round(budget)))
+        found = int(choice.tokens[:, 1].sum())
+        if best is None or abs(found - wanted) < best[0]:
+            best = abs(found - wanted), choice
+        if best[0] < longest:
+            break
+        budget = min(float(whole), budget * wanted / max(1, found))
+    assert best is not None  # SEARCHES > 0
+    return best[1]
 
 
 def seed_of(arm: str, pool: Pool, seed: int) -> int:
@@ -216,7 +245,8 @@ def shares_of(tasks: list[str], amounts: IntVector) -> NDArray[np.float64]:
     return np.asarray(sums / max(1.0, math.fsum(sums.tolist())))
 
 
-def _arm(name: str) -> Arm:
+def arm_of(name: str) -> Arm:
+    """What an arm asks for. Raises ConfigError for a name that is none."""
     if name not in _ARMS:
         raise ConfigError(
             f'there is no arm "{name}"', place="arm", fix=f"take one of {', '.join(_ARMS)}"

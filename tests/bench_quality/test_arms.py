@@ -12,12 +12,14 @@ from quality.arms import (
     TRAINED,
     Choice,
     Pool,
+    arm_of,
     choose,
     seed_of,
     shares_of,
     targets_of,
 )
 
+from smartx.compare.candidates import DEFAULTS
 from smartx.engine import quantize
 from smartx.errors import BudgetError, ConfigError, InputError
 
@@ -62,19 +64,53 @@ def test_the_arms_are_those_of_the_protocol():
     assert set(MATCHED_IN_TARGETS) <= set(MAIN)
 
 
-@pytest.mark.parametrize("matched", ["all", "response"])
+def test_strategies_are_those_of_the_same_name_in_compare_and_of_the_presets():
+    names = {"square root, balanced": "smart-balanced", "half": "random"}
+    names |= dict.fromkeys(("random a", "random b", "shuffled targets"), "random")
+    for name in TRAINED:
+        if name not in ("equal, longest", "no twins", "no tasks"):
+            asked = arm_of(name)
+            assert (asked.weights, asked.ranker) == DEFAULTS[names.get(name, name)], name
+
+
 @pytest.mark.parametrize("arm", TRAINED)
-def test_every_arm_takes_rows_of_the_pool_and_the_budget_but_for_less_than_a_row(arm, matched):
-    asked = BUDGET if matched == "all" else targets_of(POOL, BUDGET)
-    choice = choose(arm, POOL, tokens=asked, matched=matched, seed=1)
-    asked = asked // 2 if arm == "half" else asked
-    counts = POOL.tokens.sum(axis=1) if matched == "all" else POOL.tokens[:, 1]
+def test_every_arm_takes_rows_of_the_pool_and_the_budget_but_for_less_than_a_row(arm):
+    choice = choose(arm, POOL, tokens=BUDGET, seed=1)
+    asked = BUDGET // 2 if arm == "half" else BUDGET
+    counts = POOL.tokens.sum(axis=1)
     assert len(np.unique(choice.rows)) == len(choice)
     assert np.array_equal(POOL.rows[choice.places], choice.rows)
     assert choice.tasks == [POOL.tasks[place] for place in choice.places]
     assert np.array_equal(POOL.tokens[choice.places], choice.tokens)
     taken = int(counts[choice.places].sum())
     assert asked - counts.max() < taken <= asked
+
+
+@pytest.mark.parametrize("arm", TRAINED)
+def test_arms_matched_in_targets_differ_by_less_than_a_row_and_have_the_same_shares(arm):
+    pool = uneven_pool()
+    asked = targets_of(pool, BUDGET)
+    choice = choose(arm, pool, tokens=asked, matched="response", seed=1)
+    asked = asked // 2 if arm == "half" else asked
+    assert abs(int(choice.tokens[:, 1].sum()) - asked) < pool.tokens[:, 1].max()
+    same = choose(arm, pool, tokens=int(choice.tokens.sum() * (1 + (arm == "half"))), seed=1)
+    assert len(set(same.rows.tolist()) ^ set(choice.rows.tolist())) <= 0.1 * len(choice)
+
+
+def uneven_pool() -> Pool:
+    """Tasks whose targets are of very different lengths."""
+    tokens = POOL.tokens.copy()
+    longer = np.array([name in ("task 1", "task 4") for name in POOL.tasks])
+    tokens[longer, 1] += 15
+    tokens[~longer, 1] = 1 + tokens[~longer, 1] // 8
+    return Pool(POOL.rows, POOL.vectors, POOL.tasks, POOL.templates, tokens)
+
+
+def test_targets_of_are_those_that_random_rows_have():
+    pool = uneven_pool()
+    chosen = [choose("random a", pool, tokens=20_000, seed=seed) for seed in range(20)]
+    found = np.array([choice.tokens[:, 1].sum() for choice in chosen])
+    assert abs(found.mean() - targets_of(pool, 20_000)) < 4 * found.std(ddof=1) / 20**0.5 + 12
 
 
 @pytest.mark.parametrize("arm", TRAINED)
