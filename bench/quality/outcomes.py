@@ -1,4 +1,4 @@
-"""What the runs came to: one value for each data set, seed and arm, paired with random rows.
+"""What the runs came to: one value for each run and data set, paired with random rows.
 
 Reads runs.jsonl, one line for each run, and sample.json beside it. Arms are compared on the same
 folds, seeds and evaluation rows or not at all: runs of other settings stand in suites of their
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quality.statistics import Differences, crossed
 from smartx.errors import InputError
 
 UNTUNED = "untuned"
@@ -253,13 +254,13 @@ def suites(runs: Iterable[Run], sample: Sample) -> list[Suite]:
     return [Suite(members, sample) for members in ordered]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Paired:
-    """One outcome of an arm and of what it is compared with, on the same data sets and seeds.
+    """One outcome of an arm and of what it is compared with, on the same data sets and runs.
 
-    values, against: (data sets, seeds) float64. Where a data set is looked at in several folds
-    (it was trained on in three of four; BIG-bench) a value is the mean over these folds.
-    families: of each data set. places: the fold that holds it, -1 of BIG-bench.
+    values, against: (folds, seeds, data sets) float64, NaN where the runs of a fold were not asked
+    of a data set.  families: of each data set.  places: the fold that holds it out, -1 of
+    BIG-bench.
     """
 
     arm: str
@@ -273,10 +274,10 @@ class Paired:
     values: NDArray[np.float64]
     against: NDArray[np.float64]
 
-    @property
-    def differences(self) -> NDArray[np.float64]:
-        """(data sets, seeds), arm less base. Below zero is better, unless `outcome.higher`."""
-        return self.values - self.against
+    @cached_property
+    def differences(self) -> Differences:
+        """Arm less base. Below zero is better, unless `outcome.higher`."""
+        return crossed(self.values - self.against, self.families)
 
 
 def paired(
@@ -292,7 +293,9 @@ def paired(
     if not seeds or not base:
         return None
     _check_same_rows(suite, (arm, *base), folds, seeds)
-    tasks = _tasks(suite, outcome, arm, folds, seeds[0])
+    by_fold = {fold: _tasks(suite, outcome, arm, fold, seeds[0]) for fold in folds}
+    folds = tuple(fold for fold in folds if by_fold[fold])
+    tasks = tuple(sorted(set().union(*by_fold.values())))
     if not tasks:
         return None
     own = _table(suite, outcome, arm, tasks, folds, seeds)
@@ -304,26 +307,23 @@ def paired(
     )  # fmt: skip
 
 
-def _tasks(
-    suite: Suite, outcome: Outcome, arm: str, folds: Sequence[int], seed: int
-) -> tuple[str, ...]:
-    """Data sets that this outcome has a number of, by name."""
-    found = set()
-    for fold in folds:
-        run = suite.run(arm, fold, seed)
-        assert run is not None  # of a block
-        for task, kept in run.evaluated.get(outcome.part, {}).items():
-            if kept[outcome.below] > 0 and (not outcome.worst or task in suite.worst):
-                found.add(task)
-    return tuple(sorted(found))
+def _tasks(suite: Suite, outcome: Outcome, arm: str, fold: int, seed: int) -> set[str]:
+    """Data sets that this outcome has a number of in the runs of a fold."""
+    run = suite.run(arm, fold, seed)
+    assert run is not None  # of a block
+    return {
+        task
+        for task, kept in run.evaluated.get(outcome.part, {}).items()
+        if kept[outcome.below] > 0 and (not outcome.worst or task in suite.worst)
+    }
 
 
 def _table(
     suite: Suite, outcome: Outcome, arm: str, tasks: Sequence[str],
     folds: Sequence[int], seeds: Sequence[int],
 ) -> NDArray[np.float64]:  # fmt: skip
-    """(data sets, seeds): the mean over the folds in which a data set was looked at."""
-    table = np.full((len(folds), len(tasks), len(seeds)), np.nan)
+    """(folds, seeds, data sets), NaN where a run was not asked of a data set."""
+    table = np.full((len(folds), len(seeds), len(tasks)), np.nan)
     for f, fold in enumerate(folds):
         for s, seed in enumerate(seeds):
             run = suite.run(arm, fold, seed)
@@ -331,8 +331,8 @@ def _table(
             part = run.evaluated.get(outcome.part, {})
             for t, task in enumerate(tasks):
                 if task in part and part[task][outcome.below] > 0:
-                    table[f, t, s] = _quotient(part[task], outcome)
-    return np.asarray(np.nanmean(table, axis=0), np.float64)
+                    table[f, s, t] = _quotient(part[task], outcome)
+    return table
 
 
 def _quotient(kept: Sequence[float], outcome: Outcome) -> float:

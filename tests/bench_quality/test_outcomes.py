@@ -42,26 +42,28 @@ def test_a_value_is_the_quotient_of_its_run(tmp_path):
                     if line["setting"]["fold"] == PLACES[task] and line["setting"]["seed"] == seed
                 }
                 own, a, b = (of[x][above] / of[x][below] for x in ("equal", "random a", "random b"))
-                assert pair.values[t, s] == pytest.approx(own, rel=1e-12)
-                assert pair.against[t, s] == pytest.approx((a + b) / 2, rel=1e-12)
+                fold = PLACES[task]
+                assert pair.values[fold, s, t] == pytest.approx(own, rel=1e-12)
+                assert pair.against[fold, s, t] == pytest.approx((a + b) / 2, rel=1e-12)
+                assert np.isnan(np.delete(pair.values[:, s, t], fold)).all()
 
 
-def test_what_several_folds_looked_at_is_their_mean(tmp_path):
+def test_what_several_folds_looked_at_stands_in_each_of_them(tmp_path):
     lines = Made(EFFECTS).lines()
-    pair = paired(suite_of(tmp_path, lines), "equal", BY_NAME["seen"])
+    suite = suite_of(tmp_path, lines)
+    pair = paired(suite, "equal", BY_NAME["seen"])
     task = pair.tasks[5]
-    found = [
-        line["evaluated"]["seen"][task][0] / line["evaluated"]["seen"][task][1]
-        for line in lines
-        if line["setting"]["arm"] == "equal"
-        and line["setting"]["seed"] == 2
-        and task in line["evaluated"]["seen"]
-    ]
-    assert len(found) == 3
-    assert pair.values[5, 2] == pytest.approx(np.mean(found), rel=1e-12)
-    parents = paired(suite_of(tmp_path, lines), "equal", BY_NAME["bigbench"])
+    for line in lines:
+        setting, seen = line["setting"], line["evaluated"]["seen"]
+        if setting["arm"] == "equal" and task in seen:
+            value = pair.values[setting["fold"], setting["seed"], 5]
+            assert value == pytest.approx(seen[task][0] / seen[task][1], rel=1e-12)
+    assert np.isnan(pair.values[PLACES[task], :, 5]).all()
+    assert np.isnan(pair.values[:, :, 5]).sum() == 3
+    parents = paired(suite, "equal", BY_NAME["bigbench"])
     assert len(parents.tasks) == len(set(parents.families)) == 10
     assert (parents.places == -1).all()
+    assert not np.isnan(parents.values).any()
 
 
 def test_the_order_of_lines_changes_nothing(tmp_path):
@@ -70,7 +72,8 @@ def test_the_order_of_lines_changes_nothing(tmp_path):
     random.Random(3).shuffle(lines)
     after = paired(suite_of(tmp_path / "b", lines), "equal")
     assert before.tasks == after.tasks
-    np.testing.assert_array_equal(before.differences, after.differences)
+    np.testing.assert_array_equal(before.values, after.values)
+    np.testing.assert_array_equal(before.against, after.against)
 
 
 def test_only_whole_blocks_are_used_and_what_is_missing_is_named(tmp_path):
@@ -84,9 +87,20 @@ def test_only_whole_blocks_are_used_and_what_is_missing_is_named(tmp_path):
     pair = paired(suite, "equal")
     assert (pair.folds, pair.seeds) == ((0, 1, 3), (0, 1, 2))  # 9 runs rather than 4 folds x 2
     assert {PLACES[task] for task in pair.tasks} == {0, 1, 3}
-    assert not np.isnan(pair.differences).any()
+    assert (~np.isnan(pair.values)).sum() == 3 * len(pair.tasks)
     whole = paired(suite, "half")
     assert (whole.folds, whole.seeds) == ((0, 1, 2, 3), (0, 1, 2))
+
+
+def test_differences_are_those_that_a_plain_mean_makes(tmp_path):
+    pair = paired(suite_of(tmp_path, Made(EFFECTS).lines()), "equal")
+    by_task = [
+        np.mean([pair.values[f, s, t] - pair.against[f, s, t] for s in range(3)])
+        for t, f in enumerate(pair.places)
+    ]
+    assert pair.differences.mean == pytest.approx(np.mean(by_task), rel=1e-12)
+    families = [pair.families.index(family) for family in pair.families]
+    assert len(set(families)) == pair.differences.families.max() + 1
 
 
 def test_an_arm_without_a_seed_in_common_has_no_pair(tmp_path):
@@ -104,7 +118,7 @@ def test_without_a_second_random_arm_the_first_is_the_base(tmp_path):
 def test_the_untuned_model_stands_beside_every_seed(tmp_path):
     pair = paired(suite_of(tmp_path, Made(EFFECTS).lines()), "untuned")
     assert pair.seeds == (0, 1, 2)
-    assert (pair.values == pair.values[:, :1]).all()
+    np.testing.assert_array_equal(pair.values[:, 0], pair.values[:, 2])
 
 
 @pytest.mark.parametrize(
