@@ -66,3 +66,5 @@ STUDENT_ROWS = 44  # the rows that a student encoder learns from
 STUDENT_HELD = 45  # and those that it is judged by
 STUDENT_GROUPS = 46  # groups of which many rows are held out
 STUDENT_PAIRS = 47  # pairs that are compared; random choices of group g: this + 256 (g + 1)
+MAP_START = 50  # where the search for the axes of a map begins
+VALIDATION = 52  # the rows of a mixture that an export sets aside

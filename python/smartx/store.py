@@ -34,6 +34,7 @@ from smartx.files import (
 
 MANIFEST = "manifest.json"
 MIXTURE = "mixture"  # the stage that stands in OUT
+EXPORT = "export"  # a mixture's rows, written for one trainer
 _ID = 16  # hex digits of a key that name a folder
 _SEAL = "seal"
 _COMMANDS = {
@@ -82,11 +83,11 @@ def folder_of(parent: Path, key: str) -> Path:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a folder is a run folder or a stage of ours, or a mixture."""
+    """Whether a folder is a run folder or a stage of ours, a mixture or an export of one."""
     if has_mark(folder):
         return True
     try:
-        return read_manifest(folder / MANIFEST).get("stage") == MIXTURE
+        return read_manifest(folder / MANIFEST).get("stage") in (MIXTURE, EXPORT)
     except StoreError:
         return False
 

@@ -13,7 +13,7 @@ from smartx.errors import StoreError
 from smartx.files import MARK, TEMPORARY, has_mark
 from smartx.progress import Progress, Silent, step
 from smartx.run_folder import STAGES, VECTORS, current
-from smartx.store import MANIFEST, MIXTURE, check_entry, folder_of, key_of, read_manifest
+from smartx.store import EXPORT, MANIFEST, MIXTURE, check_entry, folder_of, key_of, read_manifest
 
 _BLOCK = 1 << 22
 _BESIDES = {MANIFEST, MARK}  # of a stage; they are not results
@@ -107,7 +107,7 @@ def _check_key(stage: Path, manifest: Mapping[str, Any]) -> None:
     names = ("stage", "schema", "parameters", "inputs")
     try:
         whole = isinstance(manifest["files"], list) and isinstance(manifest["inputs"], dict)
-        if manifest["stage"] != MIXTURE:
+        if manifest["stage"] not in (MIXTURE, EXPORT):
             whole &= key_of(*(manifest[name] for name in names)) == manifest["key"]
     except (KeyError, TypeError, ValueError):
         whole = False

@@ -9,27 +9,23 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from small import corpus_of, mixture_of_all
 from smartx.corpus import Columns
+from tiny_sft import train
 
 datasets = pytest.importorskip("datasets")
+from llama_factory_rules import llama_factory  # noqa: E402  (needs datasets)
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages that load and train
 
 TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
 PLAIN = [{"inputs": f"Question {i}?", "targets": f"A{i}.", "text": "x"} for i in range(6)]
-TEMPLATE = """\
-{%- if tools %}{{ '<tools>' + (tools | tojson) + '\n' }}{%- endif %}
-{%- for message in messages %}{{ '<' + message.role + '>' + message.content }}
-{%- if message.tool_calls %}{%- for tool_call in message.tool_calls %}
-{{- '<call>' + tool_call.function.name + (tool_call.function.arguments | tojson) }}
-{%- endfor %}{%- endif %}{{ '<end>' }}{%- endfor %}
-{%- if add_generation_prompt %}{{ '<assistant>' }}{%- endif %}"""
 
 
 def say(role, content, **more):
@@ -115,44 +111,7 @@ def trl():
 @pytest.fixture
 def learn(trl, tmp_path):
     """What TRL makes of a data set: for each row its tokens as text, and those it learns."""
-    import tokenizers
-    import transformers
-
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {character: i for i, character in enumerate(alphabet)}
-    plain = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
-    plain.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    plain.decoder = tokenizers.decoders.ByteLevel()
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=plain, eos_token="<end>", pad_token="<pad>"
-    )
-    tokenizer.chat_template = TEMPLATE
-    shape = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=8,
-        intermediate_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-    )
-
-    def train(rows):
-        where = {"output_dir": str(tmp_path / "out"), "use_cpu": True, "bf16": False}
-        options = trl.SFTConfig(
-            **where, max_steps=1, report_to=[], max_length=None, save_strategy="no"
-        )
-        model = transformers.LlamaForCausalLM(shape)
-        trainer = trl.SFTTrainer(model, options, train_dataset=rows, processing_class=tokenizer)
-        assert trainer.train().training_loss > 0
-        return sorted(
-            (
-                tokenizer.decode(row["input_ids"]),
-                tokenizer.decode([token for token in row["labels"] if token != -100]),
-            )
-            for row in trainer.train_dataset
-        )
-
-    return train
+    return partial(train, trl, tmp_path / "out")
 
 
 def card_code(folder):
@@ -278,51 +237,6 @@ class TestAxolotl:
         found = sorted((row[pair[0]], row[pair[1]]) for row in loaded)
         assert found == [(f"Question {i}?", f"A{i}.") for i in range(6)]
         assert asked["type"]["format"] == asked["type"]["no_input_format"] == "{instruction}"
-
-
-# Of `DatasetAttr` in llamafactory/data/parser.py (0.9.5).
-_COLUMNS = ("prompt", "query", "response", "history", "messages", "system", "tools")
-_TAGS = ("role_tag", "content_tag", "user_tag", "assistant_tag", "observation_tag")
-_TAGS += ("function_tag", "system_tag")
-
-
-def llama_factory(folder):
-    """What LLaMA-Factory learns: (system, tools, roles and texts) of each row that it keeps.
-
-    After `get_dataset_list`, `AlpacaDatasetConverter` and `SharegptDatasetConverter` (0.9.5).
-    """
-    info = json.loads((folder / "dataset_info.json").read_text())["smartx_mixture"]
-    named = SimpleNamespace(
-        **{name: info["columns"].get(name) for name in _COLUMNS},
-        **{name: info.get("tags", {}).get(name) for name in _TAGS},
-    )
-    files = sorted(str(path) for path in (folder / info["file_name"]).iterdir())
-    loaded = datasets.load_dataset("parquet", data_files=files, split="train")
-    made = _pair if info["formatting"] == "alpaca" else _turns
-    assert info["formatting"] in ("alpaca", "sharegpt")
-    return [found for row in loaded if (found := made(row, named))]
-
-
-def _pair(row, named):
-    return "", "", [("user", row[named.prompt]), ("assistant", row[named.response])]
-
-
-def _turns(row, named):
-    kinds = {
-        named.user_tag: "user",
-        named.observation_tag: "observation",
-        named.assistant_tag: "assistant",
-        named.function_tag: "function",
-    }
-    turns, system = row[named.messages], ""
-    if turns[0][named.role_tag] == named.system_tag:
-        system, turns = turns[0][named.content_tag], turns[1:]
-    odd, even = (named.user_tag, named.observation_tag), (named.assistant_tag, named.function_tag)
-    roles = [turn[named.role_tag] for turn in turns]
-    if len(roles) % 2 or any(role not in (odd, even)[i % 2] for i, role in enumerate(roles)):
-        return None
-    said = [(kinds[turn[named.role_tag]], turn[named.content_tag]) for turn in turns]
-    return system, row[named.tools] if named.tools else "", said
 
 
 class TestLlamaFactory:

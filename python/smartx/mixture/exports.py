@@ -24,14 +24,16 @@ READ_BY_TRAINERS = (
 def trainer_files(met: dict[str, Any]) -> Files:
     """The trainers' files by name. met: `trainers` of the manifest."""
     return {
-        "dataset_info.json": canonical_json({"smartx_mixture": _llama_factory(met)}),
+        "dataset_info.json": canonical_json({"smartx_mixture": llama_factory_entry(met)}),
         "axolotl.yaml": _yaml(_AXOLOTL_HEAD, {"datasets": [_axolotl(met)]}),
         "trl.yaml": _yaml(_TRL_HEAD, {"datasets": [_trl(met)]}),
     }
 
 
-def _llama_factory(met: dict[str, Any]) -> dict[str, Any]:
-    """Its own copy where tools are called: it reads calls as turns of their own kind.
+def llama_factory_entry(met: dict[str, Any]) -> dict[str, Any]:
+    """The entry of a mixture in dataset_info.json. met: `trainers` of the manifest.
+
+    Its own copy where tools are called: it reads calls as turns of their own kind.
 
     Its `openai` format would read ours, but adds "detailed thinking off" to every system prompt and
     writes the arguments of a call as the text of a text (0.9.5).

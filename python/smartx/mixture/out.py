@@ -3,6 +3,8 @@
 A mixture is built in a folder beside OUT that carries our mark. The old one steps aside, the new
 one takes its name, and of the old one just the files that its manifest names are deleted. Whatever
 a kill leaves, the next run puts right; what somebody else put there is never touched.
+
+An export of a mixture is a folder of the same kind: `stage` says which of the two is meant.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ from typing import Any
 
 from smartx.errors import InputError, StoreError
 from smartx.files import MARK, TEMPORARY, canonical_json, file_digest, flush_folder
-from smartx.store import MANIFEST, MIXTURE, is_ours, read_manifest
+from smartx.store import EXPORT, MANIFEST, MIXTURE, is_ours, read_manifest
 
 _FIX = "choose another folder for `out`, or empty this one"
+_A = {MIXTURE: "a mixture", EXPORT: "an export"}
+_MADE_BY = {MIXTURE: "smartx mix", EXPORT: "smartx export"}
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,20 @@ class Mixture:
     manifest: dict[str, Any]
 
 
-def open_mixture(folder: Path) -> Mixture:
+def open_mixture(folder: Path, *, stage: str = MIXTURE) -> Mixture:
     """The mixture in a folder. Raises StoreError if there is none."""
     try:
         manifest = read_manifest(folder / MANIFEST)
     except StoreError:
         manifest = {}
-    if manifest.get("stage") != MIXTURE:
-        raise StoreError("it is not a mixture", place=str(folder), fix="make one with `smartx mix`")
+    if manifest.get("stage") != stage:
+        raise StoreError(
+            f"it is not {_A[stage]}", place=str(folder), fix=f"make one with `{_MADE_BY[stage]}`"
+        )
     return Mixture(folder, manifest)
 
 
-def check_out(out: Path) -> Mixture | None:
+def check_out(out: Path, *, stage: str = MIXTURE) -> Mixture | None:
     """The mixture in `out`; None where `out` is absent or empty.
 
     Raises InputError for anything else: a link, a file, a folder that holds more than a mixture.
@@ -58,29 +64,31 @@ def check_out(out: Path) -> Mixture | None:
     if not any(out.iterdir()):
         return None
     try:
-        found = open_mixture(out)
+        found = open_mixture(out, stage=stage)
     except StoreError:
         raise InputError(
-            "the folder is not empty and not a mixture of smartx", place=str(out), fix=_FIX
+            f"the folder is not empty and not {_A[stage]} of smartx", place=str(out), fix=_FIX
         ) from None
     _refuse_foreign(out, found.manifest)
     return found
 
 
-def check_replaceable(out: Path, settings: dict[str, Any], *, overwrite: bool) -> None:
+def check_replaceable(
+    out: Path, settings: dict[str, Any], *, overwrite: bool, stage: str = MIXTURE
+) -> None:
     """Raise InputError where a mixture stands in `out` that was made otherwise.
 
     settings: facts of the mixture that is to stand there; those that the other one's manifest has
     too are compared. overwrite: it may be replaced.
     """
-    found = check_out(out)
+    found = check_out(out, stage=stage)
     if found is None or overwrite:
         return
     there = found.manifest
     if differ := [name for name in differences(there, settings) if name in there]:
         what = ", ".join(differ)
         raise InputError(
-            f"another mixture stands there ({there.get('rows', 0):,} rows; it differs in: {what})",
+            f"another {stage} stands there ({there.get('rows', 0):,} rows; it differs in: {what})",
             place=str(out),
             fix="choose another folder for `out`, or pass `overwrite` to replace it",
         )
@@ -92,9 +100,9 @@ def differences(manifest: dict[str, Any], settings: dict[str, Any]) -> list[str]
     return sorted(name for name in asked if manifest.get(name) != asked[name])
 
 
-def stands(out: Path, settings: dict[str, Any]) -> bool:
+def stands(out: Path, settings: dict[str, Any], *, stage: str = MIXTURE) -> bool:
     """Whether a mixture made just so stands in `out`, every file of it as it was written."""
-    found = check_out(out)
+    found = check_out(out, stage=stage)
     if found is None or differences(found.manifest, settings):
         return False
     with suppress(OSError):
@@ -119,7 +127,7 @@ def building_beside(out: Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def put_in_place(building: Path, out: Path) -> None:
+def put_in_place(building: Path, out: Path, *, stage: str = MIXTURE) -> None:
     """Let `building` become `out`. An old mixture steps aside; `recover` undoes that.
 
     Raises StoreError where `out` cannot be replaced, or somebody put anything into it meanwhile.
@@ -128,25 +136,25 @@ def put_in_place(building: Path, out: Path) -> None:
     _flush(building)
     old = _beside(out, "old")
     try:
-        if check_out(out) is None:
+        if check_out(out, stage=stage) is None:
             os.rename(building, out)  # an empty folder gives way, any other does not
         else:
             os.rename(out, old)
-            _step_in(building, out, old)
+            _step_in(building, out, old, stage)
     except OSError as problem:
         raise StoreError(
             f"the folder cannot be put in place ({problem.strerror})",
             place=str(out),
             fix="choose a folder that is not a mount point and that nothing else writes to",
         ) from None
-    _delete(old)
+    _delete(old, stage)
     flush_folder(out.parent)
 
 
-def _step_in(building: Path, out: Path, old: Path) -> None:
+def _step_in(building: Path, out: Path, old: Path, stage: str) -> None:
     """Once the old mixture stands aside, nobody adds to it: a last look, then the new one."""
     try:
-        _refuse_foreign(old, open_mixture(old).manifest)
+        _refuse_foreign(old, open_mixture(old, stage=stage).manifest)
         os.rename(building, out)
     except BaseException:
         if not os.path.lexists(out):
@@ -154,13 +162,13 @@ def _step_in(building: Path, out: Path, old: Path) -> None:
         raise
 
 
-def recover(out: Path) -> None:
+def recover(out: Path, *, stage: str = MIXTURE) -> None:
     """Undo what a killed run left: an old mixture comes back, half-built folders go."""
     old = _beside(out, "old")
     with suppress(OSError):
-        if not os.path.lexists(out) and _is_mixture(old):
+        if not os.path.lexists(out) and _is_mixture(old, stage):
             os.rename(old, out)
-    _delete(old)
+    _delete(old, stage)
     for path in out.parent.glob(f"{_escaped(_beside(out, '').name)}*"):
         if path.is_symlink() or not path.is_dir() or path == old:
             continue
@@ -181,9 +189,9 @@ def _escaped(name: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)
 
 
-def _is_mixture(folder: Path) -> bool:
+def _is_mixture(folder: Path, stage: str) -> bool:
     try:
-        return not folder.is_symlink() and bool(open_mixture(folder))
+        return not folder.is_symlink() and bool(open_mixture(folder, stage=stage))
     except StoreError:
         return False
 
@@ -197,18 +205,18 @@ def _refuse_foreign(folder: Path, manifest: dict[str, Any]) -> None:
     foreign = sorted(inside - {entry["name"] for entry in manifest["files"]} - {MANIFEST})
     if foreign:
         raise InputError(
-            f"the mixture there would be replaced, and {len(foreign)} files in the folder "
+            f"what stands there would be replaced, and {len(foreign)} files in the folder "
             f"are not part of it (first: {foreign[0]!r})",
             place=str(folder),
             fix="move them away, or choose another folder for `out`",
         )
 
 
-def _delete(old: Path) -> None:
+def _delete(old: Path, stage: str) -> None:
     """Delete a mixture that stepped aside: its files, the manifest last, then empty folders."""
-    if not _is_mixture(old):
+    if not _is_mixture(old, stage):
         return
-    names = [str(entry["name"]) for entry in open_mixture(old).manifest["files"]]
+    names = [str(entry["name"]) for entry in open_mixture(old, stage=stage).manifest["files"]]
     with suppress(OSError):
         for name in [*names, MANIFEST]:
             (old / name).unlink(missing_ok=True)
