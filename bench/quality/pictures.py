@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from quality.effects import Effect
 from quality.statistics import Interval
+from quality.tables import seconds as seconds_in_words
 from smartx.errors import MissingPackageError
 
 PAPER, INK, FAINT, BAND = "#ffffff", "#1f2328", "#8b949e", "#e4e7eb"
@@ -105,8 +106,8 @@ def data_sets(effects: Sequence[Effect], path: Path) -> Path:
         axis.set_yticks(range(len(tasks)), tasks, fontsize=7.5)
         axis.tick_params(length=0)
         axis.set_xlabel(
-            f"blue: better than random rows, orange: worse, full colour at {limit:.1f} %;\n"
-            "a dot: more than twice the standard error over seeds",
+            f"blue: better than random rows, orange: worse, full colour at {limit:.1f} %\n"
+            "of the mean loss; a dot: more than twice the standard error over seeds",
             fontsize=8,
         )
         for spine in axis.spines.values():
@@ -148,14 +149,18 @@ def costs(
         left.set_xscale("log")
         left.plot(taken, places, "o", ms=5, color=INK)
         for place, value in zip(places, taken, strict=True):
-            text = f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
             left.annotate(
-                text, (value, place), (6, 0), va="center", fontsize=8, textcoords="offset points"
+                seconds_in_words(value),
+                (value, place),
+                (6, 0),
+                va="center",
+                fontsize=8,
+                textcoords="offset points",
             )
         left.xaxis.set_major_formatter("{x:g}")
         left.xaxis.set_minor_formatter("")
         left.margins(x=0.3)
-        left.set_xlabel("processor seconds to choose,\nonce the vectors exist", fontsize=8)
+        left.set_xlabel("processor time to choose (s),\nonce the vectors exist", fontsize=8)
         left.set_yticks(places, [effect.arm for effect in effects])
         left.set_ylim(len(effects) - 0.4, -0.6)
         left.tick_params(axis="y", length=0)

@@ -348,7 +348,9 @@ def probability(p: float | None) -> str:
 
 
 def seconds(value: float) -> str:
-    return f"{value:.2f} s" if value < 10 else f"{value:,.0f} s"
+    if value < 1:
+        return f"{1000 * value:.0f} ms"
+    return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
 
 
 def of_arm(suite: Suite, arm: str) -> list[Run]:

@@ -19,6 +19,7 @@ EFFECTS = {
     "proportional": 0.0, "no tasks": -0.05, "half": 0.1, "shuffled targets": 0.4,
 }  # fmt: skip
 LINES = Made(EFFECTS).lines()
+T_975_OF_12 = 2.178813  # Student's t, of 4 folds x 3 seeds
 BY_NAME = {outcome.name: outcome for outcome in OUTCOMES}
 
 
@@ -87,18 +88,31 @@ def test_known_effects_are_seen_and_nothing_is_made_of_nothing(found):
     assert ranked["equal"].better > ranked["equal"].tasks / 2 > ranked["smart-acl2024"].better
 
 
+def plain_noise() -> float:
+    """What chance keeps A/A below, of the base's loss in per cent, by plain loops: each run of
+    24 data sets and 3 seeds gives its sum of differences, whose mean is known to be zero.
+    """
+    found = {(x["setting"]["arm"], x["setting"]["fold"], x["setting"]["seed"]): x for x in LINES}
+    squares = 0.0
+    for fold in range(4):
+        for seed in range(3):
+            a, b = (found[arm, fold, seed]["evaluated"]["held"] for arm in ("random a", "random b"))
+            of_run = sum(b[task][0] / b[task][1] - a[task][0] / a[task][1] for task in a)
+            squares += (of_run / (24 * 3)) ** 2
+    base = plain_losses("random a")
+    return 100 * T_975_OF_12 * squares**0.5 / (sum(base.values()) / len(base))
+
+
 def test_a_a_stands_first_in_every_table_of_contrasts_and_its_noise_beside_every_difference(found):
     for lines in (tables.main(found["held"]), tables.further(found["held"])):
         rows = cells(lines)
         name = list(rows)[2]
         assert "A/A" in name
         a, b = plain_losses("random a"), plain_losses("random b")
-        mean = sum(b[task] - a[task] for task in a) / len(a)
-        assert rows[name][1] == f"{mean:+.4f}"
-        low, high = map(float, re.findall(r"[-+]\d+\.\d+", rows[name][3]))
-        for arm, row in list(rows.items())[2:]:
-            (noise,) = re.findall(r"± (\d+\.\d+)", row[5])
-            assert float(noise) == pytest.approx((high - low) / 2, abs=0.011), arm
+        assert rows[name][1] == f"{sum(b[task] - a[task] for task in a) / len(a):+.4f}"
+        assert len(rows) > 3
+        for row in list(rows.values())[2:]:
+            assert row[5] == f"± {plain_noise():.2f}"
     assert "A/A" in "\n".join(tables.secondary(list(found.values())))
 
 
@@ -114,7 +128,7 @@ def test_folds_are_those_of_the_data_sets(found):
 
 def test_costs_are_means_over_runs(suite, found):
     row = cells(tables.costs(suite, found["held"]))["smart-acl2024"]
-    assert row[0] == "1.80 s"
+    assert row[0] == "1.8 s"
     assert row[3:] == ["1,443", "99,990", "13,013", "18.0", "16.5", "60 s"]
     assert row[1] == cells(tables.main(found["held"]))["smart-acl2024"][2]
 
@@ -143,7 +157,7 @@ def test_one_fold_two_arms_and_one_seed_give_a_table(tmp_path):
     lines = Made({"random a": 0, "smart-acl2024": 0.1}, seeds=(0,), folds=(0,)).lines()
     suite = suites(*read(write(Path(tmp_path), lines)))[0]
     row = cells(tables.main(findings(suite)))["smart-acl2024"]
-    assert row[5] == "not run"
+    assert row[3:8] == ["-", "-", "not run", "-", "-"]
 
 
 def test_nothing_but_random_rows_gives_tables_that_say_so(tmp_path):
@@ -167,6 +181,21 @@ def test_a_proxy_that_orders_arms_as_training_does_has_a_correlation_of_one(suit
     rows = cells(lines[lines.index("") + 1 :])
     assert (rows["probe"][1], rows["twins"][1], rows["rows"][1]) == ("+1.00", "-1.00", "-")
     assert tables.proxies("Not measured: why.", held) == ["Not measured: why."]
+
+
+def test_power_needs_two_seeds_and_grows_with_them(found, tmp_path):
+    lines = tables.power([found["held"], found["ranked"]])
+    by_seeds = {}
+    for row in lines[2:]:
+        outcome, sets, seeds, these, corrected, *_ = [x.strip() for x in row.split("|")[1:-1]]
+        assert (outcome, sets) == ("held-out data sets", "24")  # points have no per cent
+        assert float(these) < float(corrected)
+        by_seeds[seeds] = float(these)
+    assert list(by_seeds) == ["**3, as run**", "5", "10"]
+    assert by_seeds["**3, as run**"] > by_seeds["5"] > by_seeds["10"] > 0
+    few = Made({"random a": 0, "random b": 0, "equal": 0}, seeds=(0,)).lines()
+    suite = suites(*read(write(tmp_path, few)))[0]
+    assert "two seeds" in tables.power([findings(suite)])[0]
 
 
 def test_a_cell_cannot_break_its_table():
