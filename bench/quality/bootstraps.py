@@ -42,13 +42,16 @@ def hierarchy(differences: Differences, *, draws: int, seed: int) -> Interval:
     return _percentiles((given * sets).sum(axis=1) / ((runs @ weights) * sets).sum(axis=1))
 
 
-def families_alone(differences: Differences, *, draws: int, seed: int) -> float:
-    """p of the plain sign-flip test: families' sums flip, and runs are taken for no noise."""
+def families_alone(differences: Differences, *, draws: int, seed: int) -> NDArray[np.float64]:
+    """p of the plain sign-flip test: families' sums flip, and runs are taken for no noise.
+
+    One for each contrast.
+    """
     rng = np.random.default_rng(seed)
-    own = differences.contributions.sum(axis=0)
-    flipped = np.abs(rng.choice((1.0, -1.0), (draws, len(own))) @ own)
-    bar = abs(differences.mean) * (1 - 1e-9)
-    return float((1 + np.count_nonzero(flipped >= bar)) / (1 + draws))
+    own = differences.contributions.sum(axis=-2)
+    flipped = np.abs(own @ rng.choice((1.0, -1.0), (own.shape[-1], draws)))
+    bar = np.abs(differences.means)[..., None] * (1 - 1e-9)
+    return np.asarray((1 + np.count_nonzero(flipped >= bar, axis=-1)) / (1 + draws), np.float64)
 
 
 def _percentiles(means: NDArray[np.float64]) -> Interval:

@@ -171,7 +171,7 @@ class Rates:
 
 
 def rates(case: Case, *, times: int, draws: int, seed: int) -> Rates:
-    """Play a case `times` times; the 7 arms a quarter of that, the forms not used a tenth.
+    """Play a case `times` times; the 7 arms a quarter of that, bootstraps a twentieth.
 
     Experiments come in batches that share the patterns of the test.
     """
@@ -191,10 +191,10 @@ def rates(case: Case, *, times: int, draws: int, seed: int) -> Rates:
         seven, _ = experiments(case, rng, 0.0, BATCH // 4, ARMS)
         corrected = [min(statistics.holm(p)) for p in statistics.sign_flips(seven, **own)]
         hits["any"] += called(np.array(corrected))
-        for one, none in zip(first(there, BATCH // 10), first(nothing, BATCH // 10), strict=True):
+        hits["plain"] += called(bootstraps.families_alone(nothing, **own))
+        for one in first(there, BATCH // 20):
             hits["rows"] += holds(bootstraps.rows(one, **own), EFFECT)
             hits["hierarchy"] += holds(bootstraps.hierarchy(one, **own), EFFECT)
-            hits["plain"] += called(np.array(bootstraps.families_alone(none, **own)))
     told = parts_of(measured).power(EFFECT, case.seeds, new=True)
     return Rates(case, told=100 * told, **{name: _share(found) for name, found in hits.items()})
 
