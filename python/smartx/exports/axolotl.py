@@ -1,0 +1,38 @@
+"""Axolotl: Parquet of turns, and the section `datasets` of a configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smartx.exports.format import VALIDATION, Format, Job
+from smartx.exports.writing import PARQUET, at_home, parquet, turns, write_yaml
+
+_HEAD = """\
+For Axolotl: copy these lines into your configuration. It learns the turns of the assistant."""
+
+
+def _write(job: Job) -> None:
+    columns, read = turns(job)
+    parquet(job, columns, read=read)
+    content: dict[str, Any] = {"datasets": [_entry(job, "train")]}
+    if VALIDATION in job.splits:
+        content["test_datasets"] = [_entry(job, VALIDATION)]
+    write_yaml(job, "axolotl.yaml", _HEAD, content)
+
+
+def _entry(job: Job, split: str) -> dict[str, Any]:
+    """Of one file. A file of Parquet has the one split `train`, whatever it is called."""
+    entry = {"path": at_home(job, PARQUET[split]), "ds_type": "parquet", "split": "train"}
+    entry |= {"type": "chat_template", "field_messages": "messages"}
+    return entry | ({"field_tools": "tools"} if job.rows.tools else {})
+
+
+FORMAT = Format(
+    name="axolotl",
+    holds="Parquet of `messages` (and `tools`), axolotl.yaml with the lines to copy",
+    weight="it knows none: every row of the list is read once an epoch",
+    use="the lines of {home}/axolotl.yaml",
+    proven="unproven by the tool itself",
+    write=_write,
+    local=True,
+)
