@@ -1,6 +1,7 @@
 """smartx: which rows do I fine-tune on, and how much of each task?
 
-For arrays, this namespace; for files, `smartx.run(config)` or the command `smartx`.
+For rows that are in memory or in files, `smartx.run`, or the command `smartx` for files; for
+arrays, `smartx.select` and what it is made of. `smartx.SmartSelector` is `select` for scikit-learn.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ _PUBLIC = {
     "quantize": "smartx.engine",
     "knn_graph": "smartx.engine",
     "maximize": "smartx.engine",
+    "evaluate": "smartx.engine",
+    "marginal_gains": "smartx.engine",
     "Subset": "smartx.engine",
     "task_gains": "smartx.engine",
     "TaylorSoftmax": "smartx.weights",
@@ -27,19 +30,29 @@ _PUBLIC = {
     "select": "smartx.selection",
     "Demands": "smartx.budget",
     "Selection": "smartx.selection",
+    "Mixture": "smartx.mixture",
+    "Comparison": "smartx.mixture",
+    "open_mixture": "smartx.mixture.out",
     "run": "smartx.pipeline",
-    "open_run": "smartx.pipeline",
+    "Run": "smartx.runs",
+    "open_run": "smartx.runs",
     "plan": "smartx.pipeline",
     "RunConfig": "smartx.config",
     "SmartxError": "smartx.errors",
 }
 
+# What needs a package that smartx does not: not among `__all__`, and loaded when it is named.
+_OPTIONAL = {"SmartSelector": "smartx.selector"}
+
 __all__ = [
+    "Comparison",
     "Demands",
     "DenseKernel",
     "FacilityLocation",
     "GraphCut",
     "LogDet",
+    "Mixture",
+    "Run",
     "RunConfig",
     "Selection",
     "SimilarityGraph",
@@ -47,8 +60,11 @@ __all__ = [
     "Subset",
     "TaylorSoftmax",
     "__version__",
+    "evaluate",
     "knn_graph",
+    "marginal_gains",
     "maximize",
+    "open_mixture",
     "open_run",
     "plan",
     "quantize",
@@ -69,23 +85,30 @@ if TYPE_CHECKING:
         LogDet,
         SimilarityGraph,
         Subset,
+        evaluate,
         knn_graph,
+        marginal_gains,
         maximize,
         quantize,
         task_gains,
     )
     from smartx.errors import SmartxError
-    from smartx.pipeline import open_run, plan, run
+    from smartx.mixture import Comparison, Mixture
+    from smartx.mixture.out import open_mixture
+    from smartx.pipeline import plan, run
+    from smartx.runs import Run, open_run
     from smartx.selection import Selection, select
+    from smartx.selector import SmartSelector as SmartSelector
     from smartx.weights import TaylorSoftmax
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    place = _PUBLIC.get(name) or _OPTIONAL.get(name)
+    if place is None:
         raise AttributeError(f"module 'smartx' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_PUBLIC[name]), name)
+    value = getattr(import_module(place), name)
     globals()[name] = value
     return value
 

@@ -10,22 +10,21 @@ seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx.budget import Budget
-from smartx.config import RunConfig, config_from
+from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.embed import Embeddings
 from smartx.forecast import forecast
+from smartx.frames import call_of
 from smartx.mixture import Mixture
 from smartx.planning import Plan
 from smartx.preflight import check_tasks
-from smartx.progress import Progress, counted, warn
+from smartx.progress import Progress, Silent, counted, warn
 from smartx.rankers import Rankings
 from smartx.runs import open_run as open_run
 from smartx.session import Session
@@ -33,17 +32,43 @@ from smartx.strategies import TASKS as TASK_FINDERS
 from smartx.tasks import FoundTasks, tasks_of
 
 
-def run(
-    config: RunConfig | Mapping[str, Any] | Path | str, *, progress: Progress | None = None
-) -> Mixture:
-    """Turn sources into a mixture: every step, reusing what an earlier run with the same folder
-    left.
+def run(config: Any = None, *, progress: Progress | None = None, **fields: Any) -> Mixture:
+    """Turn rows into a mixture: which of them to train on, and how much of each task.
 
-    config: a RunConfig, a mapping of its fields, or the path of a YAML file.
-    Raises ConfigError before any work where a needed field is missing; SmartxError where a step
+    config: the rows, or a whole configuration: a RunConfig, a mapping of its fields, or the path of
+    a YAML file.  fields: those of `smartx.RunConfig`, by keyword; they go before the others.
+    sources: a pandas or polars frame, an Arrow table, whatever else has `__arrow_c_stream__`, a
+    `datasets.Dataset`, a list of dicts, or files, folders and globs; several as a list, or by name
+    as a dict. Columns are found as they are in files; `task_column` and its like name them.
+    vectors: ready ones of the rows, (n, d), or a file; without them `encoder` makes them.
+    feature, include_rows, exclude_rows, leave_out, trained take what is in memory in the same way.
+    out, run_dir: folders of the mixture and of the stages, which the next run uses again. Without
+    `out` the mixture lies in a temporary folder for as long as the returned object lives; stages
+    without a folder are deleted at the end.
+    Raises ConfigError before any work where a field is missing or wrong; SmartxError where a step
     fails.
+
+    >>> import smartx
+    >>> rows = [
+    ...     {"prompt": f"{a} {sign} {b} =", "response": str(a + b), "task": sign}
+    ...     for sign, count in (("+", 9), ("plus", 3)) for a in range(count) for b in range(3)
+    ... ]
+    >>> mixture = smartx.run(rows, rows=10, preset="equal")
+    >>> mixture
+    Mixture of 10 rows of 36, in 2 tasks
+      task  rows  of  share
+      +        5  27  50.0%
+      plus     5   9  50.0%
+    >>> sorted(rows[i]["task"] for i in mixture.indices)[4:6]
+    ['+', 'plus']
     """
-    session = Session(_checked(config), progress, command="run")
+    call = call_of(config, fields, makes=True)
+    with call.files(progress or Silent()) as checked:
+        return call.kept(_run(checked, progress))
+
+
+def _run(config: RunConfig, progress: Progress | None) -> Mixture:
+    session = Session(config, progress, command="run")
     session.check_out()
     with session.alone():
         session.ingest()
@@ -59,15 +84,28 @@ def run(
         return session.mix()
 
 
-def plan(
-    config: RunConfig | Mapping[str, Any] | Path | str, *, progress: Progress | None = None
-) -> Plan:
-    """What `run` with this configuration will take: seconds, memory and disk for each stage.
+def plan(config: Any = None, *, progress: Progress | None = None, **fields: Any) -> Plan:
+    """What `run` with these arguments will take: seconds, memory and disk for each stage.
 
     The sizes of the groups decide, so sources are ingested first, unless that was done already;
     then a few seconds go into measuring this machine. Raises as `run` does, up to the ingest.
+
+    >>> import smartx
+    >>> rows = [{"prompt": f"{n} + 1", "response": f"{n + 1}", "task": "sums"} for n in range(9)]
+    >>> plan = smartx.plan(rows, rows=3, preset="random")
+    >>> [stage.name for stage in plan.stages]
+    ['rank']
     """
-    session = Session(_checked(config), progress, command="plan")
+    call = call_of(config, fields, makes=False)
+    try:
+        with call.files(progress or Silent()) as checked:
+            return _plan(checked, progress)
+    finally:
+        call.clean()
+
+
+def _plan(config: RunConfig, progress: Progress | None) -> Plan:
+    session = Session(config, progress, command="plan")
     if session.config.sources:
         session.ingest()
     if session.config.tasks is None:
@@ -132,11 +170,3 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
     with session.alone():
         session.group()
         return session.mix()
-
-
-def _checked(config: RunConfig | Mapping[str, Any] | Path | str) -> RunConfig:
-    if isinstance(config, RunConfig):
-        return config
-    if isinstance(config, Mapping):
-        return config_from(config)
-    return config_from({}, file=Path(config))

@@ -36,37 +36,12 @@ from smartx.errors import InputError
 from smartx.features import in_memory
 from smartx.means import task_means
 from smartx.mixture.assemble import mixture_order
+from smartx.mixture.selection import Selection as Selection
 from smartx.needs import TOKENS, VECTORS, InMemory, Need
 from smartx.rankers.rank import BUNDLE_ROWS, Ranking
 from smartx.strategies import check_together
 
 Names = Sequence[Any] | NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """The rows of a mixture.
-
-    indices: (k,) int64, rows of X, in the order in which the mixture has them.
-    ranks: (k,) int32, place of each in the ranking of its unit, 0 is best.
-    gains: (k,) float64, its marginal gain there.  copies: (k,) int32, how often it came before.
-    tasks: (k,) int64, the task of each, as a place in `names`.
-    names: (source, task) of the M tasks, in codepoint order.
-    budgets: (M,) int64 rows taken of each task.  weights: (M,) float64, the law's shares, which sum
-    to 1.
-    """
-
-    indices: NDArray[np.int64]
-    ranks: NDArray[np.int32]
-    gains: NDArray[np.float64]
-    copies: NDArray[np.int32]
-    tasks: NDArray[np.int64]
-    names: list[tuple[str, str]]
-    budgets: NDArray[np.int64]
-    weights: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
 
 def select(
@@ -114,6 +89,13 @@ def select(
     ranker that can do so ranks what the others add to them.
     seed: of every random choice.  threads: None: all. They change nothing but the time.
     Raises ConfigError, InputError, BudgetError that name the argument.
+
+    >>> import numpy as np, smartx
+    >>> rows = np.repeat(np.eye(4), [5, 3, 1, 1], axis=0)  # four directions, two tasks
+    >>> tasks = ["a"] * 8 + ["b"] * 2
+    >>> chosen = smartx.select(rows, tasks=tasks, budget=3, preset="smart-balanced")
+    >>> sorted(chosen.indices.tolist()), chosen.budgets
+    ([0, 5, 8], array([2, 1]))
     """
     asked = {"preset": preset, "weights": weights, "ranker": ranker, "seed": seed}
     asked |= {"near_duplicates": near_duplicates, "near_duplicates_within": near_duplicates_within}
@@ -362,6 +344,7 @@ def _selection(
         list(zip(tasks.source, tasks.task, strict=True)),
         np.bincount(task, minlength=len(tasks)),
         allotment.weights,
+        tasks.rows,
     )
 
 

@@ -16,12 +16,12 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from smartx.errors import InputError, StoreError
 from smartx.files import MARK, TEMPORARY, canonical_json, file_digest, flush_folder
+from smartx.mixture.mixture import Mixture
 from smartx.store import EXPORT, MANIFEST, MIXTURE, is_ours, read_manifest
 
 _FIX = "choose another folder for `out`, or empty this one"
@@ -29,16 +29,16 @@ _A = {MIXTURE: "a mixture", EXPORT: "an export"}
 _MADE_BY = {MIXTURE: "smartx mix", EXPORT: "smartx export"}
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """A finished mixture: its folder, and its manifest as it stands there."""
+def open_mixture(folder: Path | str, *, stage: str = MIXTURE) -> Mixture:
+    """The mixture in a folder. Raises StoreError if there is none.
 
-    folder: Path
-    manifest: dict[str, Any]
-
-
-def open_mixture(folder: Path, *, stage: str = MIXTURE) -> Mixture:
-    """The mixture in a folder. Raises StoreError if there is none."""
+    >>> import smartx
+    >>> smartx.open_mixture("nowhere")
+    Traceback (most recent call last):
+    smartx.errors.StoreError: nowhere: it is not a mixture
+      fix: make one with `smartx mix`
+    """
+    folder = Path(folder)
     try:
         manifest = read_manifest(folder / MANIFEST)
     except StoreError:

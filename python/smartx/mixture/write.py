@@ -25,9 +25,9 @@ from smartx.mixture.chats import (
     turns_of_all,
 )
 from smartx.mixture.exports import LLAMA_FACTORY, READ_BY_TRAINERS, trainer_files
+from smartx.mixture.mixture import Mixture
 from smartx.mixture.others import OtherColumns
 from smartx.mixture.out import (
-    Mixture,
     building_beside,
     check_replaceable,
     open_mixture,
