@@ -29,6 +29,7 @@ from smartx.engine.nearest import nearest_centre
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
 from smartx.engine.rank import rank_groups, task_gains
 from smartx.engine.select import Subset, maximize
+from smartx.engine.set_values import evaluate, marginal_gains
 from smartx.engine.simd import simd_level
 from smartx.engine.threads import default_threads, resolve_threads
 from smartx.engine.token_table import (
@@ -67,9 +68,11 @@ __all__ = [
     "default_threads",
     "embed_tokens",
     "engine_of",
+    "evaluate",
     "kernel_bytes",
     "knn_graph",
     "made_up_rows",
+    "marginal_gains",
     "maximize",
     "measured_products",
     "near_duplicate_bytes",

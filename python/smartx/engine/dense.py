@@ -21,6 +21,11 @@ class DenseKernel:
     values: (n, n) float32 or float64 within -LARGEST .. LARGEST; any memory order. values[u, v]
     says how well v covers u; graph cut and log-det need it symmetric.
     Raises InputError where it is not so, with the first entry that is at fault.
+
+    >>> import numpy as np, smartx
+    >>> kernel = smartx.DenseKernel(np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]))
+    >>> smartx.maximize(smartx.FacilityLocation(), kernel, 2).items.tolist()
+    [0, 2]
     """
 
     values: NDArray[Any]

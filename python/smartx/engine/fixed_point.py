@@ -31,6 +31,11 @@ def quantize(X: ArrayLike, *, threads: int = 1) -> NDArray[np.int16]:
     exceed 2**24 is truncated toward zero instead.
     Raises InputError if X is not a 2-D float array with rows and columns, or if a row holds NaN or
     infinity or has no length; the message names the first such rows.
+
+    >>> import numpy as np, smartx
+    >>> smartx.quantize(np.array([[3.0, 4.0], [0.0, -0.1]]))
+    array([[ 2453,  3270],
+           [    0, -4088]], dtype=int16)
     """
     rows, faults = _core.quantize(_float_matrix(native(X)), threads)
     raise_faults(faults, "X")

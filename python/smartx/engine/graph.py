@@ -32,6 +32,11 @@ class SimilarityGraph:
     weights: (nnz,) int32 similarities of Q12 rows, or float32 or float64 in any unit.
     recall: share of the true neighbours that HNSW found on a sample; None where it was not used.
     Raises InputError if the arrays are no such matrix; the message names the first fault.
+
+    >>> import numpy as np, smartx
+    >>> graph = smartx.SimilarityGraph(np.array([0, 1, 2]), np.array([0, 1], np.int32), np.ones(2))
+    >>> graph.n, graph.nnz, graph.is_symmetric()
+    (2, 2, True)
     """
 
     indptr: NDArray[np.int64]
@@ -174,6 +179,11 @@ def knn_graph(
     Weights are exact int32 similarities whatever the method.
     Raises InputError for unusable X, k, method or device, and where too little memory is free;
     MissingPackageError if hnswlib is needed but absent.
+
+    >>> import numpy as np, smartx
+    >>> graph = smartx.knn_graph(np.random.default_rng(0).normal(size=(100, 8)), k=5)
+    >>> smartx.maximize(smartx.FacilityLocation(), graph, 10).engine
+    'graph'
     """
     k = whole_number(k, "k", 1, 2**31 - 1)
     if method not in ("exact", "hnsw"):

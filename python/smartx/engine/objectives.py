@@ -26,6 +26,11 @@ class FacilityLocation:
 
     Monotone and submodular: greedy gets at least 63 % of the best possible value. In a kernel or
     graph row u lists who covers u; an asymmetric one is accepted.
+
+    >>> import numpy as np, smartx
+    >>> rows = np.eye(3)[[0, 0, 0, 1, 1, 2]]
+    >>> smartx.maximize(smartx.FacilityLocation(), rows, 3).indices.tolist()
+    [0, 3, 5]
     """
 
 
@@ -37,6 +42,11 @@ class GraphCut:
     pairs, diagonal included, negative similarities kept.
     penalty: within PENALTIES. Up to 0.5 f is monotone where no similarity is negative.
     Source: SMART (Renduchintala et al., 2024) uses 0.4.
+
+    >>> import numpy as np, smartx
+    >>> rows = np.eye(3)[[0, 0, 0, 1, 1, 2]]
+    >>> smartx.maximize(smartx.GraphCut(penalty=0.4), rows, 3).indices.tolist()
+    [0, 1, 3]
     """
 
     penalty: float = 0.4
@@ -50,6 +60,11 @@ class LogDet:
     """How much room S spans: log det(K_S + ridge * I), K the similarities.
 
     ridge: within RIDGES; from 1 upwards f is monotone.
+
+    >>> import numpy as np, smartx
+    >>> rows = np.eye(3)[[0, 0, 0, 1, 1, 2]]
+    >>> smartx.maximize(smartx.LogDet(), rows, 3).indices.tolist()
+    [0, 3, 5]
     """
 
     ridge: float = 1.0

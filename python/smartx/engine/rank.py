@@ -108,6 +108,11 @@ def task_gains(
     are the same everywhere. More tasks have no room for all pairs: their means are rounded to Q12
     and ordered as rows are.
     Raises InputError where a mean is not finite or has no length, and names the task by its row.
+
+    >>> import numpy as np, smartx
+    >>> means = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    >>> smartx.task_gains(means, smartx.GraphCut(penalty=0.4)).items.tolist()
+    [1, 0, 2]
     """
     check_objective(function)
     means = np.asarray(means)

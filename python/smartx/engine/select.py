@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 from smartx import _core
 from smartx.engine.dense import DenseKernel
 from smartx.engine.fixed_point import as_rows, native
+from smartx.engine.given import (
+    check_first,
+    costs_of,
+    epsilon_of,
+    places_of,
+    seed_of,
+    weighed_ground,
+    weights_of,
+)
 from smartx.engine.graph import SimilarityGraph, knn_graph
 from smartx.engine.memory import (
     DENSE_BYTES,
@@ -52,6 +60,11 @@ class Subset:
     bound: no set of k rows has a larger value than this; None unless the certificate was asked for.
     exact_value: where the engine is "graph+dense-head" and the certificate was asked for, the dense
     objective of the chosen rows, which `bound` then belongs to; else None.
+
+    >>> import numpy as np, smartx
+    >>> subset = smartx.maximize(smartx.FacilityLocation(), np.eye(4, 5), 2, certificate=True)
+    >>> len(subset), subset.indices.tolist(), bool(subset.value <= subset.bound)
+    (2, [0, 1], True)
     """
 
     items: NDArray[np.int32]
@@ -63,6 +76,14 @@ class Subset:
 
     def __post_init__(self) -> None:
         self.items.flags.writeable = self.gains.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def indices(self) -> NDArray[np.int32]:
+        """`items` under the name that others give it."""
+        return self.items
 
     @property
     def value(self) -> float:
@@ -113,6 +134,8 @@ def maximize(
     threads: int | None = None,
     memory_bytes: int = DENSE_BYTES,
     certificate: bool = False,
+    initial_subset: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
 ) -> Subset:
     """Choose `budget` rows by greedy: every round the row of largest gain, ties to the lower row.
 
@@ -135,8 +158,20 @@ def maximize(
     certificate: also compute Subset.bound, at one more gain per remaining row (above
     memory_bytes: at about the time of the graph). For a log-det kernel it supposes that the kernel
     is positive semidefinite.
+    initial_subset: rows that are in S from the start, as places or (n,) booleans: the others are
+    chosen for what they add to these, which are neither counted nor returned.
+    weights: (n,) numbers >= 0, how much it counts that each row is covered: facility location is
+    then the sum of weights[u] times the largest similarity. A kernel of 8 n^2 bytes is used up to
+    memory_bytes, and above it the graph alone.
     Raises InputError before any work where an argument is at fault, such as a ridge that rounding
     would hide; and during it where a log-det kernel turns out not to be positive definite.
+
+    >>> import numpy as np, smartx
+    >>> rows = np.eye(3)[[0, 0, 0, 1, 1, 2]]
+    >>> smartx.maximize(smartx.FacilityLocation(), rows, 2).indices
+    array([0, 3], dtype=int32)
+    >>> smartx.maximize(smartx.FacilityLocation(), rows, 2, initial_subset=[1]).indices
+    array([3, 5], dtype=int32)
     """
     check_objective(function)
     if optimizer not in _OPTIMIZERS:
@@ -146,27 +181,40 @@ def maximize(
     if not isinstance(ground, (SimilarityGraph, DenseKernel)):
         ground = _array_of(ground)
     size = ground.n if isinstance(ground, SimilarityGraph) else len(ground)
+    first = None
+    if initial_subset is not None:
+        first = places_of(initial_subset, size, "initial_subset")
+        check_first(first, optimizer, costs, certificate)
     limits = (
-        None if costs is None else _costs(function, costs, budget, size, optimizer, certificate)
+        None if costs is None else costs_of(function, costs, budget, size, optimizer, certificate)
     )
+    most = size if first is None else size - len(first)
     task = _Task(
         function,
-        whole_number(budget, "budget", 0, size) if limits is None else 0,
+        whole_number(budget, "budget", 0, most) if limits is None else 0,
         optimizer,
-        _seed(seed),
-        _epsilon(epsilon),
+        seed_of(seed),
+        epsilon_of(epsilon),
         resolve_threads(threads),
         bool(certificate),
         *(limits or (None, 0.0)),
+        first=None if first is None else np.sort(first),
     )
+    memory = whole_number(memory_bytes, "memory_bytes", 0, 1 << 62)
+    if weights is not None:
+        known = weights_of(function, weights, size)
+        if not isinstance(ground, (SimilarityGraph, DenseKernel)):
+            ground = as_rows(ground, threads=task.threads)
+        ground = weighed_ground(ground, known, memory, task.threads)
     if isinstance(function, LogDet) and isinstance(ground, (SimilarityGraph, DenseKernel)):
-        check_log_det(size, task.budget if costs is None else size)
+        chosen = task.budget + size - most
+        check_log_det(size, chosen if costs is None else size)
     if isinstance(ground, SimilarityGraph):
         return _over_graph(task, ground)
     if isinstance(ground, DenseKernel):
         return _over_kernel(task, ground)
     rows = as_rows(ground, threads=task.threads)
-    return _over_rows(task, rows, whole_number(memory_bytes, "memory_bytes", 0, 1 << 62))
+    return _over_rows(task, rows, memory)
 
 
 def order_rows(
@@ -343,58 +391,3 @@ def _array_of(X: Any) -> NDArray[Any]:
     if 0 in array.shape:
         raise InputError(f"there are no values in an array of shape {array.shape}", place="X")
     return array
-
-
-def _costs(
-    function: Objective,
-    costs: ArrayLike,
-    budget: float,
-    size: int,
-    optimizer: str,
-    certificate: bool,
-) -> tuple[NDArray[np.float64], float]:
-    """The costs and what they may sum to, checked."""
-    values = np.asarray(costs)
-    if values.shape != (size,) or values.dtype.kind not in "iuf":
-        raise InputError(
-            f"expected ({size},) numbers, got shape {values.shape}, dtype {values.dtype}",
-            place="costs",
-        )
-    values = np.ascontiguousarray(values, dtype=np.float64)
-    wrong = ~(np.isfinite(values) & (values > 0))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(
-            f"row {row} costs {values[row]} ({int(wrong.sum())} such rows)",
-            place="costs",
-            fix="leave such rows out, or give them a cost above zero",
-        )
-    if isinstance(budget, (bool, str)) or not isinstance(budget, (int, float, np.number)):
-        raise InputError(f"expected a number, got {budget!r}", place="budget")
-    if not math.isfinite(budget) or budget < 0:
-        raise InputError(f"{budget!r} is not a finite number >= 0", place="budget")
-    if optimizer not in ("lazy", "naive"):
-        raise InputError(f"{optimizer!r} has no meaning with costs", place="optimizer")
-    monotone = isinstance(function, FacilityLocation) or (
-        isinstance(function, LogDet) and function.ridge >= 1.0
-    )
-    if certificate and not monotone:
-        raise InputError(
-            f"there is no bound for {function!r} with costs",
-            place="certificate",
-            fix="use FacilityLocation() or LogDet(ridge) with ridge >= 1, or leave it out",
-        )
-    return values, float(budget)
-
-
-def _seed(seed: object) -> int:
-    try:
-        return operator.index(seed) & 0xFFFFFFFFFFFFFFFF  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(f"expected a whole number, got {seed!r}", place="seed") from None
-
-
-def _epsilon(epsilon: float) -> float:
-    if not 0.0 < epsilon < 1.0:
-        raise InputError(f"{epsilon!r} is not above 0 and below 1", place="epsilon")
-    return float(epsilon)
