@@ -20,7 +20,7 @@ ROOMS = [
     "errors", "progress", "costs", "draws", "options", "amounts", "needs", "strategies",
     "config_file", "config", "files", "store", "run_folder", "lock",
     "engine", "corpus", "embed", "features", "means", "leave_out", "weights", "rankers", "tasks",
-    "budget", "mixture", "exports", "selection", "report",
+    "budget", "mixture", "exports", "selection", "selector", "report", "frames",
     "planning", "runs", "verify", "preflight", "forecast", "session", "pipeline",
     "doctor", "demo", "compare", "swarm",
     "terminal", "display", "outcomes", "flags", "cli",
