@@ -17,11 +17,11 @@ from flan import real
 from flan.shape import Shape, flan, one_group, tiny_tasks
 from flan.texts import write_sources
 from flan.vectors import Geometry, NumberedEncoder
-from smartx.display import LogLines
 from smartx.embed import embed_corpus
 from smartx.progress import step
 from smartx.run_folder import mean
 from smartx.runs import Run
+from smartx.tellers import LogLines
 
 
 @dataclass(frozen=True)

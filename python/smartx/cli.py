@@ -1,90 +1,43 @@
-"""The command line: arguments -> configuration -> pipeline. The only file that prints."""
+"""The command line: every command, and where the process begins. console.py runs and prints."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.console import Console
-
-from smartx import __version__, terminal
-from smartx.config import RunConfig, config_from
-from smartx.display import Bars, LogLines, Quiet, flag, in_flags, line, table
-from smartx.errors import InputError, SmartxError
+from smartx import terminal
+from smartx.console import application, before_work, command, out, stopped
+from smartx.display import line, table
 from smartx.flags import (
     COLUMNS,
     COMPARISON,
     DEMANDS,
     EMBEDDING,
+    EXPORT,
     FIT,
+    INIT,
     LEAVING,
     OUTPUT,
     RANKING,
     STRATEGY,
     SWARM,
-    paragraphs,
-    parameters,
+    VERIFY,
 )
 from smartx.outcomes import (
     Outcome,
     comparison_outcome,
     mixture_outcome,
     plan_outcome,
+    strategies_outcome,
     tasks_outcome,
+    verified_outcome,
 )
-from smartx.progress import Progress, counted, size
+from smartx.progress import Progress, counted
 
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
-
-app = typer.Typer(
-    name="smartx",
-    help="Which rows do I fine-tune on, and how much of each task?",
-    epilog="Start here: [bold]smartx demo[/]. Then: "
-    "[bold]smartx run data/*.jsonl --rows 25000 --out mix[/]",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-before_work: list[Callable[[], None]] = []  # what the process of the command is to do first
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, highlight=False)
-
-
-def command(
-    fields: Sequence[str],
-    *,
-    sources: bool = False,
-    own: Sequence[inspect.Parameter] = (),
-) -> Callable[[Callable[..., Outcome]], None]:
-    """Register a command whose options are fields of RunConfig: one place says what a flag means.
-
-    The function gets (config, progress) and does the work; the outcome that it returns is printed
-    when progress is over, else the live bar would be drawn over it. Flags that are not given do not
-    hide what a --config file says.
-    own: options that are no fields; the function gets them by name.
-    """
-
-    def register(function: Callable[..., Outcome]) -> None:
-        def run(**given: Any) -> None:
-            options = {parameter.name: given.pop(parameter.name) for parameter in own}
-            _guarded(partial(function, **options), given, own=options)
-
-        run.__name__, run.__doc__ = function.__name__, paragraphs(function.__doc__ or "")
-        accepted = [*own, *parameters(fields, sources=sources)]
-        if not fields:  # then a configuration says nothing
-            accepted = [parameter for parameter in accepted if parameter.name != "config"]
-        run.__signature__ = inspect.Signature(accepted)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in accepted}
-        app.command()(run)
-
-    return register
+if TYPE_CHECKING:
+    from smartx.config import RunConfig
 
 
 @command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
@@ -261,67 +214,75 @@ def fit(config: RunConfig, progress: Progress, *, json: Path | None, **options: 
     ]
 
 
-@app.command()
-def verify(
-    folder: Annotated[Path, typer.Argument(help="a run folder, a mixture, or one stage's folder")],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
-) -> None:
+@command([], own=EXPORT)
+def export(
+    config: RunConfig, progress: Progress, *, mixture: Path | None, **options: Any
+) -> Outcome:
+    """Write the rows of MIXTURE as one trainer takes them, with no key more than it needs.
+
+    Of rows: datasets, jsonl, messages, prompt-completion, alpaca, ids, croissant. For trainers:
+    trl, axolotl, llama-factory, torchtune, alignment-handbook, nemotron, open-instruct, nemo,
+    litgpt, llm-foundry, oumi. `smartx export` alone says what each holds, what a weight means
+    there, how to use it, and whether the tool itself has loaded it.
+
+    Conversations keep their turns, roles and calls of tools. What a format has no place for is an
+    error that counts it; nothing stands in OUT then.
+
+    [bold]Examples[/]
+
+      smartx export mix --format messages --out mix-messages
+
+      smartx export mix --format trl --validation 5% --out mix-trl
+
+      smartx export mix --format alpaca --leave-out-misfits --out mix-alpaca
+
+      smartx export mix --format datasets --out mix-hub --push me/mix
+    """
+    from smartx.exports.told import exported_outcome
+
+    return map(line, exported_outcome(mixture, **options, progress=progress))
+
+
+@command([], own=VERIFY)
+def verify(config: RunConfig, progress: Progress, *, folder: Path) -> Outcome:
     """Hash everything again: say which files are missing, damaged or foreign; status 1 if any is.
 
     Example:  smartx verify work && smartx verify mix
     """
     from smartx.verify import verify_folder
 
-    with _messages(()), _display(quiet) as display:
-        found = verify_folder(folder, display)
-    for note in found.notes:
-        out.print(line(f"{note.path}: {note.fault}"))
-    for fault in found.faults:
-        out.print(line(f"{fault.path}: {fault.fault}", "red"))
-    files, folders = counted(found.files, "file"), counted(len(found.folders), "folder")
-    looked = f"{files}, {size(found.bytes)}, in {folders}"
-    if found.faults:
-        _fail(
-            f"{len(found.faults)} of {looked} are not as they were written\n  fix: "
-            "run the command that made them again; what is whole is kept",
-            1,
-        )
-    out.print(line(f"{looked}: all as they were written"))
+    return verified_outcome(verify_folder(folder, progress))
 
 
-@app.command()
-def doctor() -> None:
+@command([], works=False)
+def doctor(config: RunConfig, progress: Progress) -> Outcome:
     """Say what smartx finds on this machine: threads, instruction set, OpenMP, memory, GPUs.
 
     Example:  smartx doctor
     """
     from smartx.doctor import findings
 
-    for name, value in findings():
-        out.print(line(f"{name + ':':<28}{value}"))
+    return (line(f"{name + ':':<28}{value}") for name, value in findings())
 
 
-@app.command()
-def strategies() -> None:
+@command([], own=INIT, works=False)
+def init(config: RunConfig, progress: Progress, *, file: Path) -> Outcome:
+    """Write a YAML file to begin with: every field explained, with its default.
+
+    Example:  smartx init mix.yaml && smartx run --config mix.yaml
+    """
+    from smartx.starter import write_starter
+
+    return [line(f"edit `sources` in {write_starter(file)}, then: smartx run --config {file}")]
+
+
+@command([], works=False)
+def strategies(config: RunConfig, progress: Progress) -> Outcome:
     """List the weight laws, the rankers and the functions over tasks, each with its parameters.
 
     Example:  smartx strategies
     """
-    from smartx.options import first_sentence, spellings
-    from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS, TASKS
-
-    for title, known in (
-        ("weight laws: `weights` NAME or NAME:PARAMETER=VALUE,PARAMETER=VALUE", LAWS),
-        ("rankers: `ranker`, written so too", RANKERS),
-        ("ways to find tasks: `tasks`, written so too", TASKS),
-        ("functions over tasks: function=NAME,function.PARAMETER=VALUE of a law", TASK_FUNCTIONS),
-    ):
-        out.print(line(f"\n{in_flags(title)}", "bold"))
-        for name in known.names():
-            kind = known.find(name)
-            out.print(line(f"{name:<34}{first_sentence(kind)}"))
-            for parameter, takes in spellings(kind).items():
-                out.print(line(f"    {parameter:<30}{takes}", "dim"))
+    return strategies_outcome()
 
 
 @command(["rows", "out", "run_dir", "threads", "preset", "weights", "seed"])
@@ -338,6 +299,13 @@ def demo(config: RunConfig, progress: Progress) -> Outcome:
     return mixture_outcome(run_demo(config, progress))
 
 
+def __getattr__(name: str) -> Any:
+    """`app`, made when it is asked for."""
+    if name == "app":
+        return application()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def main() -> None:
     """Entry point of the command `smartx`."""
     # Threads that wait spin by default, and on a busy machine they take the processor from the one
@@ -346,77 +314,15 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     terminal.in_utf8()
+    terminal.heed_kill()
     before_work.append(terminal.spare_pandas)
     streams = terminal.guard()
+    completes = "_SMARTX_COMPLETE" in os.environ
     try:
-        app()
+        application(whole=completes or sys.argv[1:] not in ([], ["--help"], ["--version"]))()
     except SystemExit as done:
-        sys.exit(terminal.status(done.code if isinstance(done.code, int) else 1, *streams))
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        out.print(f"smartx {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version),
-    ] = False,
-) -> None:
-    del version  # its callback has answered
-
-
-def _guarded(
-    function: Callable[..., Outcome], given: dict[str, Any], *, own: Collection[str]
-) -> None:
-    """Run a command and print its outcome; what goes wrong is a message and an exit status."""
-    file, quiet = given.pop("config", None), given.pop("quiet")
-    fields = {name: value for name, value in given.items() if value not in (None, [])}
-    with _messages(own):
-        config = config_from(fields, file=file)
-        for prepare in before_work:
-            prepare()
-        display = _display(quiet)
-        with display:
-            outcome = function(config, display)
-        for part in outcome:
-            out.print(part)
-        if isinstance(display, Bars):
-            display.repeat_warnings()
-
-
-def _display(quiet: bool) -> Quiet:
-    return Quiet(err) if quiet else Bars(err) if err.is_terminal else LogLines(err)
-
-
-@contextmanager
-def _messages(own: Collection[str]) -> Iterator[None]:
-    """What goes wrong becomes a message and an exit status. own: options that are no fields."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        _fail(
-            "stopped; finished work is kept, and the same command goes on from there", INTERRUPTED
+        sys.exit(
+            terminal.status(done.code if isinstance(done.code, int) else terminal.FAILED, *streams)
         )
-    except MemoryError:
-        _fail("memory is used up\n  fix: pass a smaller --memory, or free some", 1)
-    except InputError as problem:
-        _fail(_in_flags(problem, own), 2)
-    except SmartxError as problem:
-        _fail(_in_flags(problem, own), 1)
-
-
-def _in_flags(problem: SmartxError, own: Collection[str]) -> str:
-    """An error with the fields of the configuration, and options, as the flags that they are."""
-    text = in_flags(str(problem), own)
-    named = flag(problem.place, own)
-    return text.replace(problem.place, named, 1) if named else text
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    err.print(line(message, "red"), soft_wrap=True)
-    raise typer.Exit(status)
+    except KeyboardInterrupt as stop:  # once more, while the first was answered
+        sys.exit(terminal.status(stopped(stop), *streams))

@@ -1,21 +1,14 @@
-"""Flags of the command line, made from the fields of the configuration: one place says what a flag
-means.
+"""What each command of the command line takes, as typer has it. Flags that are fields of the
+configuration are made from these, in field_flags.py; here are their panels, and all other options.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any
 
 import typer
-from pydantic.fields import FieldInfo
-
-from smartx.config import LISTS, SIZES, STRATEGIES, RunConfig
-from smartx.display import flag, in_flags
-from smartx.progress import size
 
 # Which fields of the configuration each panel of --help shows, in order.
 PANELS: dict[str, tuple[str, ...]] = {
@@ -44,69 +37,8 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 OUTPUT, DEMANDS, STRATEGY, LEAVING, EMBEDDING, COLUMNS = PANELS.values()
+PROGRESS = ("auto", "lines", "json", "none")
 RANKING = ("preset", "ranker", "feature", "near_duplicates", "near_duplicates_within", "seed")
-METAVARS = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
-
-
-def parameters(fields: Sequence[str], *, sources: bool) -> list[inspect.Parameter]:
-    """The parameters of a command: SOURCES if it takes them, a flag a field, --config, --quiet."""
-    first = [_sources_argument()] if sources else []
-    return [*first, *map(_option, fields), *_common_options()]
-
-
-def _option(name: str) -> inspect.Parameter:
-    field = RunConfig.model_fields[name]
-    panel = next(panel for panel, fields in PANELS.items() if name in fields)
-    metavar = "" if field.annotation is bool else _metavar(name, field.annotation)
-    option = typer.Option(
-        flag(name),
-        help=_help(name, field),
-        rich_help_panel=panel,
-        show_default=False,
-        metavar=metavar,
-    )
-    kind: Any = bool if field.annotation is bool else str
-    if name in LISTS:
-        kind = list[str]
-    return _keyword(name, Annotated[kind | None, option], None)
-
-
-def _help(name: str, field: FieldInfo) -> str:
-    words, choices = [in_flags(str(field.description))], _choices(field.annotation)
-    if name in STRATEGIES:
-        choices = [*STRATEGIES[name].ours]
-    if choices:
-        words.append(f"[dim](one of: {', '.join(choices)})[/]")
-    if field.default not in (None, "", []) and field.annotation is not bool:
-        default = size(field.default) if name in SIZES else field.default
-        default = ",".join(default) if isinstance(default, list) else default
-        words.append(f"[dim](default: {default})[/]")
-    return " ".join(words)
-
-
-def _metavar(name: str, annotation: Any) -> str:
-    """What stands behind the flag in --help."""
-    if name in SIZES:
-        return "SIZE"
-    if name in STRATEGIES or _choices(annotation):
-        return "NAME"
-    if name in LISTS:
-        return "TEXT"
-    kinds = _members(annotation)
-    return next(word for kind, word in METAVARS.items() if kind in kinds)
-
-
-def _choices(annotation: Any) -> list[str]:
-    """The values of a Literal; none for other types."""
-    literals = (kind for kind in _members(annotation) if get_origin(kind) is Literal)
-    return [choice for kind in literals for choice in get_args(kind)]
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union; a single type stands alone."""
-    if get_origin(annotation) in (Union, UnionType):
-        return get_args(annotation)
-    return (annotation,)
 
 
 def paragraphs(text: str) -> str:
@@ -117,33 +49,43 @@ def paragraphs(text: str) -> str:
     )
 
 
-def _sources_argument() -> inspect.Parameter:
+def sources_argument() -> inspect.Parameter:
+    """SOURCES, of commands that read files."""
     argument = typer.Argument(
         help="files, folders, globs or a Hub name: Parquet, JSON Lines, JSON, CSV, Arrow",
         show_default=False,
     )
-    return inspect.Parameter(
-        "sources",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[list[str] | None, argument],
-    )
+    return keyword("sources", Annotated[list[str] | None, argument], None)
 
 
-def _common_options() -> list[inspect.Parameter]:
-    config = typer.Option(
-        "--config", "-c", help="a YAML file; flags win over it", show_default=False
+def common_options(*, config: bool = True) -> list[inspect.Parameter]:
+    """The options of every command that works. config: of one that a configuration says anything
+    to.
+    """
+    file = typer.Option("--config", "-c", help="a YAML file; flags win over it", show_default=False)
+    shown = typer.Option(
+        "--progress",
+        help="how progress is told, on standard error: auto (a live view on a terminal, else "
+        "lines), lines, json (an object a line, for programs) or none [dim](default: auto)[/]",
+        show_default=False,
+        metavar="NAME",
     )
     quiet = typer.Option(
-        "--quiet", "-q", help="no progress, only the outcome", show_default=False, metavar=""
+        "--quiet",
+        "-q",
+        help="only the outcome and warnings: --progress none",
+        show_default=False,
+        metavar="",
     )
     return [
-        _keyword("config", Annotated[Path | None, config], None),
-        _keyword("quiet", Annotated[bool, quiet], False),
+        *([keyword("config", Annotated[Path | None, file], None)] if config else ()),
+        keyword("progress", Annotated[str | None, shown], None),
+        keyword("quiet", Annotated[bool, quiet], False),
     ]
 
 
-def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+def keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """A parameter of a command's function."""
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
@@ -153,7 +95,7 @@ def _own(name: str, kind: Any, default: Any, words: str, **more: Any) -> inspect
     shown = default not in (None, False, ...)
     option = typer.Option(f"--{name.replace('_', '-')}", help=words, show_default=shown, **more)
     default = inspect.Parameter.empty if default is ... else default
-    return _keyword(name, Annotated[kind, option], default)
+    return keyword(name, Annotated[kind, option], default)
 
 
 _BESIDE = {"rich_help_panel": "What is compared, and how"}
@@ -206,6 +148,27 @@ COMPARISON = (
     ),
 )
 
+VERIFY = (
+    keyword(
+        "folder",
+        Annotated[
+            Path,
+            typer.Argument(
+                help="a run folder, a mixture, or one stage's folder", show_default=False
+            ),
+        ],
+        inspect.Parameter.empty,
+    ),
+)
+
+INIT = (
+    keyword(
+        "file",
+        Annotated[Path, typer.Argument(help="the file that is made", show_default=False)],
+        Path("smartx.yaml"),
+    ),
+)
+
 _SWARM = {"rich_help_panel": "Which mixtures"}
 SWARM = (
     _own(
@@ -241,7 +204,7 @@ SWARM = (
 _READ = {"rich_help_panel": "What is read"}
 _FITTED = {"rich_help_panel": "How it is fitted"}
 FIT = (
-    _keyword(
+    keyword(
         "swarm",
         Annotated[
             Path, typer.Argument(help="the folder of a swarm, or a ratios.csv", show_default=False)
@@ -294,4 +257,66 @@ FIT = (
         **_FITTED,
     ),
     _own("json", Path | None, None, "file for all numbers", metavar="FILE", **_FITTED),
+)
+
+_WRITTEN = {"rich_help_panel": "What is written"}
+_HUB = {"rich_help_panel": "Where it goes besides"}
+EXPORT = (
+    keyword(
+        "mixture",
+        Annotated[Path | None, typer.Argument(help="the folder of a mixture", show_default=False)],
+        None,
+    ),
+    _own(
+        "format",
+        str | None,
+        None,
+        "one of those above; without it they are explained, and nothing is written",
+        metavar="NAME",
+        **_WRITTEN,
+    ),
+    _own(
+        "out",
+        Path | None,
+        None,
+        "the folder to write: absent, empty, or an earlier export",
+        metavar="PATH",
+        **_WRITTEN,
+    ),
+    _own(
+        "validation",
+        str | None,
+        None,
+        "rows to set aside, such as 500 or 5%, from every task in proportion; rows with the same "
+        "text before the answer stay on one side (default: none)",
+        metavar="N",
+        **_WRITTEN,
+    ),
+    _own("seed", int, 0, "draws the rows that are set aside", metavar="N", **_WRITTEN),
+    _own(
+        "leave_out_misfits",
+        bool,
+        False,
+        "leave out, and count, rows that the format has no place for, instead of stopping",
+        metavar="",
+        **_WRITTEN,
+    ),
+    _own(
+        "overwrite",
+        bool,
+        False,
+        "replace an export that was made otherwise",
+        metavar="",
+        **_WRITTEN,
+    ),
+    _own(
+        "push",
+        str | None,
+        None,
+        "upload it to the Hugging Face Hub as this data set, private unless --public; files that "
+        "say where on this machine others are stay here",
+        metavar="OWNER/NAME",
+        **_HUB,
+    ),
+    _own("public", bool, False, "everybody may see the data set", metavar="", **_HUB),
 )

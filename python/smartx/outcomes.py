@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from smartx.display import line, plan_tables, table, tasks_table
-from smartx.progress import counted
+from smartx.display import in_flags, line, plan_tables, table, tasks_table
+from smartx.errors import StoreError
+from smartx.progress import counted, size
 
 if TYPE_CHECKING:
     from smartx.mixture import Mixture
     from smartx.planning import Plan
     from smartx.tasks import FoundTasks
+    from smartx.verify import Verified
 
 SHOWN_TASKS = 15
+SHOWN_WITHOUT = 5  # tasks without a row that are named
 CELLS_WIDTH = 60  # of a line of a comparison, without the strategy's name
 Outcome = Iterable[Table | Text]
 
@@ -59,6 +62,41 @@ def comparison_outcome(facts: dict[str, Any], written: Sequence[Path], *, width:
         yield line(f"  look:  {path}")
 
 
+def verified_outcome(found: Verified) -> Outcome:
+    """What is not as it was written, then an error if anything is not."""
+    for note in found.notes:
+        yield line(f"{note.path}: {note.fault}")
+    for fault in found.faults:
+        yield line(f"{fault.path}: {fault.fault}", "red")
+    files, folders = counted(found.files, "file"), counted(len(found.folders), "folder")
+    looked = f"{files}, {size(found.bytes)}, in {folders}"
+    if found.faults:
+        raise StoreError(
+            f"{len(found.faults)} of {looked} are not as they were written",
+            fix="run the command that made them again; what is whole is kept",
+        )
+    yield line(f"{looked}: all as they were written")
+
+
+def strategies_outcome() -> Outcome:
+    """Every weight law, ranker, way to find tasks and function over tasks, with its parameters."""
+    from smartx.options import first_sentence, spellings
+    from smartx.strategies import LAWS, RANKERS, TASK_FUNCTIONS, TASKS
+
+    for title, known in (
+        ("weight laws: `weights` NAME or NAME:PARAMETER=VALUE,PARAMETER=VALUE", LAWS),
+        ("rankers: `ranker`, written so too", RANKERS),
+        ("ways to find tasks: `tasks`, written so too", TASKS),
+        ("functions over tasks: function=NAME,function.PARAMETER=VALUE of a law", TASK_FUNCTIONS),
+    ):
+        yield line(f"\n{in_flags(title)}", "bold")
+        for name in known.names():
+            kind = known.find(name)
+            yield line(f"{name:<34}{first_sentence(kind)}")
+            for parameter, takes in spellings(kind).items():
+                yield line(f"    {parameter:<30}{takes}", "dim")
+
+
 def tasks_outcome(found: FoundTasks) -> Outcome:
     """Every task: its name, its rows, what else is typical of it, and its most typical prompt."""
     rows = found.table.select(["name", "rows", "words", "typical_prompt"]).to_pylist()
@@ -83,6 +121,8 @@ def mixture_outcome(mixture: Mixture) -> Outcome:
     )
     if len(given) > SHOWN_TASKS:
         yield line(f"... and {counted(len(given) - SHOWN_TASKS, 'more task')}")
+    if without := [t for t in mixture.manifest["tasks"] if not t["rows"]]:
+        yield line(_without_rows(without, mixture.manifest))
     if shares := shares_line(mixture.manifest):
         yield line(shares)
     if found := mixture.manifest.get("left_out"):
@@ -93,6 +133,17 @@ def mixture_outcome(mixture: Mixture) -> Outcome:
     yield line(f"\n{counted(total, 'row')} in {mixture.folder}", "bold")
     yield line(f"  look:  {mixture.folder / 'report.html'}")
     yield line(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")')
+
+
+def _without_rows(without: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str:
+    """Which tasks get nothing, and what gives each a row, where that can be and nobody asked."""
+    names = [*_told_apart([*without[:SHOWN_WITHOUT]])]
+    names += ["..."] if len(without) > SHOWN_WITHOUT else []
+    tasks = f"{len(without):,} of {counted(len(manifest['tasks']), 'task')}"
+    asked = manifest["budget"].keys() & {"excludes", "pins", "caps", "floors"}
+    fits = manifest["rows"] >= len(manifest["tasks"])
+    hint = "; --floor '*=1' gives each at least one" if fits and not asked else ""
+    return f"no row of {tasks} ({', '.join(names)}){hint}"
 
 
 def _told_apart(tasks: list[dict[str, Any]]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -46,6 +46,22 @@ def warn(progress: Progress, message: str) -> None:
     """
     tell: Callable[[str], None] = getattr(progress, "warn", progress.note)
     tell(message)
+
+
+def stages(progress: Progress, names: Sequence[str]) -> None:
+    """Tell which stages are to come, in order. An implementation without a method `stages` is not
+    told.
+    """
+    tell: Callable[[Sequence[str]], None] | None = getattr(progress, "stages", None)
+    if tell is not None:
+        tell(names)
+
+
+def stage(progress: Progress, name: str) -> None:
+    """Tell that a stage begins; those before it are over. Told as `stages` is."""
+    tell: Callable[[str], None] | None = getattr(progress, "stage", None)
+    if tell is not None:
+        tell(name)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ from smartx.mixture import (
 from smartx.mixture.choose import choose
 from smartx.needs import VECTORS, Feature, Need
 from smartx.preflight import check, check_tasks
-from smartx.progress import Progress, Silent, counted, warn
+from smartx.progress import Progress, Silent, counted, stage, stages, warn
 from smartx.rankers import Rankings, near_duplicates_line, rank_corpus
 from smartx.report import render
 from smartx.run_folder import (
@@ -85,6 +85,7 @@ class Session:
         self.law, self.ranker = config.law, config.row_ranker
         self.asked = Asked(config)
         self.left_out: LeftOut | None = None
+        stages(self.progress, self._to_come(command))
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -205,6 +206,25 @@ class Session:
         if self.config.tasks is None:
             self._tell_of_vectors()
         return self.embeddings
+
+    def _to_come(self, command: str) -> list[str]:
+        """The stages of a command, in order, as `_doing` calls them."""
+        config = self.config
+        grouped = ["tasks"] if config.tasks is not None else []
+        ranked = [*(["leave_out"] if self.asked else []), "rank"]
+        mixed = [*ranked, *(["means"] if self.law.needs_means else []), "mix"]
+        embedded = ["embed"] if self.needs_vectors else []
+        read = ["ingest"] if config.sources else []
+        of_command = {
+            "run": ["ingest", *embedded, *grouped, *mixed],
+            "mix": [*grouped, *mixed],
+            "rank": [*grouped, *ranked],
+            "plan": read,
+            "ingest": read,
+            "embed": ["embed"],
+            "tasks": grouped,
+        }
+        return of_command.get(command, [])
 
     def _tell_of_vectors(self) -> None:
         for line in warnings_of(self.embeddings, self.corpus):
@@ -377,6 +397,7 @@ class Session:
     @contextmanager
     def _doing(self, step: str, *places: Path) -> Iterator[None]:
         """One step, alone in the run folder. What a disk refuses in `places` is a StoreError."""
+        stage(self.progress, step)
         with self.alone():
             started, clock = datetime.now(timezone.utc), time.perf_counter()
             with storing(*places):

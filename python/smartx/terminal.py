@@ -13,7 +13,28 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
-BROKEN_PIPE = 128 + signal.SIGPIPE  # the exit status of a program whose reader has gone
+# Exit statuses; `smartx --help` and docs/command_line.md say what they mean.
+FAILED = 1  # it could not be done: a disk, the memory, a damaged file, an encoder
+REFUSED = 2  # what was asked for cannot be: an option, a file or a column is at fault
+INTERRUPTED = 128 + signal.SIGINT
+KILLED = 128 + signal.SIGTERM
+BROKEN_PIPE = 128 + signal.SIGPIPE  # whoever read the output has gone
+
+
+class Killed(KeyboardInterrupt):
+    """SIGTERM came: as Ctrl-C, with another exit status."""
+
+
+def heed_kill() -> None:
+    """Answer SIGTERM, as a batch system sends it, as Ctrl-C is answered: the cursor comes back,
+    work that is done is kept, and it is said.
+    """
+
+    def stop(*_: object) -> None:
+        raise Killed
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
 
 
 class Stream:

@@ -311,3 +311,19 @@ def test_a_failed_ingest_leaves_nothing(tmp_path):
     with pytest.raises(CorpusError, match=r"b\.parquet"):
         ingest([good, bad], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("lost", [0, 1, 5])
+def test_where_the_dropped_rows_are_listed_is_told_each_time(tmp_path, lost):
+    """Also where the corpus is used again: the mixture lacks these rows then, too."""
+    source = tmp_path / "rows.jsonl"
+    source.write_text('{"prompt": "a", "response": "b"}\n' + "not JSON\n" * lost)
+    for _ in range(2):
+        notes = Notes()
+        corpus = ingest([source], tmp_path / "out", progress=notes)
+        found = [note for note in notes.notes if "dropped row" in note]
+        assert len(found) == (lost > 0)
+        if lost:
+            assert found[0].startswith("1 dropped row," if lost == 1 else "5 dropped rows,")
+            assert found[0].endswith(str(corpus.folder / "dropped.parquet"))
+            assert len(dropped(corpus.folder)) == lost

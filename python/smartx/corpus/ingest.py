@@ -27,7 +27,7 @@ from smartx.corpus.tokens import Counting, TokenCounter, token_counter
 from smartx.corpus.writing import write_groups, write_rows
 from smartx.errors import CorpusError, InputError, plain
 from smartx.files import signature, storing, unchanged_digest
-from smartx.progress import Progress, Silent, step
+from smartx.progress import Progress, Silent, counted, step
 from smartx.store import FileEntry, Stage, key_of
 
 _REPEATS = 1 << 17  # duplicates that are accounted for at a time
@@ -160,6 +160,9 @@ class Ingestion:
         corpus = open_corpus(folder)
         for line in source_lines(corpus.manifest["sources"]):
             progress.note(line)
+        if lost := sum(corpus.manifest["rows"]["dropped"].values()):
+            rows, place = counted(lost, "dropped row"), folder / DROPPED_FILE
+            progress.note(f"{rows}, each with file, line and reason, in {place}")
         return corpus
 
     def _key(self, parameters: Mapping[str, Any]) -> str:

@@ -1,0 +1,38 @@
+"""What a command tells once its work is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from smartx.outcomes import mixture_outcome
+
+
+def told(rows: list[int], **budget: object) -> str:
+    tasks = [
+        {"task": f"t{place}", "source": "", "rows": count, "capacity": 20}
+        for place, count in enumerate(rows)
+    ]
+    asked = {"rows": sum(rows), **budget}
+    manifest = {"rows": sum(rows), "tasks": tasks, "budget": asked, "near_duplicates": None}
+    mixture = SimpleNamespace(manifest=manifest, folder=Path("mix"))
+    return "\n".join(str(part) for part in mixture_outcome(mixture))
+
+
+@pytest.mark.parametrize(
+    ("rows", "budget", "line"),
+    [
+        ([3, 0, 2, 0], {}, "no row of 2 of 4 tasks (t1, t3); --floor '*=1' gives each at least"),
+        ([3, 0, 2, 0], {"excludes": ["t1"]}, "no row of 2 of 4 tasks (t1, t3)\n"),
+        ([1, 0, 0, 0, 0, 0, 0], {}, "no row of 6 of 7 tasks (t1, t2, t3, t4, t5, ...)\n"),
+    ],
+)
+def test_tasks_that_get_nothing_are_named(rows, budget, line):
+    """And what gives each a row, unless there are too few rows or the user has said otherwise."""
+    assert line in told(rows, **budget)
+
+
+def test_nothing_is_said_where_every_task_has_a_row():
+    assert "no row of" not in told([1, 2, 3])
