@@ -93,6 +93,23 @@ def test_pictures_are_small_and_name_every_arm_for_light_and_dark(drawn):
         assert "dc:date" not in text
 
 
+def test_two_arms_of_one_fold_and_seed_make_a_page(tmp_path):
+    """As `make evidence` has them, of a corpus without BIG-bench's tasks."""
+    pytest.importorskip("matplotlib", reason="pictures need the extra evidence")
+    lines = Made({"untuned": 0.9, "random a": 0, "equal": 0.1}, seeds=(0,), folds=(1,)).lines()
+    for line in lines:
+        line["evaluated"]["bigbench"] = {}
+    made = render(write(tmp_path / "runs", lines), tmp_path / "docs")
+    assert [path.name for path in made][:2] == [PAGE, "held.svg"]
+    text = made[0].read_text()
+    assert "| equal |" in text
+    assert not re.search(r"\b(nan|inf)\b", text)
+    for path in made[1:]:
+        drawing = path.read_text()
+        assert ET.fromstring(drawing).tag.endswith("}svg")
+        assert not re.search(r"\bnan\b", drawing)
+
+
 def test_the_page_shows_every_block_and_only_pictures_that_are_drawn(runs, tmp_path):
     page = (DOCS / PAGE).read_text()
     made = blocks(Told(*read(runs), runs))
