@@ -60,7 +60,13 @@ STRATEGIES: dict[str, Table] = {  # fields that hold one
 
 
 class RunConfig(BaseModel):
-    """What to mix, how, and where to. The flag `--run-dir` is the field `run_dir`."""
+    """What to mix, how, and where to. The flag `--run-dir` is the field `run_dir`.
+
+    >>> import smartx
+    >>> config = smartx.RunConfig(sources="chats.jsonl", rows="5k", preset="equal", out="mix")
+    >>> config.rows, config.sources, config.work_folder.name
+    (5000, ['chats.jsonl'], 'mix.run')
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 

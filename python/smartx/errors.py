@@ -33,6 +33,13 @@ class SmartxError(Exception):
     place: where it happened (a file and line, an argument, a field), or "" where there is none.
     fault: what is wrong, with the sizes or names involved.
     fix: what to do next, or "" where the fault says it.
+
+    >>> import smartx
+    >>> try:
+    ...     smartx.select(tasks=["sums"] * 5, budget=9, preset="random")
+    ... except smartx.SmartxError as error:
+    ...     print(type(error).__name__, error.available)
+    BudgetError 5
     """
 
     def __init__(self, fault: str, *, place: str = "", fix: str = "") -> None:

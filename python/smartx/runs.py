@@ -14,7 +14,15 @@ from smartx.store import MANIFEST
 
 @dataclass(frozen=True)
 class Run:
-    """The folder of a run."""
+    """The folder of a run.
+
+    >>> import smartx
+    >>> rows = [{"prompt": f"{n} + 1", "response": f"{n + 1}", "task": "sums"} for n in range(9)]
+    >>> mixture = smartx.run(rows, rows=3, preset="random", run_dir="work")
+    >>> run = smartx.open_run("work")
+    >>> run.corpus().num_rows, len(run.rankings())
+    (9, 1)
+    """
 
     folder: Path
 
@@ -36,7 +44,14 @@ class Run:
 
 
 def open_run(folder: Path | str) -> Run:
-    """The run in a folder. Raises StoreError where there is none."""
+    """The run in a folder. Raises StoreError where there is none.
+
+    >>> import smartx
+    >>> smartx.open_run("nowhere")
+    Traceback (most recent call last):
+    smartx.errors.StoreError: nowhere: the corpus stage has not been finished here
+      fix: run `smartx ingest` on this run folder first
+    """
     run = Run(Path(folder))
     run.corpus()
     return run

@@ -40,6 +40,12 @@ class Demands:
     pins: floor and cap at once.  excludes: nothing at all.
     Of several floors (or caps) that fit a unit the first counts, a pin before floors and caps, and
     before all of them an exclusion of the unit or of what stands above it.
+
+    >>> import smartx
+    >>> demands = smartx.Demands(floors={"odes": 2}, caps={"sums": "40%"})
+    >>> tasks = ["sums"] * 10 + ["odes"] * 4 + ["tales"] * 6
+    >>> smartx.select(tasks=tasks, budget=10, preset="proportional", demands=demands).budgets
+    array([2, 4, 4])
     """
 
     floors: Mapping[str, Amount] = field(default_factory=dict)

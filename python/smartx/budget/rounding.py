@@ -33,6 +33,10 @@ def task_budgets(
     with room.
     Raises BudgetError if the capacities sum to less than `total`, and says by how much.
     Source: SMART (Renduchintala et al., 2024), as its published scripts do it.
+
+    >>> import smartx
+    >>> smartx.task_budgets([2.0, 1.0, 0.0], [100, 100, 100], 17)
+    array([10,  5,  2])
     """
     held, total = whole_numbers("capacities", capacities), whole_number("total", total)
     values = reals("gains", gains, len(held))

@@ -25,6 +25,10 @@ def template_budgets(
     largest remainder.
     Returns (k,) int64 that sums to exactly `total`, never above a count.
     Raises BudgetError if the counts sum to less than `total`.
+
+    >>> import smartx
+    >>> smartx.template_budgets([30, 20, 10], 12)
+    array([6, 4, 2])
     """
     held, total = whole_numbers("counts", counts), whole_number("total", total)
     if names is None:

@@ -19,6 +19,10 @@ class TaylorSoftmax(GreedyLaw):
 
     temperature: larger makes the shares more equal; the paper has 1.
     Source: SMART (Renduchintala et al., 2024). Below x = -1 the weight rises again, as published.
+
+    >>> import numpy as np, smartx
+    >>> smartx.TaylorSoftmax().weights(np.array([2.0, 1.0, 0.0])).round(3)
+    array([0.588, 0.294, 0.118])
     """
 
     temperature: Annotated[float, number(0, above=True)] = 1.0
