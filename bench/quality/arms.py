@@ -104,8 +104,8 @@ FURTHER = ("equal, k-center", "equal, D4", "equal, longest", "no twins", "no tas
 CONTROLS = ("half", "shuffled targets")
 MAIN = tuple(name for name in _ARMS if name not in (*FURTHER, *CONTROLS))
 TRAINED = tuple(_ARMS)
-# Arms that are run once more with equal target tokens: both random ones, SMART, which has more target
-# tokens than they at equal tokens of all, and those that compete to be the default.
+# Arms that are run once more with equal target tokens: both random ones, SMART, which has more of
+# them than those at equal tokens of all, and those that compete to be the default.
 MATCHED_IN_TARGETS = (
     *("random a", "random b"),
     *("smart-acl2024", "equal, balanced", "square root, balanced"),
