@@ -3,6 +3,7 @@
     python bench/evidence.py run --out build/evidence             # 8 arms, 4 folds, 5 seeds: hours
     python bench/evidence.py run --out build/quick --quick        # two arms, one fold: minutes
     python bench/evidence.py run --out build/gpu --device cuda --blocks 30 --tokens 2000000
+    python bench/evidence.py proxies --out build/evidence         # of what the runs chose: seconds
     python bench/evidence.py render --out build/evidence --docs docs
 
 A stopped run goes on with the same command: one line of OUT/runs.jsonl is one run. Of a model of 30
@@ -47,6 +48,12 @@ def main() -> int:
         from quality.render import render
 
         print(*render(options.out, options.docs), sep="\n")
+        return 0
+    if options.command == "proxies":
+        from quality.measured import measure
+
+        for count, whole in measure(options.out, open_sample(options.out)):
+            print(f"proxies of run {count} of {whole}", file=sys.stderr)
         return 0
     place = Place(options.out, options.device, options.blocks, options.precision)
     sample = _sample(options)
@@ -130,6 +137,8 @@ def _options() -> argparse.Namespace:
     add("--precision", choices=tuple(PRECISIONS), help="of products (default: what is faster here)")
     add("--device", default="cpu", help="cpu or cuda")
     add("--processes", type=int, help="runs side by side (default: cores; 1 on a GPU)")
+    proxies = commands.add_parser("proxies", help="measure what the runs chose, without training")
+    proxies.add_argument("--out", type=Path, required=True, help="folder of the results")
     render = commands.add_parser("render", help="tables and pictures of the runs")
     render.add_argument("--out", type=Path, required=True, help="folder of the results")
     render.add_argument("--docs", type=Path, default=Path("docs"), help="default docs")
