@@ -33,6 +33,7 @@ _PUBLIC = {
     "Mixture": "smartx.mixture",
     "Comparison": "smartx.mixture",
     "open_mixture": "smartx.mixture.out",
+    "export": "smartx.exports",
     "run": "smartx.pipeline",
     "Run": "smartx.runs",
     "open_run": "smartx.runs",
@@ -61,6 +62,7 @@ __all__ = [
     "TaylorSoftmax",
     "__version__",
     "evaluate",
+    "export",
     "knn_graph",
     "marginal_gains",
     "maximize",
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
         task_gains,
     )
     from smartx.errors import SmartxError
+    from smartx.exports import export
     from smartx.mixture import Comparison, Mixture
     from smartx.mixture.out import open_mixture
     from smartx.pipeline import plan, run

@@ -7,6 +7,7 @@ import json
 import os
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -106,6 +107,26 @@ def test_prompt_and_completion_are_all_turns_and_the_last_one(calls, tmp_path):
     assert sorted(plain(row["prompt"] + row["completion"]) for row in found) == sorted(wanted)
     assert {len(row["completion"]) for row in found} == {1}
     assert {row["completion"][0]["role"] for row in found} == {"assistant"}
+
+
+def test_jsonl_has_every_column_and_jsons_as_objects(calls, tmp_path):
+    made = exports.export(calls, "jsonl", tmp_path / "out")
+    found = lines_of(made.folder / "train.jsonl")
+    assert set(found[0]) == set(Rows(calls).schema.names)
+    by_row = {row["smartx_row"]: row for row in found}
+    assert len(by_row) == len(found) == 40
+    offered = [row for row in found if row["tools"]]
+    assert len(offered) == len(CALLS)
+    assert {plain(row["tools"]) for row in offered} == {plain(CALLS[0]["tools"])}
+    (call,) = offered[0]["messages"][1]["tool_calls"]
+    assert set(call["function"]) == {"name", "arguments"}
+
+
+def test_bytes_are_refused_where_json_has_no_place_for_them(calls, tmp_path, monkeypatch):
+    monkeypatch.setattr(Rows, "schema", pa.schema([("image", pa.binary())]))
+    with pytest.raises(InputError, match="'image' holds bytes"):
+        exports.export(calls, "jsonl", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["alpaca", "litgpt"])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from smartx.exports import forms
+from smartx.errors import InputError
 from smartx.exports.format import TRAIN, VALIDATION, Format, Job
+from smartx.exports.forms import alpaca, messages, prompt_completion
 from smartx.exports.writing import JSON_LINES, json_lines, parquet
 from smartx.mixture.chats import CALLS
 from smartx.progress import step
@@ -20,23 +24,36 @@ _ID_COLUMNS = ("id", "_id", "ids", "uuid", "guid", "idx", "row_id", "example_id"
 
 def _everything(job: Job) -> None:
     """Every column of the mixture, in JSON lines; what is JSON there is an object here."""
+    for field in job.rows.schema:
+        if "binary" in str(field.type):
+            raise InputError(
+                f"the column {field.name!r} holds bytes, and JSON has no place for these",
+                place="format",
+                fix="take the format datasets, which keeps them",
+            )
     parsed = {"tools"} & set(job.rows.schema.names)
-    with step(job.progress, "write", len(job.rows), "rows") as advance:
-        files = {split: (job.folder / JSON_LINES[split]).open("wb") for split in job.splits}
+    with ExitStack() as stack, step(job.progress, "write", len(job.rows), "rows") as advance:
+        files = {
+            split: stack.enter_context((job.folder / JSON_LINES[split]).open("wb"))
+            for split in job.splits
+        }
         for places, table in job.rows.pieces():
-            aside = job.of_split(VALIDATION, places)
-            for row, second in zip(table.to_pylist(), aside.tolist(), strict=True):
-                for name in parsed:
-                    row[name] = None if row[name] is None else orjson.loads(row[name])
-                for turn in row.get("messages") or ():
-                    if turn.get(CALLS) is not None:
-                        turn[CALLS] = [orjson.loads(call) for call in turn[CALLS]]
-                split = VALIDATION if second and job.validation is not None else TRAIN
-                files[split].write(orjson.dumps(row, default=str) + b"\n")
+            aside = job.of_split(VALIDATION, places) if VALIDATION in job.splits else None
+            for place, row in enumerate(table.to_pylist()):
+                split = VALIDATION if aside is not None and aside[place] else TRAIN
+                files[split].write(orjson.dumps(_objects(row, parsed), default=str) + b"\n")
                 job.written[split] += 1
             advance(table.num_rows)
-        for file in files.values():
-            file.close()
+
+
+def _objects(row: dict[str, Any], parsed: Collection[str]) -> dict[str, Any]:
+    """A row with calls of tools, and the columns named, as objects instead of their JSON."""
+    for name in parsed:
+        row[name] = None if row[name] is None else orjson.loads(row[name])
+    for turn in row.get("messages") or ():
+        if turn.get(CALLS) is not None:
+            turn[CALLS] = [orjson.loads(call) for call in turn[CALLS]]
+    return row
 
 
 def _ids(job: Job) -> None:
@@ -74,7 +91,7 @@ FORMATS = (
         weight=FINISHED,
         use='datasets.load_dataset("json", data_files="{home}/train.jsonl")',
         proven="loaded by datasets, and trained on by TRL",
-        write=partial(json_lines, form=forms.messages),
+        write=partial(json_lines, form=messages),
     ),
     Format(
         name="prompt-completion",
@@ -83,7 +100,7 @@ FORMATS = (
         use="trl.SFTTrainer learns `completion` alone, in any chat template: "
         'datasets.load_dataset("json", data_files="{home}/train.jsonl")',
         proven="loaded by datasets, and trained on by TRL",
-        write=partial(json_lines, form=forms.prompt_completion),
+        write=partial(json_lines, form=prompt_completion),
     ),
     Format(
         name="alpaca",
@@ -91,7 +108,7 @@ FORMATS = (
         weight=FINISHED,
         use="what takes Alpaca: {home}/train.jsonl",
         proven="loaded by datasets",
-        write=partial(json_lines, form=forms.alpaca),
+        write=partial(json_lines, form=alpaca),
     ),
     Format(
         name="ids",

@@ -78,8 +78,12 @@ def export(
     Raises InputError for what cannot be, before anything is written; StoreError for a mixture or
     a disk that is damaged. What stood in `out` is as it was then.
 
-    >>> smartx.export("mix", "messages", "mix-jsonl", validation="5%").rows  # doctest: +SKIP
-    {'train': 4750, 'validation': 250}
+    >>> import smartx
+    >>> rows = [{"prompt": f"{n} + 1", "response": f"{n + 1}", "task": "sums"} for n in range(50)]
+    >>> mixture = smartx.run(rows, rows=20, preset="random")
+    >>> made = smartx.export(mixture, "messages", "mix-messages", validation="10%")
+    >>> made.rows, sorted(path.name for path in made.folder.glob("*.jsonl"))
+    ({'train': 18, 'validation': 2}, ['train.jsonl', 'validation.jsonl'])
     """
     progress, kind, home = progress or Silent(), format_named(format), _absolute(out)
     rows = Rows(mixture if isinstance(mixture, Mixture) else open_mixture(Path(mixture)))

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from smartx.config import close_to
 from smartx.errors import InputError
-from smartx.exports import (
-    alignment_handbook,
-    axolotl,
-    croissant,
-    lines,
-    llama_factory,
-    nemotron,
-    torchtune,
-    trainers,
-    trl,
-)
+from smartx.exports.alignment_handbook import FORMAT as ALIGNMENT_HANDBOOK
+from smartx.exports.axolotl import FORMAT as AXOLOTL
+from smartx.exports.croissant import FORMAT as CROISSANT
 from smartx.exports.format import Format
+from smartx.exports.lines import FORMATS as OF_ROWS
+from smartx.exports.llama_factory import FORMAT as LLAMA_FACTORY
+from smartx.exports.nemotron import FORMAT as NEMOTRON
+from smartx.exports.torchtune import FORMAT as TORCHTUNE
+from smartx.exports.trainers import FORMATS as OF_LINES
+from smartx.exports.trl import FORMAT as TRL
 
 FORMATS: dict[str, Format] = {
     known.name: known
     for known in (
-        *lines.FORMATS,
-        trl.FORMAT,
-        axolotl.FORMAT,
-        llama_factory.FORMAT,
-        torchtune.FORMAT,
-        alignment_handbook.FORMAT,
-        nemotron.FORMAT,
-        *trainers.FORMATS,
-        croissant.FORMAT,
+        *OF_ROWS,
+        TRL,
+        AXOLOTL,
+        LLAMA_FACTORY,
+        TORCHTUNE,
+        ALIGNMENT_HANDBOOK,
+        NEMOTRON,
+        *OF_LINES,
+        CROISSANT,
     )
 }
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from smartx.exports import forms
 from smartx.exports.format import VALIDATION, Format, Job
+from smartx.exports.forms import alternating
 from smartx.exports.writing import JSON_LINES, at_home, json_lines, write_yaml
 
 _HEAD = """\
@@ -14,7 +14,7 @@ For torchtune: copy these lines into your configuration.
 
 
 def _write(job: Job) -> None:
-    json_lines(job, forms.alternating)
+    json_lines(job, alternating)
     content = {"dataset": _entry(job, "train")}
     if VALIDATION in job.splits:
         content["dataset_val"] = _entry(job, VALIDATION)
@@ -38,7 +38,7 @@ FORMAT = Format(
     holds="JSON lines of `messages` alone, torchtune.yaml with the lines to copy",
     weight="it knows none: a list of data sets is read one after another",
     use="the lines of {home}/torchtune.yaml",
-    proven="unproven by the tool itself",
+    proven="taken by its own transform and checks of messages (0.6.1)",
     write=_write,
     local=True,
 )
