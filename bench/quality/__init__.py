@@ -1,1 +1,1 @@
-"""Does a mixture help? A small language model is trained on what each strategy chooses (docs/evidence.md)."""
+"""Does a mixture help? A small language model trains on what each strategy chooses."""
