@@ -230,7 +230,7 @@ def sign_flip(differences: Differences, *, draws: int = DRAWS, seed: int = 0) ->
     of the size that the runs show, and that size from its own chi-square, since few runs tell it
     badly. What is compared is the mean over its standard error. Without noise of runs it is the
     exact test of symmetric families, of which all 2^f sign patterns are used where `draws` reach
-    for them. NaN where a fold has one run.
+    for them. NaN where a fold has one run; with two seeds it errs in 4 to 7 of 100 cases, not in 5.
     """
     return float(sign_flips(differences, draws=draws, seed=seed))
 
@@ -247,7 +247,8 @@ def interval_new(
     """Where the mean lies for families of data sets, and runs, like these: what `sign_flip` allows.
 
     Endless where the families are too few to exclude anything (at 95 %, fewer than six). NaN where
-    a fold has one run.
+    a fold has one run. With few seeds it may be narrower than that for these data sets: it learns
+    from all families how noisy one is, where the other has but a few runs to learn from.
     """
     low, high = intervals_new(differences, level=level, draws=draws, seed=seed)
     return float(low), float(high)
