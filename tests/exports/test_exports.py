@@ -20,7 +20,9 @@ from smartx.errors import InputError, StoreError
 from smartx.exports import FORMATS, forms
 from smartx.exports.rows import Rows, objects
 from smartx.exports.writing import file_name
+from smartx.files import MARK
 from smartx.mixture import chats
+from smartx.mixture.out import _beside
 from smartx.verify import verify_folder
 
 KINDS = {"pairs": PAIRS, "chats": CHATS, "calls": [*CALLS, *CHATS, *PAIRS]}
@@ -288,6 +290,19 @@ class TestWholeOrNotAtAll:
         with pytest.raises(StoreError, match="free some space"):
             exports.export(pairs, "messages", out, validation=2, overwrite=True)
         assert exports.run.open_mixture(out, stage="export").manifest == before
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+    def test_what_a_kill_left_is_put_right_by_the_next_export(self, pairs, tmp_path):
+        out = tmp_path / "out"
+        exports.export(pairs, "messages", out)
+        state = (out / "train.jsonl").stat()
+        os.rename(out, _beside(out, "old"))  # killed between the two steps of a replacement
+        half = _beside(out, "0" * 32)
+        half.mkdir()
+        (half / MARK).write_text("{}")
+        (half / "train.jsonl").write_text("{")
+        exports.export(pairs, "messages", out)
+        assert (out / "train.jsonl").stat().st_ino == state.st_ino
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
     def test_what_is_not_an_export_is_never_replaced(self, pairs, tmp_path):

@@ -27,7 +27,7 @@ def _left(job: Job) -> str:
         for why, rows in job.misfits.most_common()
     ]
     lines += [
-        f"- the trainer will leave out, or not take as they are: {rows:,} rows with {why}"
+        f"- the trainer leaves out or changes: {rows:,} rows with {why}"
         for why, rows in job.lost.most_common()
     ]
     return "\n" + "\n".join(lines) + "\n" if lines else ""

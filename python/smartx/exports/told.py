@@ -65,7 +65,7 @@ def lines(found: Exported, pushed_to: str = "") -> Iterator[str]:
     for why, rows in found.manifest["misfits"].items():
         yield f"  left out: {counted(rows, 'row')} with {why}"
     for why, rows in found.manifest["lost"].items():
-        yield f"  the trainer will leave out, or not take as they are: {counted(rows, 'row')} with {why}"
+        yield f"  the trainer leaves out or changes: {counted(rows, 'row')} with {why}"
     yield f"  use:      {found.format.use.format(home=found.folder)}"
     yield f"  weights:  {found.format.weight}"
     if found.format.proven.startswith("unproven"):
