@@ -282,9 +282,12 @@ def missing(suite: Suite) -> list[str]:
         gaps.setdefault(arm, []).append(f"{fold}/{seed}")
     if not gaps:
         return ["No run is missing."]
-    told = "; ".join(f"{arm}: {', '.join(places)}" for arm, places in gaps.items())
+    alike: dict[str, list[str]] = {}  # arms that lack the same runs
+    for arm, places in gaps.items():
+        alike.setdefault(", ".join(places), []).append(arm)
+    told = ". ".join(f"{'; '.join(arms)}: {places}" for places, arms in alike.items())
     return [
-        f"Missing runs (fold/seed): {told}. Each arm is compared on the folds and seeds that it "
+        f"Missing runs (fold/seed). {told}. Each arm is compared on the folds and seeds that it "
         "and both random draws have whole."
     ]
 
@@ -293,7 +296,7 @@ def in_short(found: Findings) -> list[str]:
     """The result in sentences that the numbers decide."""
     if not found.main:
         return [NONE]
-    lines = [_verdict(found)]
+    lines = [_verdict(found), _these(found)]
     best = min(found.main, key=lambda e: e.difference * (-1 if e.outcome.higher else 1))
     last = max(found.main, key=lambda e: e.difference * (-1 if e.outcome.higher else 1))
     lines.append(f"Best: {_told(best)}. Last: {_told(last)}.")
@@ -312,9 +315,20 @@ def _verdict(found: Findings) -> str:
     worse = [effect.arm for effect in sure if sign * effect.difference > 0]
     several = len(found.main)
     return (
-        f"Of {several} selections, {len(better)} are better than random rows on "
-        f"{found.outcome.words} after Holm's correction ({_list(better)}), {len(worse)} worse "
+        f"Of {several} selections, {len(better)} are better than random rows on data sets like "
+        f"the {found.outcome.words} after Holm's correction ({_list(better)}), {len(worse)} worse "
         f"({_list(worse)}), and {several - len(sure)} cannot be told from random rows."
+    )
+
+
+def _these(found: Findings) -> str:
+    """What the intervals for these very data sets exclude, one by one."""
+    ends = {effect.arm: effect.shown_interval(effect.these) for effect in found.main}
+    below = [arm for arm, (_, high) in ends.items() if high < 0]
+    above = [arm for arm, (low, _) in ends.items() if low > 0]
+    return (
+        "For these very data sets, each arm by itself and uncorrected: the interval lies below "
+        f"zero for {len(below)} ({_list(below)}) and above for {len(above)} ({_list(above)})."
     )
 
 

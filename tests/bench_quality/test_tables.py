@@ -80,6 +80,7 @@ def test_known_effects_are_seen_and_nothing_is_made_of_nothing(found):
     text = " ".join(tables.in_short(found["held"]))
     assert "Of 3 selections, 1 are better" in text
     assert "(equal), 1 worse (smart-acl2024), and 1 cannot be told" in text
+    assert "below zero for 1 (equal) and above for 1 (smart-acl2024)" in text
     for name in ("seen", "bigbench", "end", "worst"):
         by_arm = {effect.arm: effect.difference for effect in found[name].main}
         assert by_arm["equal"] < 0 < by_arm["smart-acl2024"], name
