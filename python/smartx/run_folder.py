@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import platform
+import resource
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -74,10 +75,21 @@ def record(run: Path, step: str, started: datetime, seconds: float, threads: int
         "pyarrow": metadata.version("pyarrow"),
         "platform": platform.platform(),
         "threads": threads,
+        "peak_memory": _peak_memory(),
     }
-    earlier = _read(run / RECORDS)  # nothing if it is missing or damaged: only people read it
-    records = [*earlier, noted] if isinstance(earlier, list) else [noted]
-    commit_bytes(run / RECORDS, canonical_json(records))
+    commit_bytes(run / RECORDS, canonical_json([*records(run), noted]))
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    """What was noted of steps; nothing where it is missing or damaged: only people read it."""
+    found = _read(run / RECORDS)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _peak_memory() -> int:
+    """The most bytes that this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10
 
 
 def _read(path: Path) -> Any:

@@ -52,7 +52,7 @@ from smartx.needs import VECTORS, Feature, Need
 from smartx.preflight import check, check_tasks
 from smartx.progress import Progress, Silent, counted, stage, stages, warn
 from smartx.rankers import Rankings, near_duplicates_line, rank_corpus
-from smartx.report import render
+from smartx.report import Material, render
 from smartx.run_folder import (
     CORPUS,
     EMBEDDINGS,
@@ -334,10 +334,14 @@ class Session:
                 chosen,
                 out,
                 facts=facts,
-                report=render,
+                report=partial(render, material=self._material(ranked[0], chosen)),
                 overwrite=self.config.overwrite,
                 progress=self.progress,
             )
+
+    def _material(self, rankings: Rankings, chosen: Chosen) -> Material:
+        embeddings = self.embeddings if self.needs_vectors else None
+        return Material(self.corpus, rankings, chosen.row_ids, embeddings)
 
     def choose(self) -> tuple[Chosen, dict[str, Any]]:
         """The rows of the mixture, and the facts of its manifest. Ranks first if need be."""

@@ -1,24 +1,125 @@
-"""The report as one HTML file that works offline: no scripts, nothing loaded from anywhere."""
+"""The report as one HTML file that works offline: nothing is loaded from anywhere.
+
+Its style and its script stand in it, and the browser runs no others: the content security policy
+names their SHA-256. Plots are SVG that is made here, or drawn by the script on a canvas; a library
+for them would be a megabyte or more, and most need `unsafe-eval` or inline styles.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
+from smartx.files import canonical_json
 from smartx.progress import counted
-from smartx.report.numbers import FIRST_TASKS, numbers
+from smartx.report.compared import Compared
+from smartx.report.examples import examples
+from smartx.report.explorer import explorer, script_json
+from smartx.report.lengths import lengths
+from smartx.report.material import Material
+from smartx.report.numbers import ALL_TASKS, FIRST_TASKS, numbers, order_of
+from smartx.report.pictures import budget_curve, histograms
+from smartx.report.points import maps_of
+from smartx.report.repeat import configuration, encoded_by
+from smartx.report.stages import StageLine
+from smartx.report.walk import walk
+from smartx.report.words import percent
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(folder: Path, facts: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class Beside:
+    """What a mixture's own folder does not know: what its stages took, how others do."""
+
+    stages: list[StageLine]
+    compared: Compared | None = None
+
+
+def render(
+    folder: Path,
+    facts: dict[str, Any],
+    material: Material | None = None,
+    beside: Beside | None = None,
+) -> str:
     """The report of a mixture, ready for `write_mixture(report=...)`.
 
-    folder: holds the mixture's `data`.  facts: of its manifest. Whatever names and rows hold is
-    shown as text.
+    folder: holds the mixture's `data`.  facts: of its manifest.  material: where the rows came
+    from; without it there are no maps, curves, lengths and rows passed over.
+    beside: what changes on a rerun, so that it is never in a mixture's own report.
+    Whatever names and rows hold is shown as text. The same mixture gives the same bytes.
     """
-    return _template().render(numbers=numbers(folder, facts), first_tasks=FIRST_TASKS)
+    facts = json.loads(canonical_json(facts))  # as a manifest on disk has them
+    css, script = _file("report.css"), _file("report.js")
+    return _template().render(
+        numbers=numbers(folder, facts),
+        first_tasks=FIRST_TASKS,
+        configuration=configuration(facts),
+        encoded=encoded_by(facts),
+        css=Markup(css),
+        script=Markup(script),
+        policy=_policy(css, script),
+        stages=beside.stages if beside else [],
+        compared=beside.compared if beside else None,
+        **_seen(facts, material),
+    )
+
+
+def _seen(facts: dict[str, Any], material: Material | None) -> dict[str, Any]:
+    """What the corpus, the ranking and the vectors show."""
+    order = order_of(facts["tasks"])[:ALL_TASKS]
+    if material is None:
+        told = script_json(explorer(facts, order))
+        nothing = ("maps", "curve", "shows_held", "shows_tokens", "counted_by")
+        return {"told": Markup(told), "histograms": [], "tokens": 0} | dict.fromkeys(nothing)
+    found, long, maps = walk(material), lengths(material), maps_of(material)
+    told = explorer(
+        facts,
+        order,
+        maps=maps,
+        found=found,
+        rows=examples(material, found, order[:FIRST_TASKS]),
+        lengths=long,
+    )
+    return {
+        "told": Markup(script_json(told)),
+        "maps": maps is not None,
+        "curve": budget_curve(found, facts["rows"], facts.get("value")),
+        "histograms": histograms(long),
+        "tokens": int(long.tasks.sum()),
+        "counted_by": long.counted,
+        "shows_held": "held" in told["tasks"],
+        "shows_tokens": True,
+    }
+
+
+def _policy(css: str, script: str) -> str:
+    """Nothing is loaded, sent or run but these two texts."""
+    parts = {
+        "default-src": "'none'",
+        "style-src": _hash(css),
+        "script-src": _hash(script),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in parts.items())
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _file(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
@@ -31,14 +132,6 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["whole"] = lambda value: f"{value:,}"
-    environment.filters["percent"] = _percent
+    environment.filters["percent"] = percent
     environment.filters["counted"] = counted
     return environment.get_template("report.html.j2")
-
-
-def _percent(part: float) -> str:
-    """12 %, 1.2 %, 0.12 %: two digits that count."""
-    value = 100 * part
-    if value >= 10 or value == 0:
-        return f"{value:.0f} %"
-    return f"{value:.1f} %" if value >= 1 else f"{value:.2f} %"

@@ -14,6 +14,8 @@ from smartx.leave_out import left_out_line
 from smartx.mixture.facts import SEEN, blind_tasks, budget_line, shares_line
 from smartx.mixture.names import shown
 from smartx.rankers import near_duplicates_line
+from smartx.report.examples import text_shown
+from smartx.report.words import alerts, effective, equal_rows, sentences
 
 FIRST_TASKS = 40  # tasks that are seen at once
 ALL_TASKS = 4_000  # tasks that are in the page at all
@@ -24,7 +26,9 @@ SAMPLE_TEXT = 900  # characters of a shown prompt or completion
 
 @dataclass(frozen=True)
 class TaskLine:
-    """A task's line. share, corpus_share: parts of 1. bar, mark: percent of the widest bar."""
+    """A task's line. share, corpus_share, equal_share: parts of 1: of the mixture, in proportion to
+    size, and where all get the same. bar, mark, tick: these in percent of the widest bar.
+    """
 
     name: str
     source: str
@@ -32,9 +36,11 @@ class TaskLine:
     capacity: int
     share: float
     corpus_share: float
+    equal_share: float
     gain: float | None
     bar: float
     mark: float
+    tick: float
 
     @property
     def ratio(self) -> float:
@@ -63,14 +69,14 @@ class Numbers:
     """Everything on the page."""
 
     version: str
-    preset: str
+    sentences: list[str]
+    alerts: list[str]
     rows: int
     corpus_rows: int
     tasks_given: int
     tasks: int
     effective_tasks: float
     value: float | None
-    curve: list[tuple[float, float]]
     recipe: list[tuple[str, str]]
     lines: list[TaskLine]
     lines_left_out: int
@@ -93,21 +99,25 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
     """The numbers of a mixture. folder: holds its `data`.  facts: of its manifest."""
     tasks, rows = facts["tasks"], facts["rows"]
     held = sum(task["capacity"] for task in tasks)
-    ordered = sorted(tasks, key=lambda task: (-int(task["rows"]), -int(task["capacity"])))
+    order = order_of(tasks)
+    ordered = [tasks[place] for place in order]
+    equal = equal_rows(rows, [task["capacity"] for task in tasks])
     value = facts.get("value")
     top = math.log10(max((task["capacity"] for task in tasks if task["rows"]), default=1) + 1)
     return Numbers(
         version=facts["smartx"],
-        preset=shown(facts["preset"]),
+        sentences=sentences(facts),
+        alerts=alerts(facts),
         rows=rows,
         corpus_rows=held,
         tasks_given=sum(1 for task in tasks if task["rows"]),
         tasks=len(tasks),
-        effective_tasks=_effective([task["rows"] for task in tasks]),
+        effective_tasks=effective([task["rows"] for task in tasks]),
         value=value["held"] / value["whole"] if value else None,
-        curve=_curve(value["curve"]) if value else [],
         recipe=_recipe(facts),
-        lines=_lines(ordered[:ALL_TASKS], rows, held),
+        lines=_lines(
+            ordered[:ALL_TASKS], [equal[place] for place in order[:ALL_TASKS]], rows, held
+        ),
         lines_left_out=max(0, len(tasks) - ALL_TASKS),
         dots=_dots(ordered[:ALL_TASKS], top),
         ticks=[
@@ -130,19 +140,15 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
     )
 
 
-def _effective(rows: list[int]) -> float:
-    """How many equally large tasks would be as concentrated: 1 / sum of squared shares."""
-    total = sum(rows)
-    return total * total / sum(count * count for count in rows) if total else 0.0
-
-
-def _curve(held: list[float]) -> list[tuple[float, float]]:
-    return [(i / (len(held) - 1), value / held[-1]) for i, value in enumerate(held)]
-
-
-def _lines(tasks: list[dict[str, Any]], total: int, held: int) -> list[TaskLine]:
-    shares = [(task["rows"] / max(total, 1), task["capacity"] / max(held, 1)) for task in tasks]
-    widest = max((max(pair) for pair in shares), default=1.0) or 1.0
+def _lines(
+    tasks: list[dict[str, Any]], equal: list[float], total: int, held: int
+) -> list[TaskLine]:
+    """equal: rows of each if all got the same."""
+    shares = [
+        (task["rows"] / max(total, 1), task["capacity"] / max(held, 1), rows / max(total, 1))
+        for task, rows in zip(tasks, equal, strict=True)
+    ]
+    scale = 99 / (max((max(three) for three in shares), default=1.0) or 1.0)
     return [
         TaskLine(
             name=shown(task["task"], 120),
@@ -151,12 +157,22 @@ def _lines(tasks: list[dict[str, Any]], total: int, held: int) -> list[TaskLine]
             capacity=task["capacity"],
             share=share,
             corpus_share=corpus_share,
+            equal_share=equal_share,
             gain=task["gain"],
-            bar=100 * share / widest,
-            mark=100 * corpus_share / widest,
+            bar=scale * share,
+            mark=scale * corpus_share,
+            tick=scale * equal_share,
         )
-        for task, (share, corpus_share) in zip(tasks, shares, strict=True)
+        for task, (share, corpus_share, equal_share) in zip(tasks, shares, strict=True)
     ]
+
+
+def order_of(tasks: list[dict[str, Any]]) -> list[int]:
+    """Places of tasks, those with most rows first."""
+    return sorted(
+        range(len(tasks)),
+        key=lambda place: (-int(tasks[place]["rows"]), -int(tasks[place]["capacity"])),
+    )
 
 
 def _dots(tasks: list[dict[str, Any]], top: float) -> list[tuple[float, float, str]]:
@@ -245,7 +261,7 @@ def _recipe(facts: dict[str, Any]) -> list[tuple[str, str]]:
                     part if name == "name" else SEEN.get(name, f"{part}: {name}"),
                     "all" if name == "num_tasks" and value is None else _text(value),
                 )
-                for name, value in facts[part].items()
+                for name, value in _named_first(facts[part])
             ]
     if budget := budget_line(facts):
         lines.append(("budget", budget))
@@ -256,11 +272,15 @@ def _recipe(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
+def _named_first(facts: dict[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(facts.items(), key=lambda item: (item[0] != "name", item[0]))
+
+
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(
             str(inner) if name == "name" else f"{name} {_text(inner)}"
-            for name, inner in value.items()
+            for name, inner in _named_first(value)
         )
     return "not set" if value is None else shown(str(value), 200)
 
@@ -290,12 +310,6 @@ def _sample(row: dict[str, Any]) -> Sample:
         task=shown(row["task"], 120),
         template=shown(row["template"]),
         rank=row["smartx_rank"],
-        prompt=_cut(row["prompt"]),
-        completion=_cut(row["completion"] or ""),
+        prompt=text_shown(row["prompt"], SAMPLE_TEXT),
+        completion=text_shown(row["completion"] or "", SAMPLE_TEXT),
     )
-
-
-def _cut(text: str) -> str:
-    """Text of a row as it is, without control characters other than line ends, cut."""
-    lines = (shown(line, SAMPLE_TEXT) for line in text[:SAMPLE_TEXT].split("\n"))
-    return "\n".join(lines) + ("…" if len(text) > SAMPLE_TEXT else "")

@@ -1,0 +1,35 @@
+"""What the stages of a run took, as its records tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from smartx.mixture.names import shown
+from smartx.progress import size
+from smartx.run_folder import records
+
+
+@dataclass(frozen=True)
+class StageLine:
+    """A step of a command that worked in the run folder, as text."""
+
+    step: str
+    when: str
+    seconds: str
+    threads: str
+    memory: str
+
+
+def stage_lines(run: Path, last: int = 40) -> list[StageLine]:
+    """The last steps of a run folder, in their order; nothing where no records are."""
+    return [
+        StageLine(
+            shown(str(one.get("step", ""))),
+            shown(str(one.get("started", ""))).replace("T", " ").replace("+00:00", " UTC"),
+            shown(str(one.get("seconds", "–"))),
+            shown(str(one.get("threads", "–"))),
+            size(peak) if isinstance(peak := one.get("peak_memory"), int) else "–",
+        )
+        for one in records(run)[-last:]
+    ]

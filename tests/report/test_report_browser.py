@@ -1,0 +1,165 @@
+"""The page in a real browser: it loads nothing, its search and sorting work, hostile names do
+nothing, at the width of a desk and of a phone. Needs playwright and Debian's chromium.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import smartx
+from smartx.report import render
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.processes,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium (apt-get install chromium)"),
+]
+EVIL = "</script><script>document.title='hit'</script><img src=x onerror=document.title='hit'>"
+FORMULA = '=HYPERLINK("http://example.org")'
+SHOTS = os.environ.get("SMARTX_SCREENSHOTS")  # a folder to put pictures of the page in
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    """A mixture of 60 tasks, two of which have hostile names, and rows that hold markup too."""
+    folder = tmp_path_factory.mktemp("browser")
+    rng = np.random.default_rng(1)
+    tasks = rng.choice(60, size=1_500, p=(weights := 1 / np.arange(1, 61)) / weights.sum())
+    names = {0: EVIL, 1: FORMULA}
+    lines = [
+        {"prompt": f"{EVIL} question {row}", "response": "word " * int(rng.integers(1, 90)),
+         "task": names.get(task, f"task {task:02d}")}
+        for row, task in enumerate(tasks.tolist())
+    ]  # fmt: skip
+    (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    vectors = rng.normal(size=(60, 16))[tasks] + 0.5 * rng.normal(size=(1_500, 16))
+    np.save(folder / "vectors.npy", vectors.astype(np.float32))
+    smartx.run(
+        {
+            "sources": [str(folder / "rows.jsonl")],
+            "vectors": folder / "vectors.npy",
+            "run_dir": folder / "work",
+            "out": folder / "mix",
+            "rows": 300,
+            "threads": 1,
+        }
+    )
+    return folder / "mix" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        own = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield own
+        own.close()
+
+
+@contextmanager
+def opened(browser, file, width, *, dark=False):
+    """A page at a width. Whatever it says to the console, or asks of a network, is a failure."""
+    scheme = "dark" if dark else "light"
+    page = browser.new_page(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+    )
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    try:
+        yield page
+        assert said == []
+        assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
+        assert page.title() == "Mixture of 300 rows"
+    finally:
+        page.close()
+
+
+def names_shown(page):
+    return page.locator("#tasks td.name button").all_inner_texts()
+
+
+def numbers_shown(page, column):
+    cells = page.locator(f"#tasks tr td:nth-child({column})").all_inner_texts()
+    return [float(cell.replace(",", "").removesuffix(" %")) for cell in cells]
+
+
+def test_search_and_sorting_work_and_hostile_names_do_nothing(browser, page_file):
+    with opened(browser, page_file, 1280) as page:
+        assert page.locator("#found").inner_text() == "60 tasks"
+        assert len(names_shown(page)) == 25
+        rows = numbers_shown(page, 3)
+        assert rows == sorted(rows, reverse=True)
+        page.click("#more")
+        assert len(names_shown(page)) == 60
+        page.click('th[data-by="proportional"] button')
+        shares = numbers_shown(page, 5)
+        assert shares == sorted(shares, reverse=True)
+        assert page.get_attribute('th[data-by="proportional"]', "aria-sort") == "descending"
+        page.click('th[data-by="proportional"] button')
+        assert numbers_shown(page, 5) == sorted(numbers_shown(page, 5))
+        page.click('th[data-by="name"] button')
+        assert names_shown(page) == sorted(names_shown(page))
+        page.fill("#search", "SCRIPT")
+        assert names_shown(page) == [EVIL]
+        page.click("#tasks td.name button")
+        assert page.locator("#task-name").inner_text() == EVIL
+        assert EVIL in page.locator("#examples pre").first.inner_text()
+        assert page.locator("img").count() == 0
+        page.fill("#search", "no such task")
+        assert names_shown(page) == []
+        page.fill("#search", "")
+        with page.expect_download() as download:
+            page.click("#csv")
+        text = download.value.path().read_text()
+        assert len(text.splitlines()) == 61
+        assert "\"'=HYPERLINK" in text  # a spreadsheet takes it for text
+
+
+def test_a_click_on_a_map_opens_the_task_there(browser, page_file):
+    with opened(browser, page_file, 1280) as page:
+        before = page.locator("#task-name").inner_text()
+        canvas = page.locator("#map")
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        for part in range(1, 20):  # along the diagonals, until a task is met
+            for x, y in ((part / 20, part / 20), (part / 20, 1 - part / 20)):
+                page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+            if page.locator("#task-name").inner_text() != before:
+                break
+        assert page.locator("#task-name").inner_text() != before
+        drawn = page.evaluate(
+            "id => { const c = document.getElementById(id);"
+            " return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v) }",
+            "rows",
+        )
+        assert drawn
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_nothing_is_wider_than_the_window(browser, page_file, width, dark):
+    with opened(browser, page_file, width, dark=dark) as page:
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide == width
+        if SHOTS:
+            page.wait_for_timeout(300)
+            page.screenshot(path=f"{SHOTS}/report-{width}.png", full_page=True)
+
+
+def test_a_page_of_facts_alone_works_too(browser, made, tmp_path):
+    file = tmp_path / "report.html"
+    facts = {**made.mixture.manifest, "rows": 300}
+    file.write_text(render(made.mixture.folder, facts), encoding="utf-8")
+    with opened(browser, file, 1280) as page:
+        page.fill("#search", "task-0")
+        assert names_shown(page) == ["task-0"]
+        assert page.locator("#map").count() == 0
