@@ -327,3 +327,10 @@ def test_where_the_dropped_rows_are_listed_is_told_each_time(tmp_path, lost):
             assert found[0].startswith("1 dropped row," if lost == 1 else "5 dropped rows,")
             assert found[0].endswith(str(corpus.folder / "dropped.parquet"))
             assert len(dropped(corpus.folder)) == lost
+
+
+def test_where_no_column_names_tasks_all_ways_to_have_some_are_told(tmp_path):
+    notes = Notes()
+    ingest_rows(tmp_path, [{"prompt": "a", "response": "b"}], progress=notes)
+    advice = next(note for note in notes.notes if "no column names tasks" in note)
+    assert [way for way in ("`task_column`", "a source", "`tasks` auto") if way not in advice] == []

@@ -49,3 +49,11 @@ def test_a_law_within_two_percent_of_equal_or_proportional_is_called_so(weights,
 
 def test_no_shares_have_no_spread():
     assert spread_of(np.zeros(3), np.ones(3, dtype=np.int64)) is None
+
+
+def test_one_task_is_not_spoken_of_as_several():
+    found = {
+        "tasks": 1, "effective_tasks": 1.0, "kl_to_proportional": 0.0,
+        "largest": {"task": 0, "share": 1.0}, "like": "equal", "moved": {"equal": 0.0},
+    }  # fmt: skip
+    assert spread_line(found, "maths") == "all rows are of one task (maths)"

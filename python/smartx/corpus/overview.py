@@ -76,5 +76,6 @@ def _one_task(sources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     ):
         yield (
             "no column names tasks, so all rows are one and there is nothing to weigh: name a "
-            "column of tasks or topics in `task_column`, or give a source for each"
+            "column of tasks or topics in `task_column`, or give a source for each, or have tasks "
+            "found by what the rows are about: `tasks` auto"
         )

@@ -51,6 +51,8 @@ def spread_of(weights: NDArray[np.float64], rows: NDArray[np.int64]) -> dict[str
 
 def spread_line(found: dict[str, Any], largest: str) -> str:
     """The same for a person. largest: the name of the task with the largest share."""
+    if found["tasks"] == 1:
+        return f"all rows are of one task ({largest})"
     text = (
         f"{found['effective_tasks']:,.1f} effective of {found['tasks']:,} tasks, the largest share "
         f"{found['largest']['share']:.1%} ({largest}), KL to proportional "
