@@ -11,6 +11,7 @@ from smartx import terminal
 from smartx.console import application, before_work, command, out, stopped
 from smartx.display import line, table
 from smartx.flags import (
+    ATLAS,
     COLUMNS,
     COMPARISON,
     DEMANDS,
@@ -21,6 +22,7 @@ from smartx.flags import (
     LEAVING,
     OUTPUT,
     RANKING,
+    REPORT,
     STRATEGY,
     SWARM,
     VERIFY,
@@ -241,6 +243,40 @@ def export(
     from smartx.exports.told import exported_outcome
 
     return map(line, exported_outcome(mixture, **options, progress=progress))
+
+
+@command(["run_dir"], own=REPORT)
+def report(
+    config: RunConfig, progress: Progress, *, mixture: Path, to: Path, compared: Path | None
+) -> Outcome:
+    """Write the report of a mixture with what its stages took, and with a comparison.
+
+    The report.html that stands in a mixture has all else: it is the same whenever it is made.
+
+    Example:  smartx report mix --to report.html --compared compared.json
+    """
+    from smartx.report.files import write_report
+
+    path = write_report(mixture, to, run=config.run_dir, comparison=compared)
+    return [line(f"  look:  {path}")]
+
+
+@command(["run_dir", "threads"], own=ATLAS)
+def atlas(
+    config: RunConfig, progress: Progress, *, mixture: Path, to: Path, points: int
+) -> Outcome:
+    """Write a map of a mixture and its corpus for embedding-atlas: a Parquet file with a place, the
+    exact neighbours, rank and gain of each row.
+
+    Example:  smartx atlas mix --to map.parquet
+    """
+    from smartx.engine import resolve_threads
+    from smartx.report.files import atlas_command, write_map_file
+
+    threads = resolve_threads(config.threads)
+    path, rows = write_map_file(mixture, to, run=config.run_dir, rows=points, threads=threads)
+    counts = line(f"{counted(rows, 'row')} in {path}", "bold")
+    return [counts, line(f"  look:  {atlas_command(path)}")]
 
 
 @command([], own=VERIFY)

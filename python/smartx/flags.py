@@ -169,6 +169,18 @@ INIT = (
     ),
 )
 
+_MADE = Annotated[Path, typer.Argument(help="folder of the mixture", show_default=False)]
+REPORT = (
+    keyword("mixture", _MADE, inspect.Parameter.empty),
+    _own("to", Path, ..., "file to write", metavar="FILE"),
+    _own("compared", Path | None, None, "file of smartx compare --json", metavar="FILE"),
+)
+ATLAS = (
+    keyword("mixture", _MADE, inspect.Parameter.empty),
+    _own("to", Path, ..., "Parquet file to write", metavar="FILE"),
+    _own("points", int, 50_000, "rows that it has, at most", min=2, max=1 << 19, metavar="N"),
+)
+
 _SWARM = {"rich_help_panel": "Which mixtures"}
 SWARM = (
     _own(
