@@ -301,3 +301,10 @@ def test_flags_are_named_where_flags_are_given(fields, tmp_path):
     assert done.stderr.startswith("--out: the run folder")
     assert "give --out and --run-dir two folders" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_that_is_missing_is_told_at_once_with_an_example(fields):
+    missing = fault(fields, sources=[], out=None)
+    assert missing.place == "sources"
+    assert missing.fix == "give `sources` (such as data/*.jsonl) and `out` (such as mix)"
+    assert fault(fields, "mix", out=None).fix == "give `out` (such as mix)"

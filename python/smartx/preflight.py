@@ -40,6 +40,7 @@ from smartx.run_folder import NAMES
 from smartx.strategies import check_together
 
 NEEDED = {"run": ("sources", "out"), "ingest": ("sources",), "mix": ("out",)}
+_SUCH_AS = {"sources": "data/*.jsonl", "out": "mix"}
 NEED_BUDGET = ("run", "mix")
 READS_SOURCES = ("run", "plan", "ingest")
 LEAVES_OUT = ("run", "plan", "rank", "mix")
@@ -60,9 +61,10 @@ def check(config: RunConfig, *, command: str) -> None:
     Raises ConfigError with the field at fault; MissingPackageError where a package is needed.
     """
     _working_directory()
-    for field in NEEDED.get(command, ()):
-        if getattr(config, field) in (None, []):
-            _fault(field, "it is needed here and not given", f"give `{field}`")
+    missing = [name for name in NEEDED.get(command, ()) if getattr(config, name) in (None, [])]
+    if missing:
+        fix = " and ".join(f"`{name}` (such as {_SUCH_AS[name]})" for name in missing)
+        _fault(missing[0], "it is needed here and not given", f"give {fix}")
     _budget(config, needed=command in NEED_BUDGET)
     _columns(config)
     _vectors(config)
