@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import inspect
 from types import SimpleNamespace
 
 import pytest
@@ -92,3 +93,10 @@ def test_without_the_package_the_extra_is_named(mixture, tmp_path, monkeypatch):
     with pytest.raises(MissingPackageError, match=r"smartx-mix\[hub\]"):
         exports.export(mixture, "ids", tmp_path / "out", push_to="me/mix")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_hub_takes_what_the_stand_in_takes():
+    api = pytest.importorskip("huggingface_hub").HfApi
+    for name in ("whoami", "create_repo", "upload_folder"):
+        wanted = set(inspect.signature(getattr(StandIn, name)).parameters)
+        assert wanted <= set(inspect.signature(getattr(api, name)).parameters)
