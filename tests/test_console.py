@@ -153,3 +153,15 @@ def test_ctrl_c_before_anything_is_loaded_is_no_traceback():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (terminal.INTERRUPTED, "")
+
+
+@pytest.mark.parametrize("flags", [["mix", "--rows", 5, "--out", "OUT"], ["rank"], ["embed"]])
+def test_a_command_that_goes_on_says_which_run_folder_it_lacks(tmp_path, flags):
+    """`mix` after a `run` to another folder looks for a run folder of its own."""
+    asked = [tmp_path / "mix" if flag == "OUT" else flag for flag in flags]
+    named = [] if "OUT" in flags else ["--run-dir", tmp_path / "mix.run"]
+    done = smartx(*asked, *named)
+    assert done.exit_code == terminal.FAILED
+    assert f"{tmp_path / 'mix.run'}: there is no such run folder" in done.stderr
+    assert "earlier run in --run-dir" in done.stderr
+    assert not any(tmp_path.iterdir())

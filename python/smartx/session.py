@@ -71,6 +71,8 @@ from smartx.store import folder_of
 from smartx.strategies import facts_of
 from smartx.tasks import as_read, group_rows, grouped_there
 
+_GOES_ON = ("embed", "tasks", "rank", "mix")  # commands with what an earlier one left
+
 
 class Session:
     """One command at work in a run folder: each stage is opened once, or made, and then held."""
@@ -79,6 +81,8 @@ class Session:
         """command: run, plan, ingest, embed, tasks, rank or mix. Raises what can be known at the
         start.
         """
+        if command in _GOES_ON and (config.run_dir or config.out):
+            _check_there(config.work_folder)
         check(config, command=command)
         self.config, self.progress = config, progress or Silent()
         self.run = Run(config.work_folder)
@@ -407,6 +411,16 @@ class Session:
             with storing(*places):
                 yield
             record(self.run.folder, step, started, time.perf_counter() - clock, self.threads)
+
+
+def _check_there(run: Path) -> None:
+    if not run.is_dir():
+        raise StoreError(
+            "there is no such run folder",
+            place=str(run),
+            fix="name that of an earlier run in `run_dir` (OUT.run where none was named), or make "
+            "one with `smartx run` or `smartx ingest`",
+        )
 
 
 def vectors_of(config: RunConfig) -> Spec:
