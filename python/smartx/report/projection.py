@@ -48,7 +48,8 @@ def on_grid(places: _Floats) -> NDArray[np.uint16]:
     low, high = places.min(axis=0), places.max(axis=0)
     span = float((high - low).max()) or 1.0
     inside = (places - (low + high) / 2) * ((GRID - 1) / span) + (GRID - 1) / 2
-    return np.clip(np.rint(inside), 0, GRID - 1).astype(np.uint16)
+    found: NDArray[np.uint16] = np.clip(np.rint(inside), 0, GRID - 1).astype(np.uint16)
+    return found
 
 
 def _starts(dimensions: int) -> tuple[_Floats, _Floats]:
