@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smartx.errors import MissingPackageError
+from smartx.errors import InputError, MissingPackageError
 from smartx.selection import select
 
 try:
@@ -69,6 +69,9 @@ class SmartSelector(BaseEstimator):  # type: ignore[misc]
         Raises InputError, a ValueError, that names what is at fault.
         """
         rows = _validated(self, X)
+        if isinstance(self.budget, int) and self.budget > len(rows):
+            fault = f"{self.budget:,} rows are asked of n_samples = {len(rows)}"
+            raise InputError(fault, place="budget", fix="ask for fewer, or for a part: '10%'")
         names = None if y is None else _names(y, len(rows))
         found = select(
             rows,
