@@ -14,7 +14,7 @@ def configuration(facts: dict[str, Any]) -> str:
     asked = dict(facts.get("budget") or {"rows": facts["rows"]})
     fields: dict[str, Any] = {
         "sources": [str(source.get("name", "")) for source in facts["sources"]],
-        **{_BUDGET.get(name, name): value for name, value in asked.items()},
+        **{str(_BUDGET.get(name, name)): value for name, value in asked.items()},
         "seed": facts["seed"],
     }
     if facts["preset"]:
@@ -43,7 +43,7 @@ def _strategy(facts: dict[str, Any]) -> dict[str, Any]:
     named = {"name": facts["name"]}
     for name in sorted(facts.keys() - {"name", *_NO_PARAMETERS}):
         value = facts[name]
-        named[_PARAMETERS.get(name, name)] = _strategy(value) if _is_strategy(value) else value
+        named[str(_PARAMETERS.get(name, name))] = _strategy(value) if _is_strategy(value) else value
     return named
 
 
