@@ -197,7 +197,8 @@ def maximize(
         epsilon_of(epsilon),
         resolve_threads(threads),
         bool(certificate),
-        *(limits or (None, 0.0)),
+        costs=None if limits is None else limits[0],
+        total=0.0 if limits is None else limits[1],
         first=None if first is None else np.sort(first),
     )
     memory = whole_number(memory_bytes, "memory_bytes", 0, 1 << 62)
