@@ -21,7 +21,7 @@ from typing import Any
 
 from smartx.errors import InputError, StoreError
 from smartx.files import MARK, TEMPORARY, canonical_json, file_digest, flush_folder
-from smartx.mixture.mixture import Mixture
+from smartx.mixture.mixture import Mixture as Mixture
 from smartx.store import EXPORT, MANIFEST, MIXTURE, is_ours, read_manifest
 
 _FIX = "choose another folder for `out`, or empty this one"
