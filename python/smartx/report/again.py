@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from smartx.corpus import Corpus, open_corpus
 from smartx.embed import Embeddings, open_embeddings
 from smartx.errors import InputError, StoreError
-from smartx.mixture.out import Mixture
+from smartx.mixture import Mixture
 from smartx.rankers import Rankings, open_rankings
 from smartx.report.compared import Compared, compared
 from smartx.report.html import Beside, render

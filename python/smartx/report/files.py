@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smartx.errors import InputError
 from smartx.files import commit_bytes
-from smartx.mixture.out import Mixture, open_mixture
+from smartx.mixture import Mixture, open_mixture
 from smartx.report.again import material_of, report_again
 from smartx.report.atlas import ROWS, write_map
 

@@ -77,9 +77,9 @@ def _seen(facts: dict[str, Any], material: Material | None) -> dict[str, Any]:
     """What the corpus, the ranking and the vectors show."""
     order = order_of(facts["tasks"])[:ALL_TASKS]
     if material is None:
-        told = script_json(explorer(facts, order))
         nothing = ("maps", "curve", "shows_held", "shows_tokens", "counted_by")
-        return {"told": Markup(told), "histograms": [], "tokens": 0} | dict.fromkeys(nothing)
+        few = Markup(script_json(explorer(facts, order)))
+        return {"told": few, "histograms": [], "tokens": 0} | dict.fromkeys(nothing)
     found, long, maps = walk(material), lengths(material), maps_of(material)
     told = explorer(
         facts,
