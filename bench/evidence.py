@@ -87,7 +87,8 @@ def _corpora(options: argparse.Namespace) -> tuple[Rows, Rows | None, Sizes]:
         raise SystemExit("the rows are not here: set SMARTX_DATA to their folder")
     if options.corpus == "bigbench":
         return bigbench(folder), t0(folder), QUICK if options.quick else BIGBENCH
-    return t0(folder), bigbench(folder), QUICK if options.quick else Sizes()
+    sizes = QUICK if options.quick else Sizes(templates=options.templates)
+    return t0(folder), bigbench(folder), sizes
 
 
 def _make_states(place: Place, processes: int) -> None:
@@ -124,6 +125,9 @@ def _options() -> argparse.Namespace:
     add("--quick", action="store_true", help="a small sample, one fold, two arms, few tokens")
     add("--corpus", choices=("t0", "bigbench", "demo"),
         help="rows to train on (default t0; demo, a package, where T0 is not here)")  # fmt: skip
+    add("--templates", type=float, default=Sizes.templates,
+        help="part of T0's templates whose rows are the pool (default %(default)s; 1: all of T0, "
+        "where rows come back in many templates; three times the states)")  # fmt: skip
     add("--arms", nargs="+", choices=(UNTUNED, *TRAINED), metavar="ARM",
         help=f"default: {', '.join((UNTUNED, *MAIN))}; further: "
         f"{', '.join(arm for arm in TRAINED if arm not in MAIN)}")  # fmt: skip
