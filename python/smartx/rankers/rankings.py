@@ -29,7 +29,6 @@ TABLE = pa.schema(
     [("row_id", pa.int64()), ("group_id", pa.int32()), ("rank", pa.int32()), ("gain", pa.float64())]
 )
 _READ = ["row_id", "rank", "gain"]
-_NOTHING = TABLE.empty_table().select(_READ)
 
 Prefix = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
 
@@ -106,9 +105,10 @@ class Rankings:
 
         Raises StoreError where a file is missing or damaged.
         """
-        number, block = -1, _NOTHING
+        nothing = TABLE.empty_table().select(_READ)
+        number, block = -1, nothing
         for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
-            pieces, stop = [_NOTHING], start + count
+            pieces, stop = [nothing], start + count
             while start < stop:
                 if start // BLOCK_ROWS != number:
                     number = start // BLOCK_ROWS
