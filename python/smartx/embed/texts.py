@@ -8,7 +8,7 @@ turns before the answer. A text is known by 128 bits of SHA-256, so equal digest
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
 from itertools import chain, pairwise
@@ -25,8 +25,8 @@ from smartx.corpus.duplicates import bytes_of
 
 ALL_TURNS = "all"  # of EncoderSpec.turns: the prompt as it stands, for chats too
 BLOCK_ROWS = 65_536  # texts held at a time
-_ASKING = pa.array(["user", "tool", "function", "observation", "ipython"], pa.large_string())
-_SYSTEM = pa.array(["system", "developer"], pa.large_string())
+_ASKING = ("user", "tool", "function", "observation", "ipython")
+_SYSTEM = ("system", "developer")
 _ANSWER = "assistant"
 _JOIN = "\n\n"
 _TEXT = pa.large_string()
@@ -124,7 +124,7 @@ def text_digests(texts: pa.Array) -> NDArray[np.uint64]:
     return np.frombuffer(digests, dtype="<u8").reshape(-1, 4)[:, :2].astype(np.uint64)
 
 
-def _said(chats: pa.Array, speakers: pa.Array) -> pa.Array:
+def _said(chats: pa.Array, speakers: Sequence[str]) -> pa.Array:
     """What these speakers said before the last answer, joined; "" where they said nothing."""
     sizes = pc.fill_null(pc.list_value_length(chats), 0).to_numpy(zero_copy_only=False)
     turns, chat = chats.flatten(), np.repeat(np.arange(len(chats)), sizes)
@@ -136,7 +136,8 @@ def _said(chats: pa.Array, speakers: pa.Array) -> pa.Array:
     last = np.full(len(chats), -1, dtype=np.int64)
     np.maximum.at(last, chat[answers], answers)
     blank = pc.or_(pc.utf8_is_space(contents), _empty(contents))
-    wanted = _flags(pc.is_in(roles, speakers)) & (at < last[chat]) & ~_flags(blank)
+    named = pa.array(speakers, pa.large_string())
+    wanted = _flags(pc.is_in(roles, named)) & (at < last[chat]) & ~_flags(blank)
     counts = np.bincount(chat[wanted], minlength=len(chats))
     ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     said = pa.LargeListArray.from_arrays(pa.array(ends), contents.filter(pa.array(wanted)))

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 
 _TEXT = pa.large_string()
-_BREAK = pa.scalar("\n", _TEXT)  # between a prompt and its response: ends a word
+_BREAK = "\n"  # between a prompt and its response: ends a word
 _PUNCTUATION = ".,;:!?'\"`"
 _LOWER = bytes(range(256)).lower()
 _HALF = np.uint64(32)
@@ -112,7 +112,7 @@ def words_of(prompts: pa.Array, responses: pa.Array, cut: Cut) -> Words:
 
     They have to be `plain`.
     """
-    texts = pc.binary_join_element_wise(prompts, responses, _BREAK)
+    texts = pc.binary_join_element_wise(prompts, responses, pa.scalar(_BREAK, _TEXT))
     _, offsets, data = texts.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
     own = bytes(memoryview(data)[bounds[0] : bounds[-1]]) if data is not None else b""
