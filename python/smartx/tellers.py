@@ -7,6 +7,7 @@ All of them write to standard error; names out of anybody's files are cleaned on
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 LOG_SECONDS = 10.0  # before the first line of a step that goes on; each pause is twice the last
 LOG_LONGEST = 120.0  # seconds of the longest pause
 EVENT_SECONDS = 1.0  # between two events of one step
+VIEW_SECONDS = 0.1  # between two pictures of a live view
 
 
 class Quiet:
@@ -237,7 +239,8 @@ class Bars(LogLines):
     time left; lines above them for all else.
 
     A finished step becomes a line, so what moves is never higher than two lines. Warnings are told
-    once more at the end, where they are seen.
+    once more at the end, where they are seen. All that draws holds one lock: rich's own thread
+    would draw a view of another height between a line and the view below it, over the line.
     """
 
     def __init__(self, console: Console) -> None:
@@ -249,14 +252,18 @@ class Bars(LogLines):
         self._seen = (0.0, "")  # memory, and when it was asked for
         self._warnings: list[str] = []
         self._bars = _view(console, self._signs.spinner, self.lines, self._now)
+        self._drawing, self._over = threading.RLock(), threading.Event()
 
     def __enter__(self) -> Bars:
         self._bars.start()
+        threading.Thread(target=self._draw_again, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._clear()
-        self._bars.close()
+        self._over.set()
+        with self._drawing:
+            self._clear()
+            self._bars.close()
 
     def stages(self, names: Sequence[str]) -> None:
         """Which stages are to come."""
@@ -272,8 +279,9 @@ class Bars(LogLines):
     def start(self, step: str, total: int | None, unit: str) -> None:
         """A step begins: a bar."""
         super().start(step, total, unit)
-        self._clear()
-        self._bar = self._bars.add_task(escape(plain(step)), total=total)
+        with self._drawing:
+            self._clear()
+            self._bar = self._bars.add_task(escape(plain(step)), total=total)
 
     def advance(self, amount: int) -> None:
         """Move the bar."""
@@ -283,16 +291,19 @@ class Bars(LogLines):
 
     def finish(self) -> None:
         """The bar becomes a line."""
-        self._clear()
-        super().finish()
+        with self._drawing:
+            self._clear()
+            super().finish()
 
     def note(self, message: str) -> None:
         """A line above the view, broken between words: the place of the view must be known."""
-        self._console.print(told(message))
+        with self._drawing:
+            self._console.print(told(message))
 
     def warn(self, message: str) -> None:
         """A line above the view."""
-        self._console.print(told(f"warning: {message}", "yellow"))
+        with self._drawing:
+            self._console.print(told(f"warning: {message}", "yellow"))
         self._warnings.append(message)
 
     def end(self, status: int) -> None:
@@ -320,6 +331,13 @@ class Bars(LogLines):
     def _now(self) -> str:
         """What stands behind the bar."""
         return self.state(time.monotonic())
+
+    def _draw_again(self) -> None:
+        """Keeps what moves moving."""
+        while not self._over.wait(VIEW_SECONDS):
+            with self._drawing:
+                if not self._over.is_set():
+                    self._bars.refresh()
 
     def _clear(self) -> None:
         if self._bar is not None:
@@ -368,7 +386,7 @@ def _view(
 
     words = TextColumn("{task.description}")
     columns = (SpinnerColumn(spinner), words, BarColumn(20), State())
-    return View(*columns, console=console, transient=True)
+    return View(*columns, console=console, transient=True, auto_refresh=False)
 
 
 def _rate_words(rate: float, unit: str) -> str:
