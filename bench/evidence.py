@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ RATE, WHOLE_RATE = 3e-4, 1e-4  # of the last blocks; of the whole model
 BIGBENCH = Sizes(templates=0.3, least_templates=1, of_template=100, held=12, ranked=4, other=24)
 DEMO = Sizes(templates=1.0, least_templates=1, held=4, ranked=2, other=0)
 QUICK = Sizes(of_template=25, held=12, ranked=4, other=1)
-QUICK_DEMO = Sizes(templates=0.5, least_templates=1, of_template=6, held=2, ranked=1, other=0)
+QUICK_DEMO = replace(DEMO, templates=0.5, of_template=4, held=1, ranked=1, options=1)
 
 
 def main() -> int:
