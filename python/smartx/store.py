@@ -20,10 +20,12 @@ from typing import Any
 
 from smartx.errors import StoreError
 from smartx.files import (
+    MARK,
     canonical_json,
     commit_bytes,
     committing,
     discard,
+    file_digest,
     has_mark,
     own,
     storing,
@@ -109,6 +111,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not whole:
         raise StoreError("its content is not what was written", place=str(path))
     return content
+
+
+def file_entries(folder: Path) -> list[dict[str, Any]]:
+    """Name, bytes and digest of all files of a folder that is being built, in order of name."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARK)
+    return [
+        {
+            "name": path.relative_to(folder).as_posix(),
+            "bytes": path.stat().st_size,
+            "sha256": file_digest(path),
+        }
+        for path in paths
+    ]
 
 
 def check_entry(entry: Mapping[str, Any]) -> None:

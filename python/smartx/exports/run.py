@@ -17,7 +17,7 @@ from smartx.exports.readme import readme
 from smartx.exports.rows import Rows
 from smartx.exports.split import validation_rows
 from smartx.exports.table import format_named
-from smartx.files import MARK, canonical_json, file_digest, storing
+from smartx.files import canonical_json, storing
 from smartx.mixture import Mixture, open_mixture
 from smartx.mixture.out import (
     building_beside,
@@ -27,7 +27,7 @@ from smartx.mixture.out import (
     stands,
 )
 from smartx.progress import Progress, Silent, counted
-from smartx.store import EXPORT, MANIFEST, sealed
+from smartx.store import EXPORT, MANIFEST, file_entries, sealed
 
 SCHEMA = 1
 
@@ -137,7 +137,7 @@ def _written(
             "splits": {split: job.written[split] for split in job.splits},
             "misfits": dict(sorted(job.misfits.items())),
             "lost": dict(sorted(job.lost.items())),
-            "files": _entries(building),
+            "files": file_entries(building),
         }
         manifest = sealed(content)
         (building / MANIFEST).write_bytes(canonical_json(manifest))
@@ -190,18 +190,6 @@ def _asked(validation: Amount | str | None) -> Amount | None:
         return None if validation is None else amount(validation)
     except ValueError as problem:
         raise InputError(str(problem), place="validation") from None
-
-
-def _entries(folder: Path) -> list[dict[str, Any]]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARK)
-    return [
-        {
-            "name": path.relative_to(folder).as_posix(),
-            "bytes": path.stat().st_size,
-            "sha256": file_digest(path),
-        }
-        for path in paths
-    ]
 
 
 def _absolute(path: Path | str) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from smartx.files import MARK, canonical_json, file_digest, storing
+from smartx.files import canonical_json, storing
 from smartx.mixture.assemble import Chosen
 from smartx.mixture.card import card
 from smartx.mixture.chats import (
@@ -36,7 +36,7 @@ from smartx.mixture.out import (
     stands,
 )
 from smartx.progress import Progress, Silent, step
-from smartx.store import MANIFEST, MIXTURE, sealed
+from smartx.store import MANIFEST, MIXTURE, file_entries, sealed
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
@@ -82,7 +82,7 @@ def write_mixture(
             (building / name).write_bytes(content)
         if report is not None:
             (building / "report.html").write_text(report(building, facts), encoding="utf-8")
-        manifest = sealed({"stage": MIXTURE, **facts, "files": _entries(building)})
+        manifest = sealed({"stage": MIXTURE, **facts, "files": file_entries(building)})
         (building / MANIFEST).write_bytes(canonical_json(manifest))
         put_in_place(building, out)
     return Mixture(out, manifest)
@@ -207,15 +207,3 @@ def _own(chats: bool) -> pa.Schema:
 def _digest(chosen: Chosen) -> str:
     """Of the chosen rows in their order, whatever wrote the files."""
     return hashlib.sha256(chosen.row_ids.astype("<i8").tobytes()).hexdigest()
-
-
-def _entries(folder: Path) -> list[dict[str, Any]]:
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARK)
-    return [
-        {
-            "name": path.relative_to(folder).as_posix(),
-            "bytes": path.stat().st_size,
-            "sha256": file_digest(path),
-        }
-        for path in paths
-    ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ from smartx.run_folder import CORPUS, EMBEDDINGS, RANKINGS
 from smartx.store import MANIFEST
 
 _MOST = 64 << 20  # bytes of a comparison
+Found = TypeVar("Found", Corpus, Rankings)
 
 
 def report_again(mixture: Mixture, run: Path, *, comparison: Path | None = None) -> str:
@@ -42,30 +44,24 @@ def report_again(mixture: Mixture, run: Path, *, comparison: Path | None = None)
 
 def material_of(mixture: Mixture, run: Path) -> Material:
     """The corpus, ranking and vectors that a mixture was made from. Raises StoreError."""
-    corpus = _corpus(mixture, run)
-    rankings = _rankings(mixture, run)
+    corpus = _made_from(mixture, run, "corpus", CORPUS, open_corpus)
+    rankings = _made_from(mixture, run, "rankings", RANKINGS, open_rankings)
     paths = sorted((mixture.folder / "data").glob("train-*.parquet"))
     rows = [pq.read_table(path, columns=["smartx_row"])["smartx_row"].to_numpy() for path in paths]
     ids = np.concatenate([np.zeros(0, np.int64), *rows])
     return Material(corpus, rankings, ids, _embeddings(mixture, run, corpus))
 
 
-def _corpus(mixture: Mixture, run: Path) -> Corpus:
-    wanted = mixture.manifest["inputs"]["corpus"]
-    for folder in _finished(run / CORPUS):
-        found = open_corpus(folder)
+def _made_from(
+    mixture: Mixture, run: Path, kind: str, room: str, opened: Callable[[Path], Found]
+) -> Found:
+    """The corpus or the rankings that the mixture names."""
+    wanted = mixture.manifest["inputs"][kind]
+    for folder in _finished(run / room):
+        found = opened(folder)
         if found.digest == wanted:
             return found
-    raise _lacking(run, "corpus")
-
-
-def _rankings(mixture: Mixture, run: Path) -> Rankings:
-    wanted = mixture.manifest["inputs"]["rankings"]
-    for folder in _finished(run / RANKINGS):
-        found = open_rankings(folder)
-        if found.digest == wanted:
-            return found
-    raise _lacking(run, "ranking")
+    raise _lacking(run, "ranking" if kind == "rankings" else kind)
 
 
 def _embeddings(mixture: Mixture, run: Path, corpus: Corpus) -> Embeddings | None:
