@@ -26,7 +26,8 @@ from quality import workers
 from quality.arms import MAIN, TRAINED
 from quality.corpora import Rows, bigbench, demo, t0
 from quality.model import Shape, tokenizer_of
-from quality.one_run import PRECISIONS, UNTUNED, Setting
+from quality.one_run import PRECISIONS, Setting
+from quality.outcomes import UNTUNED
 from quality.runs import Clock, Plan, append, in_processes, left
 from quality.sample import Sample, Sizes, draw, open_sample
 from quality.workers import Place
@@ -94,7 +95,8 @@ def _corpora(options: argparse.Namespace) -> tuple[Rows, Rows | None, Sizes]:
 
 def _make_states(place: Place, processes: int) -> None:
     """What the lower blocks make of all rows, shard by shard."""
-    todo, clock = place.folder.missing(), Clock(len(place.folder.missing()), "shard of states")
+    todo = place.folder.missing()
+    clock = Clock(len(todo), "shard of states")
     place.folder.create()
     assert place.weights.exists()  # before two processes make it at once
     for _, rows in in_processes(todo, workers.make_shard, workers.prepare, (place,), processes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from quality.arms import Choice, Matched, Pool, choose, targets_of
 from quality.evaluate import evaluated
 from quality.model import Decoder, Shape
+from quality.outcomes import UNTUNED
 from quality.sample import POOL, Sample
 from quality.shuffled import shuffled
 from quality.states import Maker, States
 from quality.train import Recipe, train
 
-UNTUNED, SHUFFLED = "untuned", "shuffled targets"
+SHUFFLED = "shuffled targets"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -119,11 +120,6 @@ def choice_of(setting: Setting, pool: Pool) -> Choice:
     matched = cast(Matched, setting.matched)
     tokens = setting.tokens if matched == "all" else targets_of(pool, setting.tokens)
     return choose(setting.arm, pool, tokens=tokens, matched=matched, seed=setting.seed)
-
-
-def untuned(setting: Setting) -> Setting:
-    """The run of the model as it is, of the same fold: the same whatever else is set."""
-    return replace(setting, arm=UNTUNED, seed=0)
 
 
 def seed_of(*numbers: int) -> int:

@@ -18,19 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quality.arms import CONTROLS, FURTHER
+from quality.arms import MAIN as MAIN_AND_RANDOM
 from quality.statistics import Differences, crossed
 from smartx.errors import InputError
 
 UNTUNED = "untuned"
 RANDOM = ("random a", "random b")
-MAIN = (
-    "proportional", "equal", "smart-acl2024", "SMART shares, random rows", "equal, per template",
-    "equal, balanced", "square root, balanced",
-)  # fmt: skip
-FURTHER = (
-    "equal, k-center", "equal, D4", "equal, longest", "no twins", "no tasks",
-)  # fmt: skip
-CONTROLS = ("half", "shuffled targets")
+MAIN = tuple(arm for arm in MAIN_AND_RANDOM if arm not in RANDOM)
 ORDER = (UNTUNED, *RANDOM, *MAIN, *FURTHER, *CONTROLS)
 
 OWN = ("arm", "fold", "seed")  # of a setting: what differs between runs of one suite

@@ -111,7 +111,7 @@ class Sample:
             found.setdefault(int(self.of[row]), []).append(row)
         return found
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of all that the outcome of a run depends on."""
         made = hashlib.sha256(json.dumps([self.families, self.folds, self.opening]).encode())

@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from quality.one_run import UNTUNED, Setting
+from quality.one_run import Setting
+from quality.outcomes import UNTUNED
 from quality.runs import RUNS, Plan, append, done, in_processes, left
 
 from small_jobs import doubled, prepared
