@@ -37,7 +37,7 @@ from smartx.embed.devices import computes_in_bfloat16
 
 RATE, WHOLE_RATE = 3e-4, 1e-4  # of the last blocks; of the whole model
 # A corpus is all of T0's sampled templates; of those with many small tasks, a part of each.
-BIGBENCH = Sizes(templates=0.3, least_templates=1, of_template=100, held=12, ranked=4, other=24)
+BIGBENCH = Sizes(templates=0.3, least_templates=1, of_template=50, held=8, ranked=2, other=24)
 DEMO = Sizes(templates=1.0, least_templates=1, held=4, ranked=2, other=0)
 QUICK = Sizes(of_template=25, held=12, ranked=4, other=1)
 QUICK_DEMO = replace(DEMO, templates=0.5, of_template=4, held=1, ranked=1, options=1)
