@@ -50,7 +50,7 @@ def forest(panels: Sequence[Panel], path: Path) -> Path:
     rows = -(-len(panels) // columns)
     names = [effect.arm for effect in panels[0][1]]
     height = rows * (1.1 + 0.22 * len(names))
-    with _sheet(path, 2.4 + (3.4 if columns == 1 else 2.3 * columns), height) as figure:
+    with sheet(path, 2.4 + (3.4 if columns == 1 else 2.3 * columns), height) as figure:
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         for axis in grid.ravel()[len(panels) :]:
             axis.set_visible(False)
@@ -95,7 +95,7 @@ def data_sets(effects: Sequence[Effect], path: Path) -> Path:
         [[abs(e.by_task.get(t, 0.0)) > 2 * e.errors.get(t, np.inf) for e in effects] for t in tasks]
     )
     limit = max(float(np.nanquantile(np.abs(shown), 0.97)), 1e-9)
-    with _sheet(path, 2.4 + 0.36 * len(effects), 1.9 + 0.165 * len(tasks)) as figure:
+    with sheet(path, 2.4 + 0.36 * len(effects), 1.9 + 0.165 * len(tasks)) as figure:
         axis = figure.subplots()
         _cells(axis, shown / limit * (-1 if effects[0].outcome.higher else 1), sure)
         axis.set_xticks(
@@ -142,7 +142,7 @@ def costs(
 ) -> Path:
     """What choosing takes (log scale) beside what it does; the cheapest arm first."""
     effects = sorted(effects, key=lambda effect: seconds[effect.arm])
-    with _sheet(path, 7.2, 1.2 + 0.25 * len(effects)) as figure:
+    with sheet(path, 7.2, 1.2 + 0.25 * len(effects)) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         places = range(len(effects))
         taken = [seconds[effect.arm] for effect in effects]
@@ -179,7 +179,7 @@ def proxies(
     """
     columns = min(len(panels), 4)
     rows = -(-len(panels) // columns)
-    with _sheet(path, 1.0 + 2.15 * columns + 1.9, 0.5 + 2.1 * rows) as figure:
+    with sheet(path, 1.0 + 2.15 * columns + 1.9, 0.5 + 2.1 * rows) as figure:
         axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
@@ -231,7 +231,7 @@ def _better(effect: Effect) -> str:
 
 
 @contextmanager
-def _sheet(path: Path, width: float, height: float) -> Iterator[Any]:
+def sheet(path: Path, width: float, height: float) -> Iterator[Any]:
     """A figure of so many inches, written when its block ends. No state of matplotlib changes."""
     try:
         import matplotlib as mpl
