@@ -8,24 +8,14 @@ from itertools import pairwise
 import pytest
 from typer.testing import CliRunner
 
+from smartx import cli, console
 from smartx.cli import app
 from smartx.config import DEFAULT_ENCODER, PRESETS, SIZES, RunConfig
 from smartx.embed import default_encoder
 from smartx.progress import size
 from smartx.strategies import LAWS, RANKERS
 
-COMMANDS = [
-    "run",
-    "ingest",
-    "embed",
-    "rank",
-    "mix",
-    "plan",
-    "verify",
-    "doctor",
-    "strategies",
-    "demo",
-]
+COMMANDS = [one.name for one in console.COMMANDS]
 
 
 def help_of(*command: str, columns: int = 200) -> str:
@@ -83,6 +73,21 @@ def test_no_sentence_is_broken_before_the_edge(command):
     for line, after in pairwise(text):
         if line and after:
             assert len(line) + 1 + len(after.split()[0]) > 76, (line, after)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nothing_is_cut_on_a_narrow_terminal(command):
+    assert "…" not in help_of(command, columns=80)
+
+
+def test_commands_stand_under_what_they_are_used_for_in_the_order_of_the_steps():
+    lines = help_of().splitlines()
+    listed = [words[1] for line in lines if (words := line.split())[1:] and words[1] in COMMANDS]
+    assert listed == COMMANDS
+    headings = [line.split("─")[1].strip() for line in lines if line.startswith("╭")]
+    assert headings[1:] == list(dict.fromkeys(one.use for one in console.COMMANDS))
+    steps = [one.name for one in console.COMMANDS if one.use == cli.STEPS]
+    assert steps == ["ingest", "embed", "tasks", "rank", "mix"]
 
 
 def test_markup_eats_no_extra():

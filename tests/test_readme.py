@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from conftest import REPOSITORY
 from smartx.cli import app
 from smartx.config import PRESETS
+from smartx.console import COMMANDS
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
@@ -39,7 +40,7 @@ def test_every_make_target_it_names_exists():
 
 
 def test_every_command_and_flag_it_names_exists():
-    names = "run|ingest|embed|tasks|rank|mix|compare|swarm|fit|demo|plan|verify|doctor"
+    names = "|".join(one.name for one in COMMANDS)
     commands = re.findall(rf"\bsmartx ({names})\b([^`\n]*)", README)
     assert len(commands) >= 4
     for command, rest in commands:

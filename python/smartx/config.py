@@ -148,9 +148,9 @@ class RunConfig(BaseModel):
     seed: int = Field(0, ge=-MOST, le=MOST, description="seed of every random choice")
     weights: Any = Field(
         None,
-        description="weight law, instead of the preset's, with its parameters: "
-        "taylor-softmax:num_tasks=256,function=log-det,function.ridge=3; all that there are "
-        "are listed by the command strategies",
+        description="weight law, instead of the preset's, with its parameters, such as "
+        "taylor-softmax:num_tasks=256 (those of a parameter have a dot: "
+        "function=log-det,function.ridge=3); the command strategies lists all",
     )
     ranker: Any = Field(
         None,

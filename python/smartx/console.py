@@ -40,7 +40,7 @@ class Command:
     """A command. fields: of RunConfig, its flags.  sources: whether it takes any.
 
     own: options that are no fields; the function gets them by name.  works: whether it tells of
-    progress.
+    progress.  use: the heading of --help that it stands under.
     """
 
     function: Callable[..., Outcome]
@@ -48,6 +48,12 @@ class Command:
     sources: bool
     own: Sequence[inspect.Parameter]
     works: bool
+    use: str
+
+    @property
+    def name(self) -> str:
+        """As it is typed."""
+        return self.function.__name__
 
     def add_to(self, app: typer.Typer, *, whole: bool) -> None:
         """Let an app have it. whole: with its options, which takes a while; else its name and help.
@@ -59,12 +65,12 @@ class Command:
             options = {parameter.name: given.pop(parameter.name) for parameter in self.own}
             _guarded(partial(self.function, **options), given, own=options)
 
-        run.__name__ = self.function.__name__
+        run.__name__ = self.name
         run.__doc__ = paragraphs(self.function.__doc__ or "")
         accepted = self._parameters() if whole else []
         run.__signature__ = inspect.Signature(accepted)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in accepted}
-        app.command()(run)
+        app.command(rich_help_panel=self.use)(run)
 
     def _parameters(self) -> list[inspect.Parameter]:
         if self.fields or self.sources:
@@ -74,12 +80,13 @@ class Command:
         return [*self.own, *(common_options(config=False) if self.works else ())]
 
 
-_COMMANDS: list[Command] = []
+COMMANDS: list[Command] = []  # all that there are, once cli.py is loaded
 
 
 def command(
     fields: Sequence[str],
     *,
+    use: str,
     sources: bool = False,
     own: Sequence[inspect.Parameter] = (),
     works: bool = True,
@@ -91,7 +98,7 @@ def command(
     """
 
     def register(function: Callable[..., Outcome]) -> None:
-        _COMMANDS.append(Command(function, fields, sources, own, works))
+        COMMANDS.append(Command(function, fields, sources, own, works, use))
 
     return register
 
@@ -110,7 +117,7 @@ def application(*, whole: bool = True) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    for one in _COMMANDS:
+    for one in COMMANDS:
         one.add_to(app, whole=whole)
     return app
 

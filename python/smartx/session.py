@@ -17,6 +17,7 @@ from smartx import __version__
 from smartx.budget import Budget
 from smartx.config import RunConfig
 from smartx.corpus import Columns, Corpus, ingestion
+from smartx.corpus.overview import one_task_advice
 from smartx.embed import (
     Embeddings,
     EncoderSpec,
@@ -197,6 +198,9 @@ class Session:
         tasks, groups = len(self.corpus.groups.tasks()), len(self.corpus.groups)
         counts = ((self.corpus.num_rows, "row"), (tasks, "task"), (groups, "group"))
         progress.note(f"corpus: {', '.join(counted(number, one) for number, one in counts)}")
+        advice = one_task_advice(self.corpus.manifest["sources"])
+        if advice and config.tasks is None:
+            progress.note(advice)
         return self.corpus
 
     def embed(self) -> Embeddings:

@@ -11,6 +11,7 @@ import pytest
 from ingest_files import FLAN, Notes, dropped, ingest_rows, turns_of, write_rows
 from smartx.corpus import Columns, ingest
 from smartx.corpus.dropped import REASONS
+from smartx.corpus.overview import one_task_advice
 from smartx.errors import CorpusError
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
@@ -330,7 +331,7 @@ def test_where_the_dropped_rows_are_listed_is_told_each_time(tmp_path, lost):
 
 
 def test_where_no_column_names_tasks_all_ways_to_have_some_are_told(tmp_path):
-    notes = Notes()
-    ingest_rows(tmp_path, [{"prompt": "a", "response": "b"}], progress=notes)
-    advice = next(note for note in notes.notes if "no column names tasks" in note)
+    corpus = ingest_rows(tmp_path, [{"prompt": "a", "response": "b"}])
+    advice = one_task_advice(corpus.manifest["sources"])
+    assert advice.startswith("no column names tasks")
     assert [way for way in ("`task_column`", "a source", "`tasks` auto") if way not in advice] == []

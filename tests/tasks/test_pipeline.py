@@ -341,6 +341,16 @@ def test_tasks_of_the_sources_are_not_left_without_a_word(source, tmp_path):
         assert told in "".join(notes.notes)
 
 
+def test_where_tasks_are_found_nobody_is_told_to_find_some(source, tmp_path):
+    one = [str(source[0] / "one.jsonl")]
+    np.save(tmp_path / "v.npy", np.load(source[0] / "v.npy")[:180])
+    fields = {"sources": one, "vectors": tmp_path / "v.npy", "rows": 50}
+    for tasks in (None, "auto:clusters=3"):
+        notes = Notes()
+        pipeline.run(config(source, tmp_path, **fields, tasks=tasks), progress=notes)
+        assert any("no column names tasks" in note for note in notes.notes) is (tasks is None)
+
+
 def test_the_command_line_finds_shows_and_mixes(source, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "110")
     one, vectors, work = source[0] / "*.jsonl", source[0] / "v.npy", tmp_path / "work"

@@ -47,6 +47,16 @@ def test_a_law_within_two_percent_of_equal_or_proportional_is_called_so(weights,
     assert (f"{like} mixing but for" in spread_line(found, "a")) is bool(like)
 
 
+def test_the_line_says_its_terms_in_plain_words():
+    found = spread_of(np.array([0.5, 0.5, 0.0]), np.array([10, 30, 60]))
+    line = spread_line(found, "maths")
+    assert line.startswith("2.0 effective of 2 tasks (as even as so many of one size)")
+    assert "the largest share 50.0% (maths)" in line
+    assert "proportional mixing would take 25.0% of the rows elsewhere (KL to" in line
+    assert line.endswith("equal mixing but for 0.0% of the rows")
+    assert "elsewhere" not in spread_line(spread_of(np.ones(2), np.ones(2)), "a")
+
+
 def test_no_shares_have_no_spread():
     assert spread_of(np.zeros(3), np.ones(3, dtype=np.int64)) is None
 
@@ -54,6 +64,7 @@ def test_no_shares_have_no_spread():
 def test_one_task_is_not_spoken_of_as_several():
     found = {
         "tasks": 1, "effective_tasks": 1.0, "kl_to_proportional": 0.0,
-        "largest": {"task": 0, "share": 1.0}, "like": "equal", "moved": {"equal": 0.0},
+        "largest": {"task": 0, "share": 1.0}, "like": "equal",
+        "moved": {"equal": 0.0, "proportional": 0.0},
     }  # fmt: skip
     assert spread_line(found, "maths") == "all rows are of one task (maths)"

@@ -30,7 +30,20 @@ def source_lines(sources: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(sets) > _MOST_LINES:
         rows = sum(file["rows"] for files in sets[_MOST_LINES:] for file in files)
         lines.append(f"... and {len(sets) - _MOST_LINES:,} more ({rows:,} rows)")
-    return [*lines, *dict.fromkeys(_reasons(sources)), *_one_task(sources)]
+    return [*lines, *dict.fromkeys(_reasons(sources))]
+
+
+def one_task_advice(sources: Sequence[Mapping[str, Any]]) -> str:
+    """What to do where all rows are one task, and nobody asked for that; else nothing."""
+    if len({file["set"] for file in sources}) != 1 or any(
+        file["task"].get("name") != file["set"] for file in sources
+    ):
+        return ""
+    return (
+        "no column names tasks, so all rows are one and there is nothing to weigh: name a "
+        "column of tasks or topics in `task_column`, or give a source for each, or have tasks "
+        "found by what the rows are about: `tasks` auto"
+    )
 
 
 def _same(file: Mapping[str, Any]) -> Any:
@@ -67,15 +80,3 @@ def _reasons(sources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for file in sources:
         for reason in file.get("why", ()):
             yield plain(f"{file['set']}: {reason}")
-
-
-def _one_task(sources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What to do where all rows are one task, and nobody asked for that."""
-    if len({file["set"] for file in sources}) == 1 and all(
-        file["task"].get("name") == file["set"] for file in sources
-    ):
-        yield (
-            "no column names tasks, so all rows are one and there is nothing to weigh: name a "
-            "column of tasks or topics in `task_column`, or give a source for each, or have tasks "
-            "found by what the rows are about: `tasks` auto"
-        )

@@ -54,11 +54,13 @@ def spread_line(found: dict[str, Any], largest: str) -> str:
     if found["tasks"] == 1:
         return f"all rows are of one task ({largest})"
     text = (
-        f"{found['effective_tasks']:,.1f} effective of {found['tasks']:,} tasks, the largest share "
-        f"{found['largest']['share']:.1%} ({largest}), KL to proportional "
-        f"{found['kl_to_proportional']:.3f}"
+        f"{found['effective_tasks']:,.1f} effective of {found['tasks']:,} tasks (as even as so "
+        f"many of one size), the largest share {found['largest']['share']:.1%} ({largest}); "
     )
-    if found["like"]:
-        moved = found["moved"][found["like"]]
-        text += f"; {found['like']} mixing but for {moved:.1%} of the rows"
-    return text
+    moved, like = found["moved"], found["like"]
+    if moved["proportional"] > NEAR:
+        text += f"proportional mixing would take {moved['proportional']:.1%} of the rows elsewhere "
+        text += f"(KL to proportional {found['kl_to_proportional']:.3f}); "
+    if like:
+        text += f"{like} mixing but for {moved[like]:.1%} of the rows"
+    return text.removesuffix("; ")
