@@ -20,7 +20,7 @@ ROOMS = [
     "errors", "progress", "usage", "costs", "draws", "options", "amounts", "needs", "strategies",
     "config_file", "config", "files", "store", "run_folder", "lock",
     "engine", "corpus", "embed", "features", "means", "leave_out", "weights", "rankers", "tasks",
-    "budget", "mixture", "exports", "selection", "selector", "report", "frames",
+    "budget", "mixture", "selection", "selector", "report", "exports", "frames",
     "planning", "runs", "verify", "preflight", "forecast", "session", "pipeline",
     "doctor", "demo", "compare", "swarm",
     "terminal", "display", "tellers", "outcomes", "flags", "field_flags", "starter", "console",

@@ -11,7 +11,6 @@ from smartx import terminal
 from smartx.console import application, before_work, command, out, stopped
 from smartx.display import line, table
 from smartx.flags import (
-    ATLAS,
     COLUMNS,
     COMPARISON,
     DEMANDS,
@@ -180,7 +179,7 @@ def mix(config: RunConfig, progress: Progress) -> Outcome:
     return mixture_outcome(pipeline.mix_step(config, progress))
 
 
-@command([], use=USE, own=EXPORT)
+@command(["run_dir", "threads"], use=USE, own=EXPORT)
 def export(
     config: RunConfig, progress: Progress, *, mixture: Path | None, **options: Any
 ) -> Outcome:
@@ -188,8 +187,8 @@ def export(
 
     Of rows: datasets, jsonl, messages, prompt-completion, alpaca, ids, croissant. For trainers:
     trl, axolotl, llama-factory, torchtune, alignment-handbook, nemotron, open-instruct, nemo,
-    litgpt, llm-foundry, oumi. `smartx export` alone says what each holds, what a weight means
-    there, how to use it, and whether the tool itself has loaded it.
+    litgpt, llm-foundry, oumi. For embedding-atlas: map. `smartx export` alone says what each holds,
+    what a weight means there, how to use it, and whether the tool itself has loaded it.
 
     Conversations keep their turns, roles and calls of tools. What a format has no place for is an
     error that counts it; nothing stands in OUT then.
@@ -203,10 +202,13 @@ def export(
       smartx export mix --format alpaca --leave-out-misfits --out mix-alpaca
 
       smartx export mix --format datasets --out mix-hub --push me/mix
+
+      smartx export mix --format map --out map.parquet
     """
     from smartx.exports.told import exported_outcome
 
-    return map(line, exported_outcome(mixture, **options, progress=progress))
+    own = {"run_dir": config.run_dir, "threads": config.threads}
+    return map(line, exported_outcome(mixture, **options, **own, progress=progress))
 
 
 @command(["run_dir"], use=USE, own=REPORT)
@@ -223,24 +225,6 @@ def report(
 
     path = write_report(mixture, to, run=config.run_dir, comparison=compared)
     return [line(f"  look:  {path}")]
-
-
-@command(["run_dir", "threads"], use=USE, own=ATLAS)
-def atlas(
-    config: RunConfig, progress: Progress, *, mixture: Path, to: Path, points: int
-) -> Outcome:
-    """Write a map of a mixture and its corpus for embedding-atlas: a Parquet file with a place, the
-    exact neighbours, rank and gain of each row.
-
-    Example:  smartx atlas mix --to map.parquet
-    """
-    from smartx.engine import resolve_threads
-    from smartx.report.files import atlas_command, write_map_file
-
-    threads = resolve_threads(config.threads)
-    path, rows = write_map_file(mixture, to, run=config.run_dir, rows=points, threads=threads)
-    counts = line(f"{counted(rows, 'row')} in {path}", "bold")
-    return [counts, line(f"  look:  {atlas_command(path)}")]
 
 
 @command([], use=USE, own=VERIFY)

@@ -175,11 +175,6 @@ REPORT = (
     _own("to", Path, ..., "file to write", metavar="FILE"),
     _own("compared", Path | None, None, "file of smartx compare --json", metavar="FILE"),
 )
-ATLAS = (
-    keyword("mixture", _MADE, inspect.Parameter.empty),
-    _own("to", Path, ..., "Parquet file to write", metavar="FILE"),
-    _own("points", int, 50_000, "rows that it has, at most", min=2, max=1 << 19, metavar="N"),
-)
 
 _SWARM = {"rich_help_panel": "Which mixtures"}
 SWARM = (
@@ -291,7 +286,7 @@ EXPORT = (
         "out",
         Path | None,
         None,
-        "the folder to write: absent, empty, or an earlier export",
+        "the folder to write: absent, empty, or an earlier export (of a map the file)",
         metavar="PATH",
         **_WRITTEN,
     ),
@@ -319,6 +314,16 @@ EXPORT = (
         False,
         "replace an export that was made otherwise",
         metavar="",
+        **_WRITTEN,
+    ),
+    _own(
+        "points",
+        int | None,
+        None,
+        "rows that a map has, at most [dim](default: 50000)[/]",
+        min=2,
+        max=1 << 19,
+        metavar="N",
         **_WRITTEN,
     ),
     _own(

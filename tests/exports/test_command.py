@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+import smartx
 from made_mixtures import CALLS, CHATS, PAIRS, mixture_of
 from smartx import cli
+from smartx.errors import InputError
 from smartx.exports import FORMATS
+from smartx.exports.map import MAP
 
 
 def told(*words):
@@ -80,11 +84,36 @@ def test_help_names_every_format_and_its_examples_run(mixture, tmp_path, monkeyp
     status, text = told("--help")
     assert status == 0
     words = set(re.findall(r"[a-z]+(?:-[a-z]+)*", text))
-    assert set(FORMATS) <= words
+    assert {*FORMATS, MAP} <= words
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mix").symlink_to(mixture)
     examples = re.findall(r"smartx export (mix .*?)\s*$", text, flags=re.MULTILINE)
     assert len(examples) >= 4
     for example in (example for example in examples if "--push" not in example):
         status, text = told(*example.split())
-        assert status == 0, text
+        assert status == (1 if "map" in example else 0), text  # it has no run folder
+
+
+def test_a_map_is_one_file_with_exact_neighbours_and_nothing_of_other_formats(
+    small_corpus, tmp_path
+):
+    mixed = {"vectors": small_corpus.vectors, "rows": 50, "out": tmp_path / "mix"}
+    smartx.run(smartx.RunConfig(sources=[str(small_corpus.file)], **mixed))
+    asked = (tmp_path / "mix", "--format", "map", "--out", tmp_path / "map.parquet")
+    status, text = told(*asked, "--points", 60)
+    assert status == 0, text
+    assert f"60 rows in {tmp_path / 'map.parquet'}" in text
+    assert "embedding-atlas" in text
+    table = pq.read_table(tmp_path / "map.parquet")
+    assert {"x", "y", "neighbors", "picked"} <= set(table.column_names)
+    assert 0 < sum(table["picked"].to_pylist()) <= 50
+    for other in (["--validation", "5%"], ["--push", "me/mix"], ["--leave-out-misfits"]):
+        status, text = told(*asked, *other)
+        assert (status, other[0] in text) == (2, True)
+    for own in (["--points", 60], ["--run-dir", tmp_path / "mix.run"]):
+        other = ("--format", "messages", "--out", tmp_path / "out")
+        status, text = told(tmp_path / "mix", *other, *own)
+        assert (status, f"{own[0]}: it is of the format map alone" in text) == (2, True)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="a map is one file"):
+        smartx.export(tmp_path / "mix", "map", tmp_path / "out")

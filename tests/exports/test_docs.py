@@ -11,6 +11,7 @@ from conftest import REPOSITORY
 from made_mixtures import CHATS, PAIRS, mixture_of
 from smartx import cli
 from smartx.exports import FORMATS
+from smartx.exports.map import MAP
 
 PAGE = (REPOSITORY / "docs" / "exports.md").read_text(encoding="utf-8")
 
@@ -46,7 +47,7 @@ def test_its_python_runs(here, capsys):
 
 def test_its_table_has_every_format_once():
     named = re.findall(r"^\| `([a-z-]+)` \|", PAGE, flags=re.MULTILINE)
-    assert sorted(named) == sorted(FORMATS)
+    assert sorted(named) == sorted([*FORMATS, MAP])
 
 
 def test_every_flag_it_names_exists():

@@ -10,6 +10,7 @@ from smartx.exports.croissant import FORMAT as CROISSANT
 from smartx.exports.format import Format
 from smartx.exports.lines import FORMATS as OF_ROWS
 from smartx.exports.llama_factory import FORMAT as LLAMA_FACTORY
+from smartx.exports.map import MAP
 from smartx.exports.nemotron import FORMAT as NEMOTRON
 from smartx.exports.torchtune import FORMAT as TORCHTUNE
 from smartx.exports.trainers import FORMATS as OF_LINES
@@ -33,11 +34,18 @@ FORMATS: dict[str, Format] = {
 
 def format_named(name: str) -> Format:
     """The format of a name. Raises InputError."""
+    if name == MAP:
+        raise InputError(
+            "a map is one file of a corpus and its mixture, no files of the rows of a mixture",
+            place="format",
+            fix="smartx export MIXTURE --format map --out FILE.parquet, or "
+            "smartx.report.write_map_file",
+        )
     if name not in FORMATS:
-        near = close_to(name, [*FORMATS])
+        near = close_to(name, [*FORMATS, MAP])
         raise InputError(
             f'"{name}" is none of the formats',
             place="format",
-            fix=f"did you mean {near}?" if near else f"take one of: {', '.join(FORMATS)}",
+            fix=f"did you mean {near}?" if near else f"take one of: {', '.join([*FORMATS, MAP])}",
         )
     return FORMATS[name]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from smartx.errors import InputError
+from smartx.exports.map import MAP, OF_A_MAP, map_explained, map_lines
 from smartx.exports.run import Exported, export
 from smartx.exports.table import FORMATS
 from smartx.progress import Progress, counted
@@ -22,6 +24,9 @@ def exported_outcome(
     overwrite: bool,
     push: str | None,
     public: bool,
+    run_dir: Path | None,
+    points: int | None,
+    threads: int | None,
     progress: Progress,
 ) -> list[str]:
     """Lines for a person, once an export is written; what formats there are if none is named."""
@@ -33,6 +38,13 @@ def exported_outcome(
             place="" if mixture is None else "out",
             fix=f"smartx export {mixture or 'mix'} --format {format} --out {out or 'OUT'}",
         )
+    if format == MAP:
+        asked = {"validation": validation, "push": push, "leave_out_misfits": leave_out_misfits}
+        own: dict[str, Any] = {"run": run_dir, "points": points, "threads": threads}
+        return list(map_lines(mixture, out, **own, **asked))
+    for name, value in zip(OF_A_MAP, (run_dir, points), strict=True):
+        if value is not None:
+            raise InputError("it is of the format map alone", place=name, fix="leave it out")
     found = export(
         mixture,
         format,
@@ -55,6 +67,7 @@ def format_lines() -> Iterator[str]:
         yield f"    use:     {kind.use.format(home='OUT')}"
         yield f"    weights: {kind.weight}"
         yield f"    {kind.proven}"
+    yield from map_explained()
 
 
 def lines(found: Exported, pushed_to: str = "") -> Iterator[str]:
