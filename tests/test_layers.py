@@ -18,7 +18,7 @@ MAP = REPOSITORY / "docs" / "architecture.md"
 # room).
 ROOMS = [
     "errors", "progress", "usage", "costs", "draws", "options", "amounts", "needs", "strategies",
-    "config_file", "config", "files", "store", "run_folder", "lock",
+    "config_file", "config", "files", "store", "run_folder", "lock", "units",
     "engine", "corpus", "embed", "features", "means", "leave_out", "weights", "rankers", "tasks",
     "budget", "mixture", "selection", "selector", "report", "exports", "frames",
     "planning", "runs", "verify", "preflight", "forecast", "session", "pipeline",

@@ -4,7 +4,8 @@ A file is written under a temporary name, flushed to disk, and renamed; the fold
 A folder that we make carries the file `.smartx`. Nothing is written into a folder that holds
 anything and has no mark, and nothing is deleted but what this file made: temporary files in marked
 folders, by a word in their names that nobody else writes, and what was committed by this process.
-What a disk refuses is a StoreError.
+What a disk refuses is a StoreError. A process that works beside others in a folder (one shard of a
+stage) deletes no temporary files, which may be theirs, and begins no stage.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,32 @@ _REFUSALS = {
     errno.EIO: "the disk is failing: choose another",
 }
 _written: set[str] = set()  # what this process committed, by absolute path
+_beside: ContextVar[bool] = ContextVar("whether others work in the same folders", default=False)
+
+
+class NotAlone(Exception):  # noqa: N818, nothing is wrong: the caller starts again, alone
+    """Something would have to be made that one process makes alone, and others are at work."""
+
+
+@contextmanager
+def beside_others() -> Iterator[None]:
+    """Inside the block others may be writing in the same folders: nothing is swept away."""
+    before = _beside.set(True)
+    try:
+        yield
+    finally:
+        _beside.reset(before)
+
+
+def is_beside_others() -> bool:
+    """Whether this is inside such a block."""
+    return _beside.get()
+
+
+def check_alone() -> None:
+    """Raise NotAlone inside such a block."""
+    if _beside.get():
+        raise NotAlone
 
 
 def canonical_json(value: Any) -> bytes:
@@ -201,8 +229,8 @@ def write_mark(folder: Path, what: str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what a killed run left half-written in a folder with our mark."""
-    if not has_mark(folder):
+    """Delete what a killed run left half-written in a folder with our mark; not beside others."""
+    if _beside.get() or not has_mark(folder):
         return
     for path in folder.glob(f".*{TEMPORARY}*"):
         if path.is_file() and not path.is_symlink():

@@ -1,5 +1,7 @@
 """One run at a time in a run folder: a second one waits until the first is over.
 
+Shards of a stage work side by side: they share the lock, and whoever works alone waits for all.
+
 The lock spares work; it is not what keeps the files right. Where a file system has no locks, two
 runs in one folder at worst make each other fail or start again: names and bytes of all files depend
 on what goes into them alone, and every file appears whole.
@@ -19,7 +21,7 @@ from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
 
-from smartx.files import canonical_json, own, storing, sweep
+from smartx.files import beside_others, canonical_json, own, storing, sweep
 from smartx.progress import Progress
 from smartx.run_folder import LOCK
 
@@ -36,28 +38,60 @@ def working_in(folder: Path, progress: Progress) -> Iterator[None]:
     nobody can be writing any more, are deleted. Raises StoreError where the folder holds anything
     and has no mark of ours, or cannot be written.
     """
-    place = os.path.realpath(folder)
-    mine: set[str] = _held.__dict__.setdefault("folders", set())
-    if place in mine:
+    with _holding(folder, progress, fcntl.LOCK_EX) as first:
+        if first:
+            sweep(folder)
         yield
+
+
+@contextmanager
+def working_beside(folder: Path, progress: Progress) -> Iterator[None]:
+    """As `working_in`, but together with others who ask for the same (`files.beside_others`)."""
+    with _holding(folder, progress, fcntl.LOCK_SH), beside_others():
+        yield
+
+
+@contextmanager
+def working_for(folder: Path) -> Iterator[None]:
+    """In a process that was started by one that holds the lock: it is held for this one too."""
+    place, mine = os.path.realpath(folder), _places()
+    mine.add(place)
+    try:
+        with beside_others():
+            yield
+    finally:
+        mine.discard(place)
+
+
+@contextmanager
+def _holding(folder: Path, progress: Progress, kind: int) -> Iterator[bool]:
+    """Hold the lock. kind: fcntl.LOCK_EX or LOCK_SH.  Gives whether this thread did not before."""
+    place, mine = os.path.realpath(folder), _places()
+    if place in mine:
+        yield False
         return
     own(folder, "run folder")
     with storing(folder):
         file = FileIO(folder / LOCK, "a+", opener=_opened)
     with file:
         _open_locks.add(file)
-        _wait(file, folder, progress)
+        _wait(file, folder, progress, kind)
         mine.add(place)
         try:
             _sign(file)
-            sweep(folder)
-            yield
+            yield True
         finally:
             mine.discard(place)
             _open_locks.discard(file)
             with suppress(OSError, ValueError):  # ValueError: closed, in a forked child
                 file.truncate(0)
                 fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would leave it to copies
+
+
+def _places() -> set[str]:
+    """What this thread has locked."""
+    mine: set[str] = _held.__dict__.setdefault("folders", set())
+    return mine
 
 
 def _opened(path: str, flags: int) -> int:
@@ -76,11 +110,11 @@ def _let_go() -> None:
 os.register_at_fork(after_in_child=_let_go)
 
 
-def _wait(file: FileIO, folder: Path, progress: Progress) -> None:
+def _wait(file: FileIO, folder: Path, progress: Progress, kind: int) -> None:
     told = False
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if not told:
                 told = True

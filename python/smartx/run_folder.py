@@ -24,7 +24,7 @@ from typing import Any
 
 from smartx import __version__
 from smartx.errors import StoreError
-from smartx.files import MARK, canonical_json, commit_bytes
+from smartx.files import MARK, canonical_json, check_alone, commit_bytes, is_beside_others
 
 CORPUS, VECTORS, EMBEDDINGS, STUDENTS = "corpus", "vectors", "embeddings", "students"
 TASKS, MEANS, RANKINGS = "tasks", "means", "rankings"
@@ -55,15 +55,21 @@ def meant(run: Path, stage: str) -> Path:
 
 
 def mean(run: Path, **stages: Path) -> None:
-    """From now on, commands that name no sources, or no encoder, mean these folders."""
+    """From now on, commands that name no sources, or no encoder, mean these folders.
+
+    Raises NotAlone beside others, where they did not mean them before.
+    """
     before = current(run)
     now = {**before, **{stage: folder.name for stage, folder in stages.items()}}
     if now != before:
+        check_alone()
         commit_bytes(run / CURRENT, canonical_json(now))
 
 
 def record(run: Path, step: str, started: datetime, seconds: float, threads: int) -> None:
-    """Note what was true of one step only."""
+    """Note what was true of one step only; nothing beside others, who would write it too."""
+    if is_beside_others():
+        return
     noted = {
         "step": step,
         "started": started.isoformat(timespec="seconds"),

@@ -22,6 +22,7 @@ from smartx.errors import StoreError
 from smartx.files import (
     MARK,
     canonical_json,
+    check_alone,
     commit_bytes,
     committing,
     discard,
@@ -303,8 +304,10 @@ class Stage:
     def begin(self) -> None:
         """Make the folder ready for new work: ours, and without half-written files.
 
-        Raises StoreError where the folder holds anything without our mark, or is a link.
+        Raises StoreError where the folder holds anything without our mark, or is a link; NotAlone
+        beside others.
         """
+        check_alone()
         own(self.folder, self._what)
         with storing(self.folder):
             sweep(self.folder)
