@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from smartx.exports.format import Format, Job
 from smartx.exports.writing import by_task, write_yaml
+from smartx.mixture.trainers import to_copy
 
-_HEAD = """\
-For alignment-handbook: copy these lines into your configuration.
-`weight` is the part of a task's rows that is kept, drawn at random; 1.0 is all that were chosen.
-`columns` must be the same everywhere. `test_split_size` would draw rows of its own to test on."""
+_HEAD = to_copy(
+    "alignment-handbook",
+    "`weight` is the part of a task's rows that is kept, drawn at random; 1.0 is all of them.",
+    "`columns` must be the same everywhere. `test_split_size` would draw rows to test on itself.",
+)
 
 
 def _write(job: Job) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from smartx.exports.format import VALIDATION, Format, Job
 from smartx.exports.writing import PARQUET, at_home, parquet, turns, write_yaml
+from smartx.mixture.trainers import AXOLOTL, axolotl_turns, to_copy
 
-_HEAD = """\
-For Axolotl: copy these lines into your configuration. It learns the turns of the assistant."""
+_HEAD = to_copy(AXOLOTL, "It learns the turns of the assistant.")
 
 
 def _write(job: Job) -> None:
@@ -23,8 +23,7 @@ def _write(job: Job) -> None:
 def _entry(job: Job, split: str) -> dict[str, Any]:
     """Of one file. A file of Parquet has the one split `train`, whatever it is called."""
     entry = {"path": at_home(job, PARQUET[split]), "ds_type": "parquet", "split": "train"}
-    entry |= {"type": "chat_template", "field_messages": "messages"}
-    return entry | ({"field_tools": "tools"} if job.rows.tools else {})
+    return entry | axolotl_turns(tools=job.rows.tools)
 
 
 FORMAT = Format(

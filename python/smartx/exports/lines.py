@@ -16,9 +16,9 @@ from smartx.exports.format import TRAIN, VALIDATION, Format, Job
 from smartx.exports.forms import alpaca, messages, prompt_completion
 from smartx.exports.writing import JSON_LINES, json_lines, parquet
 from smartx.mixture.chats import CALLS
+from smartx.mixture.trainers import FINISHED
 from smartx.progress import step
 
-FINISHED = "none are needed: the rows are chosen, all are to be read once an epoch"
 _ID_COLUMNS = ("id", "_id", "ids", "uuid", "guid", "idx", "row_id", "example_id", "sample_id")
 
 

@@ -8,7 +8,7 @@ from smartx.exports.format import VALIDATION, Format, Job
 from smartx.exports.rows import message_columns, messages_of
 from smartx.exports.writing import parquet, write_json
 from smartx.mixture.chats import refusals, sharegpt
-from smartx.mixture.exports import llama_factory_entry
+from smartx.mixture.trainers import llama_factory_entry
 
 # A folder that it reads holds files of one kind and nothing else.
 _FOLDERS = {"train": "train/train.parquet", VALIDATION: "validation/validation.parquet"}

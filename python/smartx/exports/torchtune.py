@@ -7,10 +7,9 @@ from typing import Any
 from smartx.exports.format import VALIDATION, Format, Job
 from smartx.exports.forms import alternating
 from smartx.exports.writing import JSON_LINES, at_home, json_lines, write_yaml
+from smartx.mixture.trainers import to_copy
 
-_HEAD = """\
-For torchtune: copy these lines into your configuration.
-`train_on_input: false` learns the turns of the assistant alone."""
+_HEAD = to_copy("torchtune", "`train_on_input: false` learns the turns of the assistant alone.")
 
 
 def _write(job: Job) -> None:

@@ -6,8 +6,8 @@ from functools import partial
 
 from smartx.exports.format import TRAIN, VALIDATION, Format, Job
 from smartx.exports.forms import alpaca, bare_messages, messages, openai_messages
-from smartx.exports.lines import FINISHED
 from smartx.exports.writing import JSON_LINES, at_home, json_lines, write_yaml
+from smartx.mixture.trainers import FINISHED, to_copy
 
 _LITGPT = {TRAIN: "train.jsonl", VALIDATION: "val.jsonl"}
 # A folder that it reads must hold data and nothing else: no README.md.
@@ -28,8 +28,7 @@ def _oumi(job: Job) -> None:
         }
         for split in job.splits
     }
-    head = "For Oumi: copy these lines into your configuration."
-    write_yaml(job, "oumi.yaml", head, {"data": content})
+    write_yaml(job, "oumi.yaml", to_copy("Oumi"), {"data": content})
 
 
 FORMATS = (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from smartx.exports.format import VALIDATION, Format, Job
 from smartx.exports.writing import parquet, turns, write_yaml
+from smartx.mixture.trainers import TRL, to_copy
 
-_HEAD = """\
-For TRL (trl sft --config ...): copy these lines into your configuration.
-It learns every turn. With `assistant_only_loss: true` those of the assistant alone, if it knows
-the chat template of the model; `smartx export --format prompt-completion` learns the last answer
-alone, with any template."""
+_HEAD = to_copy(
+    f"{TRL} (trl sft --config ...)",
+    "It learns every turn. With `assistant_only_loss: true` those of the assistant alone, if it",
+    "knows the chat template of the model; `smartx export --format prompt-completion` learns the",
+    "last answer alone, with any template.",
+)
 
 
 def _write(job: Job) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from smartx.exports.format import TRAIN, VALIDATION, Job
 from smartx.exports.forms import Form, MisfitError
 from smartx.exports.rows import message_columns, messages_of, objects
+from smartx.mixture.trainers import commented
 from smartx.progress import step
 
 JSON_LINES = {TRAIN: "train.jsonl", VALIDATION: "validation.jsonl"}
@@ -122,9 +122,7 @@ def file_name(number: int, name: str) -> str:
 
 def write_yaml(job: Job, name: str, head: str, content: Mapping[str, Any]) -> None:
     """A YAML file. head: lines above, as comments."""
-    comments = "".join(f"# {line}\n" for line in head.splitlines())
-    text = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
-    (job.folder / name).write_text(comments + text, encoding="utf-8")
+    (job.folder / name).write_bytes(commented(head, content))
 
 
 def write_json(job: Job, name: str, content: Any) -> None:

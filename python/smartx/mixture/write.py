@@ -24,7 +24,6 @@ from smartx.mixture.chats import (
     tools_objects,
     turns_of_all,
 )
-from smartx.mixture.exports import LLAMA_FACTORY, READ_BY_TRAINERS, trainer_files
 from smartx.mixture.mixture import Mixture
 from smartx.mixture.others import OtherColumns
 from smartx.mixture.out import (
@@ -35,6 +34,7 @@ from smartx.mixture.out import (
     recover,
     stands,
 )
+from smartx.mixture.trainers import LLAMA_FACTORY, READ_BY_TRAINERS, trainer_files
 from smartx.progress import Progress, Silent, step
 from smartx.store import MANIFEST, MIXTURE, file_entries, sealed
 

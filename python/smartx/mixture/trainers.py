@@ -1,7 +1,11 @@
-"""Files that point a trainer at a mixture folder: TRL, Axolotl and LLaMA-Factory."""
+"""Files in a mixture that point TRL, Axolotl and LLaMA-Factory at it; what exports say of them too.
+
+A mixture holds what these read already; `smartx export` writes other files, for more trainers.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -9,6 +13,8 @@ import yaml
 from smartx.files import canonical_json
 
 Files = dict[str, bytes]
+FINISHED = "none are needed: the rows are chosen, all are to be read once an epoch"  # of weights
+TRL, AXOLOTL = "TRL", "Axolotl"
 LLAMA_FACTORY = "llama_factory"  # folder of the copy that it reads where tools are called
 
 # Columns that a trainer takes for what it trains on, whatever they hold. One of a source that is
@@ -25,9 +31,20 @@ def trainer_files(met: dict[str, Any]) -> Files:
     """The trainers' files by name. met: `trainers` of the manifest."""
     return {
         "dataset_info.json": canonical_json({"smartx_mixture": llama_factory_entry(met)}),
-        "axolotl.yaml": _yaml(_AXOLOTL_HEAD, {"datasets": [_axolotl(met)]}),
-        "trl.yaml": _yaml(_TRL_HEAD, {"datasets": [_trl(met)]}),
+        "axolotl.yaml": _beside(AXOLOTL, _axolotl(met)),
+        "trl.yaml": _beside(TRL, _trl(met)),
     }
+
+
+def to_copy(trainer: str, *more: str) -> str:
+    """The first lines of a file of YAML for people to copy from. more: lines behind it."""
+    return "\n".join([f"For {trainer}: copy these lines into your configuration.", *more])
+
+
+def commented(head: str, content: Mapping[str, Any]) -> bytes:
+    """A file of YAML. head: lines above, as comments."""
+    comments = "".join(f"# {line}\n" for line in head.splitlines())
+    return (comments + yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)).encode()
 
 
 def llama_factory_entry(met: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +87,7 @@ def llama_factory_entry(met: dict[str, Any]) -> dict[str, Any]:
 def _axolotl(met: dict[str, Any]) -> dict[str, Any]:
     place = {"path": "data", "split": "train"}
     if met["conversations"]:
-        return {**place, "type": "chat_template", "field_messages": "messages"}
+        return place | axolotl_turns(tools=met["tools"])
     fields = {
         "field_instruction": "prompt",
         "field_output": "completion",
@@ -80,6 +97,12 @@ def _axolotl(met: dict[str, Any]) -> dict[str, Any]:
     return {**place, "type": fields}
 
 
+def axolotl_turns(*, tools: bool) -> dict[str, Any]:
+    """How Axolotl is told of turns. tools: that rows may offer."""
+    turns = {"type": "chat_template", "field_messages": "messages"}
+    return turns | ({"field_tools": "tools"} if tools else {})
+
+
 def _trl(met: dict[str, Any]) -> dict[str, Any]:
     """TRL reads the listed columns only; `tools` as lists of JSON schemas or as their JSON text."""
     columns = ["messages"] if met["conversations"] else ["prompt", "completion"]
@@ -87,15 +110,12 @@ def _trl(met: dict[str, Any]) -> dict[str, Any]:
     return {"path": "data", "split": "train", "columns": columns}
 
 
-def _yaml(head: str, content: dict[str, Any]) -> bytes:
-    return (head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)).encode()
+def _beside(trainer: str, entry: dict[str, Any]) -> bytes:
+    """The lines for a data set that lies in the folder `data` beside them."""
+    return commented(to_copy(trainer, *_BESIDE), {"datasets": [entry]})
 
 
-_AXOLOTL_HEAD = """\
-# For Axolotl: copy these lines into your configuration. The mixture is finished: no weights needed.
-# `path` is the folder `data` beside this file, seen from where you start the training.
-"""
-_TRL_HEAD = """\
-# For TRL: copy these lines into your configuration. The mixture is finished: no fractions needed.
-# `path` is the folder `data` beside this file, seen from where you start the training.
-"""
+_BESIDE = (
+    "`path` is the folder `data` beside this file, seen from where you start the training.",
+    f"Weights or fractions: {FINISHED}.",
+)
