@@ -24,7 +24,7 @@ the same vectors, each case in a process of its own that is pinned to its core. 
 compared, as other work on a machine falsifies wall time more. Rendered from the results' JSON by
 `bench/render.py`: to change a figure, measure again.
 """
-SKIP = '<!-- skip: next "the benchmark itself: hours, and the real corpora" -->'  # for tests of blocks
+SKIP = '<!-- skip: next "the benchmark itself: hours, and the real corpora" -->'
 
 
 def page(kept: dict[str, Any]) -> str:

@@ -43,13 +43,10 @@ def write_corpora(folder: Path) -> None:
         for row in said(ours)[::6]
     ]
     (folder / "alpaca.json").write_text(json.dumps(alpaca, indent=1), encoding="utf-8")
-    plain = [{"prompt": row["prompt"], "response": row["response"]} for row in rows]
-    new = [{"prompt": row["prompt"]} for row in read(folder / "more" / "new.jsonl")]
-    lines(
-        folder / "mmlu.jsonl",
-        [*plain[5::20], *({"prompt": row["prompt"], "response": "?"} for row in new[:10])],
-    )
-    target = plain[7::30]
+    logic = [row for row in rows if row["task"] == "formal_logic"]  # which is a task of MMLU
+    new = read(folder / "more" / "new.jsonl")
+    lines(folder / "mmlu.jsonl", [without_task(row) for row in (*logic[:20], *new[:20])])
+    target = [without_task(row) for row in rows[7::30]]
     lines(folder / "target.jsonl", target)
     table = token_table([row["prompt"] for row in (*rows, *new)])
     for name in ENCODERS:
@@ -67,6 +64,10 @@ def lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def without_task(row: dict[str, Any]) -> dict[str, Any]:
+    return {"prompt": row["prompt"], "response": row["response"]}
 
 
 def said(tasks: Iterable[Task]) -> list[dict[str, str]]:
