@@ -4,7 +4,7 @@
     python bench/evidence.py run --out build/quick --quick        # two arms, one fold: minutes
     python bench/evidence.py run --out build/gpu --device cuda --blocks 30 --tokens 2000000
     python bench/evidence.py proxies --out build/evidence         # of what the runs chose: seconds
-    python bench/evidence.py render --out build/evidence --docs docs
+    python bench/evidence.py render --out build/evidence --docs build/evidence/docs
 
 A stopped run goes on with the same command: one line of OUT/runs.jsonl is one run. Of a model of 30
 blocks the last 4 train, since what the others make of each row is computed once; `--blocks 30`
@@ -23,11 +23,10 @@ from typing import Any
 
 from machine import described
 from quality import workers
-from quality.arms import MAIN, TRAINED
+from quality.arms import MAIN, TRAINED, UNTUNED
 from quality.corpora import Rows, bigbench, demo, t0
 from quality.model import Shape, tokenizer_of
 from quality.one_run import PRECISIONS, Setting
-from quality.outcomes import UNTUNED
 from quality.runs import Clock, Plan, append, in_processes, left
 from quality.sample import Sample, Sizes, draw, open_sample
 from quality.workers import Place
@@ -35,6 +34,7 @@ from vectors import real_folder
 
 from smartx.embed.devices import computes_in_bfloat16
 
+RESULTS = Path(__file__).parent / "quality" / "results"
 RATE, WHOLE_RATE = 3e-4, 1e-4  # of the last blocks; of the whole model
 # A corpus is all of T0's sampled templates; of those with many small tasks, a part of each.
 BIGBENCH = Sizes(templates=0.3, least_templates=1, of_template=50, held=8, ranked=2, other=24)
@@ -147,7 +147,8 @@ def _options() -> argparse.Namespace:
     proxies = commands.add_parser("proxies", help="measure what the runs chose, without training")
     proxies.add_argument("--out", type=Path, required=True, help="folder of the results")
     render = commands.add_parser("render", help="tables and pictures of the runs")
-    render.add_argument("--out", type=Path, required=True, help="folder of the results")
+    render.add_argument("--out", type=Path, default=RESULTS,
+        help="folder of results, or of such folders (default: the published ones)")  # fmt: skip
     render.add_argument("--docs", type=Path, default=Path("docs"), help="default docs")
     return _with_defaults(parser.parse_args())
 

@@ -104,12 +104,9 @@ FURTHER = ("equal, k-center", "equal, D4", "equal, longest", "no twins", "no tas
 CONTROLS = ("half", "shuffled targets")
 MAIN = tuple(name for name in _ARMS if name not in (*FURTHER, *CONTROLS))
 TRAINED = tuple(_ARMS)
-# Arms that are run once more with equal target tokens: both random ones, SMART, which has more of
-# them than those at equal tokens of all, and those that compete to be the default.
-MATCHED_IN_TARGETS = (
-    *("random a", "random b"),
-    *("smart-acl2024", "equal, balanced", "square root, balanced"),
-)
+UNTUNED = "untuned"  # the model as it is
+RANDOM = ("random a", "random b")
+SELECTIONS = tuple(name for name in MAIN if name not in RANDOM)  # the main contrasts
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Forms that were tried and are not used, so that simulate.py can show why.
 
-Each takes `Differences` of statistics.py and, but for the last, returns a 95 % interval.
+Each takes `Differences` and, but for the last, returns a 95 % interval.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.statistics import Differences, Interval
+from quality.differences import Differences
+from quality.statistics import Interval
 
 Counts = NDArray[np.int64]
 

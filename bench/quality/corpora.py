@@ -46,6 +46,7 @@ T0_FAMILIES = {
     "films": ("duorc_ParaphraseRC", "duorc_SelfRC"),
     "science": ("qasc", "quarel", "quartz", "ropes", "sciq", "wiqa"),
 }
+T0_RELATIVES = {task: family for family, tasks in T0_FAMILIES.items() for task in tasks}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +92,7 @@ def t0(folder: Path) -> Rows:
     """T0's training prompts with the vectors of all-MiniLM-L6-v2 that lie beside them."""
     rows = _of_parquet(folder / "t0.parquet")
     vectors = np.load(folder / "t0_minilm_q12.npy", mmap_mode="r")
-    relatives = {task: family for family, tasks in T0_FAMILIES.items() for task in tasks}
-    return replace(rows, vectors=vectors[rows.source], relatives=relatives)
+    return replace(rows, vectors=vectors[rows.source], relatives=T0_RELATIVES)
 
 
 def bigbench(folder: Path) -> Rows:

@@ -12,30 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality import statistics
-from quality.outcomes import (
-    CONTROLS,
-    FURTHER,
-    MAIN,
-    PRIMARY,
-    RANDOM,
-    Outcome,
-    Paired,
-    Suite,
-    paired,
-)
-from quality.statistics import Differences, Interval
+from quality.arms import CONTROLS, FURTHER, MAIN, RANDOM, SELECTIONS, UNTUNED
+from quality.differences import Differences
+from quality.outcomes import PRIMARY, Outcome, Paired, paired
+from quality.statistics import Interval
+from quality.suites import Suite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Effect:
-    """An arm against random rows (or `base`), in the unit of its outcome.
+    """An arm against random rows (or `base`), in the unit of its outcome, on the folds and seeds
+    that both have whole.
 
     base_value, value: macro means over data sets and seeds.  difference: value - base_value.
     these: 95 % interval for these data sets, were pools, draws and trainings new.
     new: 95 % interval for other data sets, were these and their families a sample of them.
     p: two-sided, by flipping the signs of families.  holm: the same, corrected for the arms that
     it was asked of together.  With one seed intervals and p are NaN.
-    floor: of A/A alone: what chance stays under in 95 of 100 such differences.
+    chance: what it keeps the difference of two draws of random rows below, in 95 of 100 benches
+    with so many runs; None without A/A.
     better: data sets on which the arm is better, of `tasks`.
     by_task, errors: mean over runs on each data set, and its standard error (NaN with one run).
     by_fold: macro mean on each fold's held-out data sets.
@@ -56,12 +51,17 @@ class Effect:
     new: Interval
     p: float
     holm: float | None
-    floor: float | None
+    chance: float | None
     by_task: Mapping[str, float]
     errors: Mapping[str, float]
     families: Mapping[str, str]
     by_fold: Mapping[int, float]
     differences: Differences
+
+    @property
+    def runs(self) -> int:
+        """Of the arm: folds times seeds."""
+        return len(self.folds) * len(self.seeds)
 
     @property
     def percent(self) -> bool:
@@ -100,7 +100,7 @@ def effect_of(pair: Paired) -> Effect:
         new=_floats(statistics.interval_new(pair.differences)),
         p=statistics.sign_flip(pair.differences),
         holm=None,
-        floor=None,
+        chance=None,
         by_task=dict(zip(pair.tasks, means.tolist(), strict=True)),
         errors=dict(zip(pair.tasks, errors.tolist(), strict=True)),
         families=dict(zip(pair.tasks, pair.families, strict=True)),
@@ -118,22 +118,35 @@ def _floats(interval: Interval) -> Interval:
     return float(interval[0]), float(interval[1])
 
 
-def effects_of(suite: Suite, arms: Sequence[str], outcome: Outcome = PRIMARY) -> list[Effect]:
-    """Arms against random rows, corrected by Holm over those that have runs to compare."""
+def effects_of(
+    suite: Suite, arms: Sequence[str], outcome: Outcome = PRIMARY, same: Effect | None = None
+) -> list[Effect]:
+    """Arms against random rows, corrected by Holm over those that have runs to compare.
+
+    same: A/A, which tells what chance does.
+    """
     pairs = [pair for arm in arms if arm in suite.arms and (pair := paired(suite, arm, outcome))]
     found = [effect_of(pair) for pair in pairs]
     corrected = statistics.holm([effect.p for effect in found]) if found else []
-    return [replace(effect, holm=float(p)) for effect, p in zip(found, corrected, strict=True)]
+    return [
+        replace(effect, holm=float(p), chance=_chance(same, effect.runs))
+        for effect, p in zip(found, corrected, strict=True)
+    ]
 
 
 def twice(suite: Suite, outcome: Outcome = PRIMARY) -> Effect | None:
     """A/A: the second draw of random rows against the first, which differ by chance alone."""
-    if suite.random != RANDOM:
-        return None
-    pair = paired(suite, RANDOM[1], outcome, RANDOM[:1])
+    pair = paired(suite, RANDOM[1], outcome, RANDOM[:1]) if suite.random == RANDOM else None
     if pair is None:
         return None
-    return replace(effect_of(pair), floor=statistics.floor(pair.differences).size)
+    return replace(effect_of(pair), chance=statistics.floor(pair.differences))
+
+
+def _chance(same: Effect | None, runs: int) -> float | None:
+    """Of so many runs. The noise of a mean falls with the root of their number."""
+    if same is None or same.chance is None:
+        return None
+    return float(same.chance * (same.runs / runs) ** 0.5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,9 +165,12 @@ class Findings:
 
 
 def findings(suite: Suite, outcome: Outcome = PRIMARY) -> Findings:
-    known = {*RANDOM, *MAIN, *FURTHER, *CONTROLS, "untuned"}
+    """All contrasts of a suite, and A/A. Each kind of arms is corrected by itself."""
+    known = {UNTUNED, *MAIN, *FURTHER, *CONTROLS}
     further = (*FURTHER, *(arm for arm in suite.arms if arm not in known))
-    kinds = (MAIN, further, ("untuned", *CONTROLS))
-    return Findings(
-        outcome, twice(suite, outcome), *(tuple(effects_of(suite, k, outcome)) for k in kinds)
+    same = twice(suite, outcome)
+    kinds = (
+        tuple(effects_of(suite, arms, outcome, same))
+        for arms in (SELECTIONS, further, (UNTUNED, *CONTROLS))
     )
+    return Findings(outcome, same, *kinds)

@@ -11,9 +11,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from quality.outcomes import UNTUNED, Suite
+from quality.arms import UNTUNED
 from quality.proxies import held_of, proxies_of, with_answers
 from quality.sample import Sample
+from quality.suites import Key, Suite
 from smartx.errors import InputError
 
 PROXIES_FILE = "proxies.jsonl"
@@ -76,7 +77,7 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
     return {key_of(line["setting"]): line["proxies"] for line in lines}
 
 
-def of_suite(folder: Path, suite: Suite) -> dict[tuple[str, int, int], dict[str, float]]:
+def of_suite(folder: Path, suite: Suite) -> dict[Key, dict[str, float]]:
     """The proxies of the runs of a suite that were measured, as `trust.beside` takes them."""
     known = measured(folder)
     keys = {key: key_of(run.setting) for key, run in suite.runs.items()}

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from quality.arms import Choice, Matched, Pool, choose, targets_of
+from quality.arms import UNTUNED, Choice, Matched, Pool, choose, targets_of
 from quality.evaluate import evaluated
 from quality.model import Decoder, Shape
-from quality.outcomes import UNTUNED
 from quality.sample import POOL, Sample
 from quality.shuffled import shuffled
 from quality.states import Maker, States

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quality.cells import seconds as seconds_in_words
 from quality.effects import Effect
 from quality.statistics import Interval
-from quality.tables import seconds as seconds_in_words
 from smartx.errors import MissingPackageError
 
 PAPER, INK, FAINT, BAND = "#ffffff", "#1f2328", "#8b949e", "#e4e7eb"
@@ -38,6 +38,7 @@ _STYLE = {
 
 Panel = tuple[str, Sequence[Effect], Effect | None]
 COLUMNS = 3  # panels side by side
+LABELLED = 60  # data sets whose names are written
 
 
 def forest(panels: Sequence[Panel], path: Path) -> Path:
@@ -66,7 +67,7 @@ def forest(panels: Sequence[Panel], path: Path) -> Path:
 
 def _forest(axis: Any, effects: Sequence[Effect], twice: Effect | None) -> None:
     if twice is not None:
-        half = twice.shown(twice.floor or 0.0)
+        half = twice.shown(twice.chance or 0.0)
         axis.axvspan(-half, half, color=BAND, lw=0, zorder=0)
     axis.axvline(0, color=FAINT, lw=0.8, zorder=1)
     for place, effect in enumerate(effects):
@@ -87,6 +88,8 @@ def _forest(axis: Any, effects: Sequence[Effect], twice: Effect | None) -> None:
 def data_sets(effects: Sequence[Effect], path: Path) -> Path:
     """Every data set with every arm: how much better or worse than random rows, and if that is
     more than seeds do (a dot: more than twice its standard error over seeds).
+
+    Of more than LABELLED data sets, lines are low and have no names.
     """
     families = {task: family for e in effects for task, family in e.families.items()}
     tasks = sorted(families, key=lambda task: (families[task], task))
@@ -95,34 +98,51 @@ def data_sets(effects: Sequence[Effect], path: Path) -> Path:
         [[abs(e.by_task.get(t, 0.0)) > 2 * e.errors.get(t, np.inf) for e in effects] for t in tasks]
     )
     limit = max(float(np.nanquantile(np.abs(shown), 0.97)), 1e-9)
-    with sheet(path, 2.4 + 0.36 * len(effects), 1.9 + 0.165 * len(tasks)) as figure:
+    named = len(tasks) <= LABELLED
+    height = 1.9 + (0.165 if named else 0.05) * len(tasks)
+    with sheet(path, 2.4 + 0.36 * len(effects), height) as figure:
         axis = figure.subplots()
-        _cells(axis, shown / limit * (-1 if effects[0].outcome.higher else 1), sure)
+        _cells(
+            axis,
+            shown / limit * (-1 if effects[0].outcome.higher else 1),
+            sure,
+            2.2 if named else 1,
+        )
         axis.set_xticks(
             range(len(effects)), [e.arm for e in effects], rotation=40, ha="left",
             rotation_mode="anchor",
         )  # fmt: skip
         axis.xaxis.tick_top()
-        axis.set_yticks(range(len(tasks)), tasks, fontsize=7.5)
+        axis.set_yticks(range(len(tasks)) if named else (), tasks if named else (), fontsize=7.5)
         axis.tick_params(length=0)
-        axis.set_xlabel(
-            f"blue: better than random rows, orange: worse, full colour at {limit:.1f} %\n"
-            "of the mean loss; a dot: more than twice the standard error over seeds",
-            fontsize=8,
-        )
+        axis.set_xlabel(_key(limit, None if named else len(tasks), shown), fontsize=8)
         for spine in axis.spines.values():
             spine.set_visible(False)
     return path
 
 
-def _cells(axis: Any, depth: NDArray[np.float64], sure: NDArray[np.bool_]) -> None:
-    """depth: (rows, columns), -1 is best and 1 is worst; drawn as colour over the paper."""
+def _key(limit: float, unnamed: int | None, shown: NDArray[np.float64]) -> str:
+    lines = [
+        f"blue: better than random rows, orange: worse, full colour at {limit:.1f} %",
+        "of the mean loss; a dot: more than twice the standard error over seeds",
+    ]
+    if np.isnan(shown).any():
+        lines.append("crossed out: not run")
+    if unnamed:
+        lines.append(f"{unnamed} data sets, a line each")
+    return "\n".join(lines)
+
+
+def _cells(axis: Any, depth: NDArray[np.float64], sure: NDArray[np.bool_], dot: float) -> None:
+    """depth: (rows, columns), -1 is best and 1 is worst; drawn as colour over the paper. NaN: the
+    arm was not run there, and the cell is crossed out.  dot: points.
+    """
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
 
     alike: dict[int, list[tuple[int, int]]] = {}  # cells of one colour are one shape: a small file
     for cell, value in np.ndenumerate(depth):
-        if np.isfinite(value):  # not where an arm was not run
+        if np.isfinite(value):
             alike.setdefault(round(20 * float(np.clip(value, -1, 1))), []).append(cell)
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]) * (0.47, 0.45)
     for level, cells in sorted(alike.items()):
@@ -131,8 +151,14 @@ def _cells(axis: Any, depth: NDArray[np.float64], sure: NDArray[np.bool_]) -> No
         shape = Outline(np.concatenate(corners), codes)
         colour = WORSE if level > 0 else BETTER
         axis.add_patch(PathPatch(shape, lw=0, alpha=abs(level) / 20, fc=colour))
+    gaps = [(row, column) for row, column in np.argwhere(np.isnan(depth)).tolist()]
+    if gaps:
+        lines = [np.array((c, r)) + square[[0, 2, 1, 3]] for r, c in gaps]
+        codes = [Outline.MOVETO, Outline.LINETO] * 2 * len(gaps)
+        cross = Outline(np.concatenate(lines), codes)
+        axis.add_patch(PathPatch(cross, lw=0.5, fc="none", ec=FAINT))
     rows, columns = np.nonzero(sure)
-    axis.plot(columns, rows, "o", ms=2.2, color=INK, mew=0)
+    axis.plot(columns, rows, "o", ms=dot, color=INK, mew=0)
     axis.set_xlim(-0.5, depth.shape[1] - 0.5)
     axis.set_ylim(depth.shape[0] - 0.5, -0.5)
 

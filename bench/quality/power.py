@@ -1,6 +1,6 @@
 """Which difference would have been seen: standard errors and 80 % power for other designs.
 
-The parts of the variance are measured (`Spread` of statistics.py); they shrink with more seeds,
+The parts of the variance are measured (`Spread` of differences.py); they shrink with more seeds,
 with more data sets (families with them), or with both. Everything is in the unit of the
 differences; divide by the base's mean for a share of it.
 """
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from quality.statistics import Differences, run_freedom
+from quality.differences import Differences
+from quality.statistics import run_freedom
 
 POWER = 0.80
 LEVEL = 0.05

@@ -1,50 +1,61 @@
 """From runs to the page: the blocks of docs/evidence.md and its pictures.
 
-The prose of the page is written by hand; what stands between `<!-- table: NAME -->` and
-`<!-- end -->` is replaced, so that no figure is typed.
+The prose of the page is written by hand; what stands between `<!-- table: POOL/NAME -->` and
+`<!-- end -->` is replaced, so that no figure is typed. A pool is the corpus that models train on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from quality import tables
+from quality import sentences, tables, trusted
 from quality.effects import Effect, Findings, findings
 from quality.measured import of_suite
-from quality.outcomes import OUTCOMES, PRIMARY, Run, Sample, Suite, read, suites
+from quality.outcomes import PRIMARY, outcomes_of
+from quality.suites import read, suites
 from quality.trust import Beside, beside
 from smartx.errors import InputError
 
 PAGE = "evidence.md"
+POOLS = {"t0": "T0", "bigbench": "BIG-bench"}  # of the page, whose blocks may be empty yet
+NAMES = (  # of a pool's blocks
+    "in-short", "setting", "main", "matched", "further", "others", "secondary", "folds", "costs",
+    "power", "controls", "pictures",
+)  # fmt: skip
+TRUST = "proxies"  # of all pools together
 SHOWN = (  # proxies that have a picture: one of each kind
     "coverage, unseen", "coverage, pool", "copied, unseen", "neighbours, unseen", "probe", "twins",
     "effective tasks", "target tokens",
 )  # fmt: skip
-_BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- table: (?P<name>[\w/-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+Picture = Callable[[Path], Path]
 
 
-def render(runs_folder: Path, docs: Path) -> list[Path]:
-    """Write the page and the pictures of the runs of a folder. Returns the files.
+def render(results: Path, docs: Path) -> list[Path]:
+    """Write the page and the pictures of a folder of runs, or of the folders in it that have some.
+    Returns the files.
 
     docs/evidence.md keeps its prose; where there is no such page, one of all blocks is written.
     Raises InputError where the page asks for a block that does not exist.
     """
-    told = Told(*read(runs_folder), runs_folder)
-    made = blocks(told)
+    pools = pools_of(results)
+    made = blocks(pools)
     page = docs / PAGE
     text = page.read_text(encoding="utf-8") if page.exists() else bare(made)
     docs.mkdir(parents=True, exist_ok=True)
     page.write_text(filled(text, made, page), encoding="utf-8")
-    return [page, *pictures(told, docs / "evidence")]
+    drawn = [draw(docs / name) for told in pools for name, (_, draw) in pictures(told).items()]
+    return [page, *drawn]
 
 
 class Told:
     """All that is said of the runs of a folder, computed once for tables and pictures."""
 
-    def __init__(self, runs: Sequence[Run], sample: Sample, folder: Path) -> None:
-        found = suites(runs, sample)
+    def __init__(self, folder: Path) -> None:
+        found = suites(*read(folder))
         if not found:
             raise InputError(
                 "there are no runs", place=str(folder / "runs.jsonl"),
@@ -53,53 +64,90 @@ class Told:
         self.folder = folder
         self.suite = next((s for s in found if s.setting.get("matched") == "all"), found[0])
         self.others = [suite for suite in found if suite is not self.suite]
-        self.findings = {o.name: findings(self.suite, o) for o in OUTCOMES}
+        self.findings = {o.name: findings(self.suite, o) for o in outcomes_of(self.suite)}
         self.beside = {name: self._beside(name) for name in ("held", "seen")}
 
     def _beside(self, name: str) -> Beside | str:
         """An outcome beside the proxies, or why there is no such thing."""
-        outcome = next(outcome for outcome in OUTCOMES if outcome.name == name)
+        outcome = self.findings[name].outcome
         try:
             return beside(self.suite, of_suite(self.folder, self.suite), outcome=outcome)
         except InputError as fault:
             return f"Not measured: {fault.fault}."
 
     @property
+    def corpus(self) -> str:
+        return str(self.suite.setting["corpus"])
+
+    @property
+    def words(self) -> str:
+        return POOLS.get(self.corpus, self.corpus)
+
+    @property
     def primary(self) -> Findings:
         return self.findings[PRIMARY.name]
 
 
-def blocks(told: Told) -> dict[str, list[str]]:
-    """Lines of each block, by its name."""
+def pools_of(results: Path) -> list[Told]:
+    """The runs of a folder, or of the folders in it: those of POOLS first.
+
+    Raises InputError where no runs are there, or those of two folders are of one corpus.
+    """
+    inside = [path.parent for path in sorted(results.glob("*/runs.jsonl"))]
+    folders = [results] if (results / "runs.jsonl").exists() or not inside else inside
+    found: dict[str, Told] = {}
+    for told in map(Told, folders):
+        if found.setdefault(told.corpus, told) is not told:
+            raise InputError(
+                f"{found[told.corpus].folder.name} has runs of {told.corpus}, too",
+                place=str(told.folder), fix="render the folders one by one",
+            )  # fmt: skip
+    return sorted(found.values(), key=lambda told: [*POOLS, told.corpus].index(told.corpus))
+
+
+def blocks(pools: Sequence[Told]) -> dict[str, list[str]]:
+    """Lines of each block, by its name. Of a pool without runs, blocks say so."""
+    made = {f"{told.corpus}/{name}": lines for told in pools for name, lines in _of(told).items()}
+    empty = {f"{pool}/{name}": [tables.NONE] for pool in POOLS for name in NAMES}
+    outcomes = {"held": "held-out", "seen": "trained on"}
+    beside = {
+        f"{told.words}, {words}": told.beside[name]
+        for told in pools
+        for name, words in outcomes.items()
+    }
+    return {**empty, **made, TRUST: trusted.proxies(beside)}
+
+
+def _of(told: Told) -> dict[str, list[str]]:
     first = told.primary
+    besides = [found for name, found in told.findings.items() if name != PRIMARY.name]
+    shown = [f"![{title}]({name})\n" for name, (title, _) in pictures(told).items()]
     return {
-        "setting": tables.setting(told.suite),
-        "in-short": tables.in_short(first),
+        "in-short": sentences.in_short(first),
+        "setting": sentences.setting(told.suite),
         "main": tables.main(first),
+        "matched": tables.matched(told.suite, told.others),
         "further": tables.further(first),
-        "secondary": tables.secondary([f for n, f in told.findings.items() if n != PRIMARY.name]),
+        "others": _others(told),
+        "secondary": tables.secondary(besides),
         "folds": tables.by_fold(first),
         "costs": tables.costs(told.suite, first),
-        "proxies": tables.proxies(told.beside["held"], told.beside["seen"]),
-        "power": tables.power([told.findings[name] for name in ("held", "seen", "bigbench")]),
+        "power": tables.power([told.findings[name] for name in ("held", "seen", "other")]),
         "controls": tables.controls(first),
-        "others": _others(told.suite, told.others),
+        "pictures": shown or [tables.NONE],
     }
 
 
-def _others(own: Suite, others: Sequence[Suite]) -> list[str]:
-    """The main contrasts of suites with other settings."""
-    if not others:
-        return [tables.NONE]
+def _others(told: Told) -> list[str]:
+    """The main contrasts of suites of other settings than those that have a table."""
     lines: list[str] = []
-    for suite in others:
-        differ = ", ".join(
-            f"{name} {value}"
-            for name, value in sorted(suite.setting.items())
-            if own.setting.get(name) != value
-        )
-        lines += [f"**{differ}** ({len(suite.runs)} runs)", "", *tables.main(findings(suite)), ""]
-    return lines[:-1]
+    for suite in told.others:
+        differ = {k: v for k, v in suite.setting.items() if told.suite.setting.get(k) != v}
+        if differ != {"matched": "response"}:
+            words = ", ".join(f"{name} {value}" for name, value in sorted(differ.items()))
+            found = tables.main(findings(suite))
+            lines += [f"**{words}** ({len(suite.runs)} runs)", "", *found, ""]
+    return lines[:-1] or [tables.NONE]
 
 
 def filled(text: str, made: Mapping[str, Sequence[str]], page: Path) -> str:
@@ -123,27 +171,51 @@ def filled(text: str, made: Mapping[str, Sequence[str]], page: Path) -> str:
 
 
 def bare(made: Mapping[str, Sequence[str]]) -> str:
-    """A page of nothing but blocks."""
-    parts = (f"## {name}\n\n<!-- table: {name} -->\n<!-- end -->\n" for name in made)
+    """A page of nothing but the blocks that say something."""
+    parts = (
+        f"## {name}\n\n<!-- table: {name} -->\n<!-- end -->\n"
+        for name, lines in made.items()
+        if lines != [tables.NONE]
+    )
     return "# Evidence\n\n" + "\n".join(parts)
 
 
-def pictures(told: Told, folder: Path) -> list[Path]:
-    """The pictures that the runs have numbers for. Needs matplotlib."""
+def pictures(told: Told) -> dict[str, tuple[str, Picture]]:
+    """By the file's name in the docs: what it shows, and what draws it, which needs matplotlib.
+    Those that the runs have numbers for.
+    """
     from quality import pictures as draw
 
-    first, made = told.primary, []
+    first = told.primary
     if not first.chosen:
-        return made
-    made.append(draw.forest([(PRIMARY.words, first.chosen, first.twice)], folder / "held.svg"))
-    made.append(draw.forest(_panels(told), folder / "outcomes.svg"))
-    made.append(draw.data_sets(first.chosen, folder / "data_sets.svg"))
+        return {}
+    panel = (PRIMARY.words, first.chosen, first.twice)
     seconds = tables.choosing_seconds(told.suite)
-    made.append(draw.costs(first.chosen, first.twice, seconds, folder / "costs.svg"))
+    found: dict[str, tuple[str, Picture]] = {
+        "held": (
+            "Held-out data sets: each arm's difference from random rows, with intervals",
+            partial(draw.forest, [panel]),
+        ),
+        "outcomes": (
+            "All outcomes: each arm's difference from random rows, with intervals",
+            partial(draw.forest, _panels(told)),
+        ),
+        "data_sets": (
+            "Each data set and arm: better or worse than random rows",
+            partial(draw.data_sets, first.chosen),
+        ),
+        "costs": (
+            "Seconds to choose, beside the effect",
+            partial(draw.costs, first.chosen, first.twice, seconds),
+        ),
+    }
     if isinstance(held := told.beside["held"], Beside):
         panels = [(name, held.means[name]) for name in SHOWN if name in held.means]
-        made.append(draw.proxies(panels, first.chosen, folder / "proxies.svg"))
-    return made
+        found["proxies"] = (
+            "Each proxy beside the held-out loss",
+            partial(draw.proxies, panels, first.chosen),
+        )
+    return {f"evidence/{told.corpus}-{name}.svg": what for name, what in found.items()}
 
 
 def _panels(told: Told) -> list[tuple[str, Sequence[Effect], Effect | None]]:

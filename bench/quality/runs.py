@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from quality.arms import UNTUNED
 from quality.one_run import Setting
-from quality.outcomes import UNTUNED
 
 RUNS = "runs.jsonl"
 Job = Any

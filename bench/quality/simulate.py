@@ -32,8 +32,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from quality import bootstraps, statistics
+from quality.differences import Differences
 from quality.power import parts_of
-from quality.statistics import Differences
 
 Floats = NDArray[np.float64]
 COLUMNS = ("new", "these", "false", "any", "seen", "rows", "hierarchy", "plain")

@@ -15,17 +15,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.outcomes import CONTROLS, PRIMARY, UNTUNED, Outcome, Suite
+from quality.arms import CONTROLS, UNTUNED
+from quality.outcomes import PRIMARY, Outcome
 from quality.proxies import PROXIES
+from quality.suites import Key, Suite
 from smartx.errors import InputError
 
 Floats = NDArray[np.float64]
-Key = tuple[str, int, int]  # arm, fold, seed
 Interval = tuple[float, float]
 RESAMPLES = 2_000
 LEAST_ARMS = 4  # fewer have no order worth the name
@@ -63,21 +63,15 @@ class Beside:
 class Correlation:
     """How far a proxy orders the arms as training does.
 
-    within: Spearman's, mean over folds and seeds of the correlation over arms.
-    means: the same of the arms' means.  kendall: Kendall's tau-b of these.
-    Intervals: 95 %, folds and seeds drawn again; of these arms, not of others.
-    p: two-sided, of `means`, had the proxy's values fallen to the arms by chance.
+    value: Spearman's, of the arms' means over folds and seeds.
+    interval: 95 %, folds and seeds drawn again; of these arms, not of others.
+    p: two-sided, had the proxy's values fallen to the arms by chance.
     None where a proxy does not differ between arms.
     """
 
     proxy: str
-    arms: int
-    runs: int
-    within: float | None
-    within_interval: Interval | None
-    means: float | None
-    means_interval: Interval | None
-    kendall: float | None
+    value: float | None
+    interval: Interval | None
     p: float | None
 
 
@@ -97,30 +91,30 @@ def beside(
     Raises InputError where there are no random rows to compare with, or too few arms.
     """
     names = _arms(suite, proxies, arms)
-    needed = (*names, *suite.random)
-    folds, seeds = suite.block(needed)
+    folds, seeds = suite.block((*names, *suite.base))
     cells = [(fold, seed) for fold in folds for seed in seeds]
     _check(names, cells, proxies)
-    losses = {
-        arm: np.array([_loss(suite, outcome, arm, *cell) for cell in cells]).reshape(len(folds), -1)
-        for arm in needed
-    }
-    base = np.mean([losses[arm] for arm in suite.random], axis=0)
-    gained = np.stack([_gained(outcome, losses[arm], base) for arm in names])
-    runs = [[proxies[key] for key in [(arm, *cell) for cell in cells]] for arm in names]
-    common = [name for name in PROXIES if all(name in run for row in runs for run in row)]
+    shape = len(names), len(folds), len(seeds)
+
+    def losses(arm: str) -> list[float]:
+        return [_loss(suite, outcome, arm, *cell) for cell in cells]
+
+    base = np.mean([losses(arm) for arm in suite.base], axis=0)
+    gained = _gained(outcome, np.array([losses(arm) for arm in names]), base).reshape(shape)
+    there = ~np.isnan(gained).any(axis=(0, 2))
+    runs = [proxies[arm, fold, seed] for arm in names for fold, seed in cells]
     tables = {
-        name: PROXIES[name].better * np.array([[run[name] for run in row] for row in runs])
-        for name in common
+        name: (PROXIES[name].better * np.array([run[name] for run in runs])).reshape(shape)
+        for name in PROXIES
+        if all(name in run for run in runs)
     }
-    there = np.flatnonzero(~np.isnan(gained).any(axis=(0, 2)))
     return Beside(
         names,
-        tuple(folds[place] for place in there.tolist()),
+        tuple(fold for fold, kept in zip(folds, there.tolist(), strict=True) if kept),
         seeds,
         outcome,
         gained[:, there],
-        {name: table.reshape(gained.shape)[:, there] for name, table in tables.items()},
+        {name: table[:, there] for name, table in tables.items()},
     )
 
 
@@ -132,33 +126,22 @@ def correlations(found: Beside, *, resamples: int = RESAMPLES, seed: int = 0) ->
     weights = _redrawn(rng, resamples, folds)[:, :, None] * _redrawn(rng, resamples, seeds)[:, None]
     weights = weights.reshape(resamples, -1) / (folds * seeds)
     orders = np.argsort(rng.random((resamples, count)), axis=1)
-    outcome = found.improvement.reshape(count, -1)
-    ranks = _standard(_ranks(outcome.T))  # (cells, arms)
-    of_draws = _standard(_ranks(_means(weights, outcome)))  # (resamples, arms)
     whole = np.full(weights.shape[1], 1 / weights.shape[1])
+    outcome = found.improvement.reshape(count, -1)
+    of_draws = _standard(_ranks(_means(weights, outcome)))  # (resamples, arms)
     of_means = _standard(_ranks(_means(whole, outcome)))
     lines = []
     for name, table in found.proxies.items():
         values = table.reshape(count, -1)
-        within = (_standard(_ranks(values.T)) * ranks).sum(axis=1)
         drawn = (_standard(_ranks(_means(weights, values))) * of_draws).sum(axis=1)
         own = _standard(_ranks(_means(whole, values)))
-        means = float(own @ of_means)
-        by_chance = np.abs(own[orders] @ of_means) >= abs(means) - 1e-9
-        there = not np.isnan(means)
-        lines.append(
-            Correlation(
-                name,
-                count,
-                folds * seeds,
-                _mean(within),
-                _interval(_weighted(weights, within)),
-                means if there else None,
-                _interval(drawn),
-                kendall(_means(whole, values), _means(whole, outcome)),
-                float((1 + by_chance.sum()) / (1 + resamples)) if there else None,
-            )
-        )
+        value = float(own @ of_means)
+        if np.isnan(value):
+            lines.append(Correlation(name, None, None, None))
+            continue
+        by_chance = np.abs(own[orders] @ of_means) >= abs(value) - 1e-9
+        p = float((1 + by_chance.sum()) / (1 + resamples))
+        lines.append(Correlation(name, value, _interval(drawn), p))
     return lines
 
 
@@ -196,33 +179,12 @@ def spearman(one: Sequence[float] | Floats, other: Sequence[float] | Floats) -> 
     return None if np.isnan(value) else value
 
 
-def kendall(one: Sequence[float] | Floats, other: Sequence[float] | Floats) -> float | None:
-    """Kendall's tau-b: pairs in the same order less those in the other, ties allowed for. None
-    where all of one side are equal.
-    """
-    a, b = (
-        np.sign(np.subtract.outer(values, values))[np.triu_indices(len(values), 1)]
-        for values in (np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64))
-    )
-    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / scale if scale else None
-
-
-def facts(line: Correlation) -> dict[str, Any]:
-    """A line as JSON has it."""
-    return {
-        name: value if value is None or isinstance(value, str | int) else _rounded(value)
-        for name in Correlation.__slots__
-        for value in [getattr(line, name)]
-    }
-
-
 def _arms(suite: Suite, proxies: Iterable[Key], asked: Iterable[str] | None) -> tuple[str, ...]:
     known, apart = {arm for arm, _, _ in proxies}, (UNTUNED, *CONTROLS)
     names = tuple(asked or (arm for arm in suite.arms if arm in known and arm not in apart))
-    if len(names) < LEAST_ARMS or not suite.random:
+    if len(names) < LEAST_ARMS or not suite.base:
         raise InputError(
-            f"{len(names)} arms with proxies, {len(suite.random)} of random rows",
+            f"{len(names)} arms with proxies, {len(suite.base)} of random rows",
             place="proxies",
             fix=f"measure at least {LEAST_ARMS} arms and one of random rows",
         )
@@ -288,25 +250,9 @@ def _redrawn(rng: np.random.Generator, draws: int, count: int) -> Floats:
     return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
 
 
-def _weighted(weights: Floats, values: Floats) -> Floats:
-    """Weighted means, without the values that are not there."""
-    there = ~np.isnan(values)
-    whole = weights[:, there].sum(axis=1)
-    return np.asarray((weights[:, there] @ values[there]) / np.where(whole > 0, whole, np.nan))
-
-
-def _mean(values: Floats) -> float | None:
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if len(there) else None
-
-
 def _interval(values: Floats) -> Interval | None:
     there = values[~np.isnan(values)]
     if not len(there):
         return None
     low, high = np.quantile(there, [0.025, 0.975]).tolist()
     return low, high
-
-
-def _rounded(value: float | Interval) -> float | list[float]:
-    return round(value, 4) if isinstance(value, float) else [round(end, 4) for end in value]

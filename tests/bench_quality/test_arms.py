@@ -8,7 +8,8 @@ from quality.arms import (
     CONTROLS,
     FURTHER,
     MAIN,
-    MATCHED_IN_TARGETS,
+    RANDOM,
+    SELECTIONS,
     TRAINED,
     Choice,
     Pool,
@@ -61,7 +62,7 @@ def test_the_arms_are_those_of_the_protocol():
     )
     assert named == MAIN
     assert sorted(TRAINED) == sorted((*MAIN, *FURTHER, *CONTROLS))
-    assert set(MATCHED_IN_TARGETS) <= set(MAIN)
+    assert (*RANDOM, *SELECTIONS) == MAIN
 
 
 def test_strategies_are_those_of_the_same_name_in_compare_and_of_the_presets():

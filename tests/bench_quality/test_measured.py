@@ -12,9 +12,9 @@ pytest.importorskip("torch", reason="runs train with torch")
 
 from quality.measured import PROXIES_FILE, key_of, measure, measured, of_suite
 from quality.one_run import Setting, choice_of, pool_of
-from quality.outcomes import read, suites
 from quality.proxies import PROXIES, held_of, proxies_of, with_answers
 from quality.sample import HELD, POOL, Sample
+from quality.suites import read, suites
 from quality.texts import Tokens
 
 from smartx.engine import quantize

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quality import outcomes
-from quality.outcomes import OUTCOMES, PRIMARY, Suite, paired, read, suites
+from quality.outcomes import OUTCOMES, PRIMARY, paired
+from quality.suites import Suite, read, suites
 
 from made_runs import PLACES, TASKS, Made, write
 from smartx.errors import InputError
@@ -60,7 +60,7 @@ def test_what_several_folds_looked_at_stands_in_each_of_them(tmp_path):
             assert value == pytest.approx(seen[task][0] / seen[task][1], rel=1e-12)
     assert np.isnan(pair.values[PLACES[task], :, 5]).all()
     assert np.isnan(pair.values[:, :, 5]).sum() == 3
-    parents = paired(suite, "equal", BY_NAME["bigbench"])
+    parents = paired(suite, "equal", BY_NAME["other"])
     assert len(parents.tasks) == len(set(parents.families)) == 10
     assert (parents.places == -1).all()
     assert not np.isnan(parents.values).any()
@@ -198,10 +198,3 @@ def test_the_worst_quarter_is_that_of_all_trained_arms(tmp_path):
     assert suite.worst == frozenset(expected)
     assert set(paired(suite, "equal", BY_NAME["worst"]).tasks) == suite.worst
     assert set(paired(suite, "equal", PRIMARY).tasks) > suite.worst
-
-
-def test_names_of_arms_are_those_that_are_run():
-    arms = pytest.importorskip("quality.arms")
-    known = {*outcomes.RANDOM, *outcomes.MAIN, *outcomes.FURTHER, *outcomes.CONTROLS}
-    assert known == set(arms.TRAINED)
-    assert set(outcomes.MAIN) == set(arms.MAIN) - set(outcomes.RANDOM)

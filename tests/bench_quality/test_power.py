@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from quality.differences import held_out
 from quality.power import Parts, parts_of
 from quality.simulate import CASES, FOLDS, experiments
-from quality.statistics import held_out
 
 PARTS = Parts(families=4.0, cells=0.5, shared=1.0, seeds=5, sets=36, relatives=18.0, folds=4.0)
 

@@ -7,11 +7,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from quality.outcomes import read
-from quality.render import PAGE, Told, blocks, filled, render
+from quality.render import NAMES, PAGE, POOLS, TRUST, blocks, filled, pools_of, render
 
 from conftest import REPOSITORY, tree_digest
-from made_runs import Made, write
+from made_runs import PLACES, Made, write
 from smartx.errors import InputError
 
 EFFECTS = {
@@ -19,7 +18,7 @@ EFFECTS = {
     "no tasks": -0.05, "half": 0.1,
 }  # fmt: skip
 DOCS = REPOSITORY / "docs"
-RESULTS = REPOSITORY / "bench" / "quality" / "results" / "t0"
+RESULTS = REPOSITORY / "bench" / "quality" / "results"
 LARGEST = 150_000  # bytes of a picture
 
 
@@ -93,6 +92,71 @@ def test_pictures_are_small_and_name_every_arm_for_light_and_dark(drawn):
         assert "dc:date" not in text
 
 
+def test_two_pools_stand_on_one_page_each_with_the_other_corpus_named(tmp_path):
+    """BIG-bench's runs: fewer seeds than T0's, other numbers of them by arm, no second draw."""
+    pytest.importorskip("matplotlib", reason="pictures need the extra evidence")
+    seeds = {"random a": range(2), "smart-acl2024": range(2), "equal": (0,)}
+    lines = [
+        line
+        for arm, own in seeds.items()
+        for line in Made({arm: EFFECTS[arm]}, own, setting={"corpus": "bigbench"}).lines()
+    ]
+    write(tmp_path / "runs" / "a", lines)
+    write(tmp_path / "runs" / "b", Made(EFFECTS).lines())
+    made = render(tmp_path / "runs", tmp_path / "docs")
+    assert {path.name for path in made} >= {PAGE, "t0-held.svg", "bigbench-held.svg"}
+    page = made[0].read_text()
+    t0, other = (page.split(f"## {pool}/main")[1].split("##")[0] for pool in POOLS)
+    assert "A/A" in t0
+    assert "4 × 3 |" in t0
+    assert "A/A" not in other
+    assert "4 × 2 |" in other
+    assert "4 × 1 |" in other
+    t0, other = (page.split(f"## {pool}/secondary")[1].split("##")[0] for pool in POOLS)
+    assert "| BIG-bench tasks, % |" in t0
+    assert "| data sets of T0, % |" in other
+    assert "](evidence/bigbench-held.svg)" in page
+    assert not re.search(r"\b(nan|inf)\b", page)
+    before = tree_digest(tmp_path / "docs")
+    assert render(tmp_path / "runs", tmp_path / "docs") == made
+    assert tree_digest(tmp_path / "docs") == before
+    crossed = (tmp_path / "docs" / "evidence" / "bigbench-data_sets.svg").read_text()
+    assert "crossed out: not run" not in crossed  # every arm was run on every data set
+
+
+def test_a_pool_without_runs_says_so_on_a_page_that_asks_for_it(runs, tmp_path):
+    pytest.importorskip("matplotlib", reason="pictures need the extra evidence")
+    page = tmp_path / PAGE
+    page.write_text("<!-- table: bigbench/main -->\n<!-- end -->\n")
+    render(runs, tmp_path)
+    assert page.read_text() == "<!-- table: bigbench/main -->\n\nNot run yet.\n\n<!-- end -->\n"
+
+
+def test_two_folders_of_one_corpus_are_refused(runs, tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / name, Made({"random a": 0, "equal": 0}).lines())
+    with pytest.raises(InputError, match="has runs of t0, too"):
+        render(tmp_path, tmp_path / "docs")
+
+
+def test_where_an_arm_was_not_run_its_cells_are_crossed_out(tmp_path):
+    pytest.importorskip("matplotlib", reason="pictures need the extra evidence")
+    lines = Made(EFFECTS).lines()
+    whole = render(write(tmp_path / "a", lines), tmp_path / "whole")
+    few = [x for x in lines if (s := x["setting"])["arm"] != "no tasks" or s["fold"] != 1]
+    gaps = render(write(tmp_path / "b", few), tmp_path / "gaps")
+    texts = [
+        next(path for path in made if path.name == "t0-data_sets.svg").read_text()
+        for made in (whole, gaps)
+    ]
+    assert ["crossed out: not run" in text for text in texts] == [False, True]
+    # each cross is two lines, in one outline that is the only one without a fill
+    thin = r'<path d="([^"]*)"[^>]*style="fill: none; [^"]*stroke-width: 0.5'
+    (cross,) = re.findall(thin, texts[1])
+    assert cross.count("M") == 2 * sum(fold == 1 for fold in PLACES.values())
+    assert not re.search(thin, texts[0])
+
+
 def test_two_arms_of_one_fold_and_seed_make_a_page(tmp_path):
     """As `make evidence` has them, of a corpus without BIG-bench's tasks."""
     pytest.importorskip("matplotlib", reason="pictures need the extra evidence")
@@ -100,7 +164,7 @@ def test_two_arms_of_one_fold_and_seed_make_a_page(tmp_path):
     for line in lines:
         line["evaluated"]["bigbench"] = {}
     made = render(write(tmp_path / "runs", lines), tmp_path / "docs")
-    assert [path.name for path in made][:2] == [PAGE, "held.svg"]
+    assert [path.name for path in made][:2] == [PAGE, "t0-held.svg"]
     text = made[0].read_text()
     assert "| equal |" in text
     assert not re.search(r"\b(nan|inf)\b", text)
@@ -110,20 +174,17 @@ def test_two_arms_of_one_fold_and_seed_make_a_page(tmp_path):
         assert not re.search(r"\bnan\b", drawing)
 
 
-def test_the_page_shows_every_block_and_only_pictures_that_are_drawn(runs, tmp_path):
+def test_the_page_shows_every_block_of_t0_and_only_pictures_that_are_drawn():
     page = (DOCS / PAGE).read_text()
-    made = blocks(Told(*read(runs), runs))
-    assert set(re.findall(r"<!-- table: ([\w-]+) -->", page)) == set(made)
-    shown = set(re.findall(r"\]\(evidence/([\w.]+)\)", page))
-    source = (REPOSITORY / "bench" / "quality" / "render.py").read_text()
-    assert shown == set(re.findall(r'"(\w+\.svg)"', source))
+    asked = set(re.findall(r"<!-- table: ([\w/-]+) -->", page))
+    known = {f"{pool}/{name}" for pool in POOLS for name in NAMES}
+    assert asked <= known | {TRUST}
+    assert asked >= {f"t0/{name}" for name in NAMES if name != "pictures"} | {TRUST}
+    for name in re.findall(r"\]\((evidence/[\w.-]+)\)", page):
+        assert (DOCS / name).stat().st_size < LARGEST
 
 
 def test_the_committed_page_is_what_the_committed_results_say():
-    if not (RESULTS / "runs.jsonl").exists():
-        pytest.skip("no results are committed yet")
     page = DOCS / PAGE
     text = page.read_text()
-    assert filled(text, blocks(Told(*read(RESULTS), RESULTS)), page) == text
-    for name in re.findall(r"\]\((evidence/[\w.]+)\)", text):
-        assert (DOCS / name).stat().st_size < LARGEST
+    assert filled(text, blocks(pools_of(RESULTS)), page) == text

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
+from quality.arms import UNTUNED
 from quality.one_run import Setting
-from quality.outcomes import UNTUNED
 from quality.runs import RUNS, Plan, append, done, in_processes, left
 
 from small_jobs import doubled, prepared

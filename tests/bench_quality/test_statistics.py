@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quality import statistics as q
-from quality.outcomes import OUTCOMES, Run, Sample, Suite, paired
+from quality.differences import Differences, Spread, crossed, held_out
+from quality.outcomes import OUTCOMES, paired
+from quality.suites import Run, Sample, Suite
 from scipy import stats
 
 from made_runs import PLACES, TASKS, Made
@@ -20,11 +22,11 @@ FAMILIES = [name for name, size in zip("abcdefg", SIZES, strict=True) for _ in r
 FOLDS = [{"a": 0, "b": 1, "c": 2, "d": 1, "e": 2, "f": 1, "g": 2}[name] for name in FAMILIES]
 
 
-def held(seed: int, seeds: int = 3, run: float = 0.5) -> tuple[np.ndarray, q.Differences]:
+def held(seed: int, seeds: int = 3, run: float = 0.5) -> tuple[np.ndarray, Differences]:
     rng = np.random.default_rng(seed)
     table = rng.normal(0.3, 1.0, len(FAMILIES)) + 0.5 * rng.standard_normal((seeds, len(FAMILIES)))
     table += run * rng.standard_normal((seeds, 3))[:, FOLDS]
-    return table, q.held_out(table, FAMILIES, FOLDS)
+    return table, held_out(table, FAMILIES, FOLDS)
 
 
 def plain_spread(table: np.ndarray) -> tuple[float, float, float]:
@@ -59,7 +61,7 @@ def test_the_parts_of_the_variance_are_those_of_plain_loops(seed):
 def test_a_table_of_folds_with_gaps_is_the_same_as_held_out_ones():
     table, differences = held(0)
     cube = np.stack([np.where(np.array(FOLDS) == fold, table, np.nan) for fold in range(3)])
-    other = q.crossed(cube, FAMILIES)
+    other = crossed(cube, FAMILIES)
     assert q.sign_flip(other) == q.sign_flip(differences)
     assert q.interval_these(other) == pytest.approx(q.interval_these(differences))
 
@@ -67,7 +69,7 @@ def test_a_table_of_folds_with_gaps_is_the_same_as_held_out_ones():
 def test_every_data_set_weighs_the_same_however_many_runs_it_has():
     table = np.arange(12.0).reshape(2, 2, 3)
     table[0, :, 1] = np.nan
-    assert q.crossed(table, "abc").mean == pytest.approx(np.nanmean(table, axis=(0, 1)).mean())
+    assert crossed(table, "abc").mean == pytest.approx(np.nanmean(table, axis=(0, 1)).mean())
 
 
 def plain_flips(own: np.ndarray, weight: np.ndarray) -> float:
@@ -85,7 +87,7 @@ def plain_flips(own: np.ndarray, weight: np.ndarray) -> float:
 @pytest.mark.parametrize("seed", range(4))
 def test_without_noise_of_runs_the_test_is_the_exact_one(seed):
     table, _ = held(seed, seeds=1)
-    differences = q.held_out(np.repeat(table, 3, axis=0), FAMILIES, FOLDS)
+    differences = held_out(np.repeat(table, 3, axis=0), FAMILIES, FOLDS)
     own = differences.contributions.sum(axis=0)
     weight = differences.shares.sum(axis=0)
     assert q.sign_flip(differences) == pytest.approx(plain_flips(own, weight))
@@ -95,7 +97,7 @@ def test_without_noise_of_runs_the_test_is_the_exact_one(seed):
 def test_of_equal_families_it_is_fishers_sign_flip():
     rng = np.random.default_rng(5)
     row = rng.normal(0.4, 1.0, 9)
-    differences = q.held_out(np.repeat(row[None], 2, axis=0), range(9), [0, 1, 2] * 3)
+    differences = held_out(np.repeat(row[None], 2, axis=0), range(9), [0, 1, 2] * 3)
     sums = np.array([np.dot(signs, row) for signs in product((1, -1), repeat=9)])
     assert q.sign_flip(differences) == pytest.approx(np.mean(abs(sums) >= abs(row.sum()) - 1e-9))
 
@@ -107,13 +109,13 @@ def test_the_interval_ends_where_the_test_begins_to_exclude(seed):
     assert low < differences.mean < high
     step = (high - low) / 100
     for end, inside in ((low, step), (high, -step)):
-        assert q.sign_flip(q.held_out(table - end - inside, FAMILIES, FOLDS), draws=999) > 0.05
-        assert q.sign_flip(q.held_out(table - end + inside, FAMILIES, FOLDS), draws=999) <= 0.05
+        assert q.sign_flip(held_out(table - end - inside, FAMILIES, FOLDS), draws=999) > 0.05
+        assert q.sign_flip(held_out(table - end + inside, FAMILIES, FOLDS), draws=999) <= 0.05
 
 
 def test_many_contrasts_at_once_are_what_each_is_alone():
     each = [held(seed, run=0.0)[1] for seed in range(5)]
-    many = q.Differences(np.stack([x.values for x in each]), each[0].families, each[0].folds)
+    many = Differences(np.stack([x.values for x in each]), each[0].families, each[0].folds)
     assert many.means == pytest.approx([x.mean for x in each])
     low, high = q.intervals_these(many)
     assert [*zip(low, high, strict=True)] == [pytest.approx(q.interval_these(x)) for x in each]
@@ -130,7 +132,7 @@ def test_many_contrasts_at_once_are_what_each_is_alone():
 @given(seed=st.integers(0, 999), shift=st.floats(-9, 9), scale=st.floats(0.01, 100))
 def test_a_shift_and_a_scale_move_the_intervals_as_they_move_the_mean(seed, shift, scale):
     table, differences = held(seed)
-    moved = q.held_out(table * scale + shift, FAMILIES, FOLDS)
+    moved = held_out(table * scale + shift, FAMILIES, FOLDS)
     for interval in (q.interval_these, lambda d: q.interval_new(d, draws=199)):
         expected = np.array(interval(differences)) * scale + shift
         assert interval(moved) == pytest.approx(expected, rel=1e-3, abs=1e-2 * scale)
@@ -141,15 +143,15 @@ def test_a_shift_and_a_scale_move_the_intervals_as_they_move_the_mean(seed, shif
 def test_neither_names_nor_the_order_of_seeds_nor_the_side_change_p(seed):
     table, differences = held(seed)
     p = q.sign_flip(differences, draws=1023)
-    renamed = q.held_out(table[::-1], [name.upper() for name in FAMILIES], FOLDS)
+    renamed = held_out(table[::-1], [name.upper() for name in FAMILIES], FOLDS)
     assert q.sign_flip(renamed, draws=1023) == p
-    other_side = q.held_out(-table, FAMILIES, FOLDS)
+    other_side = held_out(-table, FAMILIES, FOLDS)
     assert q.sign_flip(other_side, draws=1023) == pytest.approx(p, abs=0.12)
 
 
 def test_these_data_sets_in_one_fold_are_a_plain_t_interval_of_seeds():
     table, _ = held(1, seeds=5)
-    differences = q.held_out(table, FAMILIES, [0] * len(FAMILIES))
+    differences = held_out(table, FAMILIES, [0] * len(FAMILIES))
     means = table.mean(axis=1)
     told = stats.t.interval(0.95, 4, means.mean(), stats.sem(means))
     assert q.interval_these(differences) == pytest.approx(told)
@@ -158,7 +160,7 @@ def test_these_data_sets_in_one_fold_are_a_plain_t_interval_of_seeds():
 def test_equally_noisy_folds_lend_each_other_their_freedom_and_a_lone_loud_one_does_not():
     def freedom(*by_fold: float) -> float:
         parts = np.array(by_fold)
-        return float(q.run_freedom(q.Spread(parts, parts.sum(), parts, parts, np.full(4, 4))))
+        return float(q.run_freedom(Spread(parts, parts.sum(), parts, parts, np.full(4, 4))))
 
     assert (freedom(1, 1, 1, 1), freedom(4, 0, 0, 0)) == (16, 4)
     assert 4 < freedom(4, 1, 1, 1) < 16
@@ -173,22 +175,22 @@ def test_noise_that_runs_share_widens_what_families_alone_would_say():
 def test_one_seed_tells_nothing_and_few_families_exclude_nothing():
     _, one = held(0, seeds=1)
     assert np.isnan([*q.interval_new(one), *q.interval_these(one), q.sign_flip(one)]).all()
-    five = q.held_out(np.random.default_rng(0).normal(5, 0.1, (3, 5)), range(5), [0] * 5)
+    five = held_out(np.random.default_rng(0).normal(5, 0.1, (3, 5)), range(5), [0] * 5)
     assert q.interval_new(five) == (-np.inf, np.inf)
     assert q.sign_flip(five) >= 2 / 32
     assert np.isfinite(q.interval_these(five)).all()
 
 
 def test_one_family_cannot_stand_for_others():
-    alone = q.held_out(np.random.default_rng(0).normal(5, 0.1, (3, 4)), "aaaa", [0] * 4)
+    alone = held_out(np.random.default_rng(0).normal(5, 0.1, (3, 4)), "aaaa", [0] * 4)
     assert np.isnan([*q.interval_new(alone), q.sign_flip(alone)]).all()
 
 
 def test_what_is_the_same_everywhere_is_found_with_no_room():
-    same = q.held_out(np.full((3, 8), 0.5), range(8), [0, 1] * 4)
+    same = held_out(np.full((3, 8), 0.5), range(8), [0, 1] * 4)
     assert q.interval_new(same) == (0.5, 0.5) == q.interval_these(same)
     assert q.sign_flip(same) == pytest.approx(2 / 2**8)
-    assert q.sign_flip(q.held_out(np.zeros((3, 8)), range(8), [0, 1] * 4)) == 1.0
+    assert q.sign_flip(held_out(np.zeros((3, 8)), range(8), [0, 1] * 4)) == 1.0
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
@@ -209,36 +211,28 @@ def test_holm_leaves_out_what_could_not_be_asked():
 
 def test_the_floor_of_the_same_arm_twice_by_hand():
     table = np.array([[0.2, 0.4, -0.1], [0.0, -0.2, 0.3]])  # two seeds; folds 0, 0, 1
-    floor = q.floor(q.held_out(table, "abc", [0, 0, 1]))
-    runs = [0.3, -0.1, -0.1, 0.3]  # a fold's mean over its data sets, fold by fold
-    assert floor.one == pytest.approx(np.sqrt(np.mean(np.square(runs))))
+    floor = q.floor(held_out(table, "abc", [0, 0, 1]))
+    # a fold's mean over its data sets is 0.3, -0.1 and -0.1, 0.3: two of three data sets, and one
     parts = [0.3 * 2 / 3 / 2, -0.1 * 2 / 3 / 2, -0.1 / 3 / 2, 0.3 / 3 / 2]
-    assert floor.size == pytest.approx(stats.t.ppf(0.975, 4) * np.sqrt(np.square(parts).sum()))
+    assert floor == pytest.approx(stats.t.ppf(0.975, 4) * np.sqrt(np.square(parts).sum()))
 
 
-def test_both_floors_find_the_noise_that_was_put_in():
+def test_the_floor_finds_the_noise_that_was_put_in():
     rng = np.random.default_rng(0)
-    families, folds = range(40), [0, 1, 2, 3] * 10
 
     def noise() -> np.ndarray:
-        return 0.02 * rng.standard_normal((30, 4))[:, folds]
+        return 0.02 * rng.standard_normal((30, 4))[:, [0, 1, 2, 3] * 10]
 
-    level = rng.uniform(1, 4, 40)
-    a, b = noise(), noise()
-    twice = q.floor(q.held_out(a - b, families, folds))
-    within = q.floor_within([q.held_out(level + x, families, folds) for x in (a, b)])
-    assert (twice.one, within.one) == pytest.approx((0.02 * 2**0.5,) * 2, rel=0.15)
+    twice = q.floor(held_out(noise() - noise(), range(40), [0, 1, 2, 3] * 10))
     # 4 folds x 30 seeds of either: the sd of the difference of the two means
-    assert (twice.size, within.size) == pytest.approx(
-        (1.98 * 0.02 * (2 / 120) ** 0.5,) * 2, rel=0.2
-    )
+    assert twice == pytest.approx(1.98 * 0.02 * (2 / 120) ** 0.5, rel=0.2)
 
 
 def test_tables_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"\(3, 4\)"):
-        q.Differences(np.zeros((3, 4)), np.zeros(4, np.int64), np.zeros(2, np.int64))
+        Differences(np.zeros((3, 4)), np.zeros(4, np.int64), np.zeros(2, np.int64))
     with pytest.raises(InputError, match="no run"):
-        q.held_out([[1.0, np.nan]], "ab", [0, 0])
+        held_out([[1.0, np.nan]], "ab", [0, 0])
 
 
 def test_the_worst_quarter_is_not_chosen_by_the_luck_of_one_side():

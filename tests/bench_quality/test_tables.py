@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quality import tables
+from quality import sentences, tables, trusted
+from quality.cells import NONE, markdown
 from quality.effects import findings
-from quality.outcomes import OUTCOMES, Suite, read, suites
+from quality.outcomes import OUTCOMES
+from quality.suites import Suite, read, suites
 from quality.trust import beside
 
 from made_runs import PLACES, Made, write
@@ -66,7 +68,7 @@ def test_the_main_table_says_what_a_plain_count_says(found, arm):
     assert row[0] == f"{loss:.4f}"
     assert row[1] == f"{mean:+.4f}"
     assert row[2] == f"{100 * mean / (sum(base.values()) / len(base)):+.2f}"
-    assert row[-1] == f"{sum(d < 0 for d in differences.values())}/{len(own)}"
+    assert row[-2:] == [f"{sum(d < 0 for d in differences.values())}/{len(own)}", "4 × 3"]
     low, high = map(float, re.findall(r"[-+]\d+\.\d+", row[3]))
     assert low < float(row[2]) < high
 
@@ -77,11 +79,11 @@ def test_known_effects_are_seen_and_nothing_is_made_of_nothing(found):
     assert main["equal"].these[1] < 0 < main["smart-acl2024"].these[0]
     assert main["equal"].holm < 0.05 > main["smart-acl2024"].holm
     assert main["proportional"].these[0] < 0 < main["proportional"].these[1]
-    text = " ".join(tables.in_short(found["held"]))
+    text = " ".join(sentences.in_short(found["held"]))
     assert "Of 3 selections, 1 are better" in text
     assert "(equal), 1 worse (smart-acl2024), and 1 cannot be told" in text
     assert "below zero for 1 (equal) and above for 1 (smart-acl2024)" in text
-    for name in ("seen", "bigbench", "end", "worst"):
+    for name in ("seen", "other", "end", "worst"):
         by_arm = {effect.arm: effect.difference for effect in found[name].main}
         assert by_arm["equal"] < 0 < by_arm["smart-acl2024"], name
     ranked = {effect.arm: effect for effect in found["ranked"].main}
@@ -148,7 +150,7 @@ def test_what_is_missing_is_said(tmp_path):
         line for line in LINES if line["setting"]["arm"] != "equal" or line["setting"]["seed"] == 0
     ]
     (suite,) = suites(*read(write(tmp_path, lines)))
-    assert "equal: 0/1, 0/2, 1/1, 1/2, 2/1, 2/2, 3/1, 3/2" in "\n".join(tables.setting(suite))
+    assert "have: equal: without seed 1, 2." in "\n".join(sentences.setting(suite))
     (effect,) = (e for e in findings(suite).main if e.arm == "equal")
     assert (effect.seeds, effect.tasks) == ((0,), 24)
     assert tables.main(findings(suite))
@@ -164,13 +166,13 @@ def test_one_fold_two_arms_and_one_seed_give_a_table(tmp_path):
 def test_nothing_but_random_rows_gives_tables_that_say_so(tmp_path):
     suite = suites(*read(write(tmp_path, Made({"random a": 0, "random b": 0}).lines())))[0]
     nothing = findings(suite)
-    for make in (tables.main, tables.further, tables.in_short, tables.controls):
-        assert make(nothing) == [tables.NONE]
+    for make in (tables.main, tables.further, sentences.in_short, tables.controls):
+        assert make(nothing) == [NONE]
     assert set(cells(tables.costs(suite, nothing))) >= {"random a", "random b"}
 
 
 def test_a_proxy_that_orders_arms_as_training_does_has_a_correlation_of_one(suite):
-    arms = ("random a", "equal", "smart-acl2024", "no tasks")
+    arms = ("random a", "random b", "equal", "smart-acl2024", "proportional", "no tasks")
     measured = {
         (arm, fold, seed): {"probe": -EFFECTS[arm], "twins": -EFFECTS[arm], "rows": 7.0}
         for arm in arms
@@ -178,10 +180,103 @@ def test_a_proxy_that_orders_arms_as_training_does_has_a_correlation_of_one(suit
         for seed in range(3)
     }
     held = beside(suite, measured, outcome=BY_NAME["held"])
-    lines = tables.proxies(held, beside(suite, measured, outcome=BY_NAME["seen"]))
-    rows = cells(lines[lines.index("") + 1 :])
-    assert (rows["probe"][1], rows["twins"][1], rows["rows"][1]) == ("+1.00", "-1.00", "-")
-    assert tables.proxies("Not measured: why.", held) == ["Not measured: why."]
+    lines = trusted.proxies({"T0": held, "other": "Not measured: why."})
+    assert lines[0] == "other: Not measured: why."
+    assert "6 arms, 4 folds, 3 seeds" in lines[1]
+    assert "every column of 1 of 2 proxies (probe)" in lines[3]
+    rows = cells(lines[lines.index("", 2) + 2 :])
+    assert re.match(r"\+(1.00|0.9\d) \[\+0.\d\d, \+1.00\], Holm 0.\d", rows["probe"][1])
+    assert rows["twins"][1].startswith("-")
+    assert "rows" not in rows  # the same for all arms
+    assert [rows[name][2] for name in ("probe", "twins")] == ["1 of 1", "0 of 1"]
+    assert trusted.proxies({}) == [NONE]
+
+
+def only(lines, **wanted):
+    """The lines whose seed is one of those that are named for its arm."""
+    return [x for x in lines if (s := x["setting"])["seed"] in wanted.get(s["arm"], range(9))]
+
+
+def test_arms_of_fewer_seeds_are_compared_on_theirs_with_their_own_chance(tmp_path):
+    lines = only(LINES, equal=(2,), half=(0, 1))
+    (suite,) = suites(*read(write(tmp_path, lines)))
+    found = findings(suite)
+    main, controls = cells(tables.main(found)), cells(tables.controls(found))
+    assert (main["equal"][-1], main["smart-acl2024"][-1]) == ("4 × 1", "4 × 3")
+    assert main["equal"][3] == main["equal"][4] == "-"
+    same = [x for x in LINES if x["setting"]["seed"] == 2]
+    (alone,) = suites(*read(write(tmp_path / "alone", same)))
+    assert main["equal"][:3] == cells(tables.main(findings(alone)))["equal"][:3]
+    chance = [float(main[arm][5].removeprefix("± ")) for arm in ("equal", "smart-acl2024")]
+    assert chance[0] == pytest.approx(chance[1] * 3**0.5, abs=0.02)
+    half = next(row for name, row in controls.items() if name.startswith("more rows"))
+    assert half[4:] == ["4 × 2", "seen"]
+    low, high = map(float, re.findall(r"[-+]\d+\.\d+", half[2]))
+    assert low < float(half[1]) < high
+    text = " ".join(sentences.in_short(found))
+    assert "without intervals: equal." in text
+    assert "Best: equal" not in text
+    told = " ".join(sentences.setting(suite))
+    assert "equal: without seed 0, 1. half: without seed 2." in told
+    assert tables.power([found])[2].split("|")[3].strip() == "**3, as run**"
+
+
+def test_a_second_random_draw_of_few_runs_is_no_base_and_yet_shows_chance(tmp_path):
+    lines = only(LINES, **{"random b": (1,)})
+    (suite,) = suites(*read(write(tmp_path, lines)))
+    assert suite.base == ("random a",)
+    found = findings(suite)
+    assert {effect.seeds for effect in found.main} == {(0, 1, 2)}
+    own, base = plain_losses("equal"), plain_losses("random a")
+    mean = sum(own[task] - base[task] for task in own) / len(own)
+    row = cells(tables.main(found))["equal"]
+    assert row[1] == f"{mean:+.4f}"
+    assert found.twice.seeds == (1,)
+    assert row[5] == f"± {100 * found.twice.chance / 3**0.5 / (sum(base.values()) / len(base)):.2f}"
+    assert "compared with random a, on the folds" in " ".join(sentences.setting(suite))
+    without = [line for line in LINES if line["setting"]["arm"] != "random b"]
+    (suite,) = suites(*read(write(tmp_path / "none", without)))
+    assert cells(tables.main(findings(suite)))["equal"][5] == "not run"
+    assert "A/A" in "\n".join(tables.secondary([findings(suite)]))
+
+
+def test_two_thirds_of_both_draws_are_better_than_all_of_one_only_where_few_are_lost(tmp_path):
+    for count, lost, base in ((4, 1, 2), (3, 1, 1), (5, 1, 2), (2, 1, 1)):
+        made = Made({"random a": 0, "random b": 0, "equal": 0}, seeds=range(count)).lines()
+        kept = only(made, **{"random b": range(count - lost)})
+        (suite,) = suites(*read(write(tmp_path / f"{count}", kept)))
+        assert len(suite.base) == base, count
+
+
+def test_arms_matched_in_target_tokens_stand_beside_the_same_runs_matched_in_all(tmp_path):
+    """The effect of equal shares is one of target tokens alone; SMART's stays."""
+    effects = {"random a": 0, "equal": -0.01, "smart-acl2024": 0.2}
+    matched = Made(effects, seeds=(1, 2), setting={"matched": "response"}).lines()
+    for line in matched:
+        line["chosen"]["target_tokens"] = 5_000
+    both = suites(*read(write(tmp_path, LINES + matched)))
+    first = next(one for one in both if one.setting["matched"] == "all")
+    lines = tables.matched(first, [one for one in both if one is not first])
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
+    assert [row[:3] for row in rows] == [
+        ["equal", "all tokens", "100"], ["equal", "target tokens", "100"],
+        ["smart-acl2024", "all tokens", "100"], ["smart-acl2024", "target tokens", "100"],
+    ]  # fmt: skip
+    assert {row[-1] for row in rows} == {"4 × 2"}
+
+    def plain(lines, arm):
+        found = {}
+        for line in lines:
+            if line["setting"]["arm"] == arm and line["setting"]["seed"] in (1, 2):
+                for task, kept in line["evaluated"]["held"].items():
+                    found.setdefault(task, []).append(kept[0] / kept[1])
+        return np.mean([np.mean(values) for values in found.values()])
+
+    for row in rows:
+        lines = LINES if row[1] == "all tokens" else matched
+        base = plain(lines, "random a")
+        assert row[3] == f"{100 * (plain(lines, row[0]) - base) / base:+.2f}"
+    assert tables.matched(first, []) == [NONE]
 
 
 def test_power_needs_two_seeds_and_grows_with_them(found, tmp_path):
@@ -200,5 +295,5 @@ def test_power_needs_two_seeds_and_grows_with_them(found, tmp_path):
 
 
 def test_a_cell_cannot_break_its_table():
-    lines = tables.markdown(["a|b", "c"], [["x | y\n z", "1"], ["back\\slash", "2"]])
+    lines = markdown(["a|b", "c"], [["x | y\n z", "1"], ["back\\slash", "2"]])
     assert list(cells(lines)) == ["a\\|b", "---", "x \\| y z", "back\\\\slash"]
