@@ -94,6 +94,8 @@ def test_a_plan_lays_the_ways_side_by_side(place, tmp_path, monkeypatch):
     smartx("embed", *asked[1:3], "--student-rows", 200, "--run-dir", ingested(place, tmp_path))
     told = smartx("plan", *asked, "--student-rows", 200, "--run-dir", tmp_path / "run")
     assert "done" in told
+    assert "learnt from" in told
+    assert "greedy's gain" in told
 
 
 def ingested(place: Path, tmp_path: Path) -> Path:
@@ -110,6 +112,40 @@ def test_evaluation_rows_are_embedded_by_the_student_of_the_corpus(place, tmp_pa
         more = ["--student-rows", 200, "--leave-out", evaluation, "--leave-out-by", "near"]
         more += ["--leave-out-cosine", 0.999] + ["--teacher-rows", "40%"] * (kind == "hybrid")
         assert "5 rows" in smartx("run", *asked, *more)
+
+
+@pytest.mark.parametrize("kind", ["", "student:"])
+def test_rank_and_mix_embed_evaluation_rows_as_the_corpus_was(place, tmp_path, monkeypatch, kind):
+    evaluation, work = tmp_path / "eval.jsonl", tmp_path / "work"
+    rows = (place / "rows.jsonl").read_text().splitlines()
+    evaluation.write_text("".join(f"{row}\n" for row in rows[100:105]))
+    student = ["--student-rows", 200] if kind else []
+    encoder = ["--encoder", f"{kind}{place / 'enc'}", *student, "--max-length", 40]
+    smartx("run", place / "rows.jsonl", *encoder, "--rows", 60, "--out", tmp_path / "mix",
+           "--run-dir", work)  # fmt: skip
+    near = ["--leave-out", evaluation, "--leave-out-by", "near", "--leave-out-cosine", 0.999]
+    near += ["--run-dir", work]
+    monkeypatch.chdir(tmp_path)
+    for command in (["rank"], ["mix", "--rows", 60, "--out", tmp_path / "clean"]):
+        done = CliRunner().invoke(app, [str(word) for word in [*command, *near]])
+        assert done.exit_code == 2
+        assert "--encoder: more texts are to be embedded" in done.output
+        assert "by" in done.output
+        assert "5 rows" in smartx(*command, *near, *encoder)
+    monkeypatch.chdir(place)  # where the name is that of the folder
+    notes = smartx("rank", *near, "--leave-out-cosine", 0.998)
+    assert "leave out: 5 rows" in notes or "5 rows" in notes
+
+
+def test_a_small_corpus_can_have_the_least_student_that_can_be_asked_for(place, tmp_path):
+    few = tmp_path / "few.jsonl"
+    rows = (place / "rows.jsonl").read_text().splitlines()
+    few.write_text("".join(f"{row}\n" for row in rows[:150]))
+    told = smartx("run", few, "--encoder", f"student:{place / 'enc'}", "--student-rows", 64,
+                  "--rows", 30, "--out", tmp_path / "mix")  # fmt: skip
+    assert "held-out rows: cosine" in told
+    for step in ("embed to judge it by:", "embed to learn from:", "embed by the student:"):
+        assert step in told
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def tasks(config: RunConfig, progress: Progress) -> Outcome:
     return tasks_outcome(pipeline.tasks_step(config, progress))
 
 
-@command(["run_dir", "threads", "memory", *RANKING, *LEAVING], use=STEPS)
+@command(["run_dir", "threads", "memory", *RANKING, *LEAVING, *EMBEDDING], use=STEPS)
 def rank(config: RunConfig, progress: Progress) -> Outcome:
     """Order the rows of every group, best first, into RUN/rankings.
 
@@ -168,7 +168,7 @@ def rank(config: RunConfig, progress: Progress) -> Outcome:
     return [line(f"ranking {rankings.folder.name} in {rankings.folder}")]
 
 
-@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING], use=STEPS)
+@command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING], use=STEPS)
 def mix(config: RunConfig, progress: Progress) -> Outcome:
     """Write a mixture of exactly ROWS rows from the rankings of a run.
 
@@ -207,8 +207,8 @@ def export(
     """
     from smartx.exports.told import exported_outcome
 
-    own = {"run_dir": config.run_dir, "threads": config.threads}
-    return map(line, exported_outcome(mixture, **options, **own, progress=progress))
+    options |= {"run_dir": config.run_dir, "threads": config.threads}
+    return map(line, exported_outcome(mixture, **options, progress=progress))
 
 
 @command(["run_dir"], use=USE, own=REPORT)

@@ -30,6 +30,7 @@ from smartx.embed import (
     open_embeddings,
     warnings_of,
 )
+from smartx.embed.again import encoder_again
 from smartx.embed.run import Spec
 from smartx.embed.student.spec import STUDENT
 from smartx.engine import default_memory, resolve_threads
@@ -88,7 +89,7 @@ class Session:
         self.config, self.progress = config, progress or Silent()
         self.run = Run(config.work_folder)
         self.law, self.ranker = config.law, config.row_ranker
-        self.asked = Asked(config)
+        self.asked, self._goes_on = Asked(config), command in ("rank", "mix")
         self.left_out: LeftOut | None = None
         stages(self.progress, self._to_come(command))
 
@@ -133,8 +134,15 @@ class Session:
 
     @cached_property
     def encoding(self) -> Spec:
-        """Where the vectors come from: a file of ready ones, or an encoder."""
-        return vectors_of(self.config)
+        """Where the vectors come from: a file of ready ones, or an encoder. Evaluation rows are
+        embedded by what embedded the corpus, where a command goes on from that and names nothing.
+        """
+        config = self.config
+        if self._goes_on and self.asked.near and config.encoder is None and config.vectors is None:
+            made = self.embeddings.by_one_encoder.manifest["parameters"]
+            if "vectors" not in made:
+                return encoder_again(made, batch_size=config.batch_size, threads=self.threads)
+        return vectors_of(config)
 
     @cached_property
     def threads(self) -> int:

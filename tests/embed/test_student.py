@@ -23,13 +23,15 @@ from smartx.embed import (
     embeddings_there,
     open_student,
 )
+from smartx.embed.encoders import identity_of
 from smartx.embed.run import encoder_of
-from smartx.embed.student import kept_student, student_there
+from smartx.embed.student import kept_student, student_there, token_vectors
 from smartx.embed.student.exact import least_squares, mapped
 from smartx.embed.student.fit import _RIDGE, _ridge
 from smartx.embed.student.loss import gain_kept, measured_loss, pair_correlation, random_pairs
 from smartx.embed.student.sample import held_rows, training_rows
 from smartx.embed.texts import Texts
+from smartx.embed.work import Sizes
 from smartx.engine import quantize
 from smartx.engine.token_table import Bags
 from smartx.errors import EncoderError, InputError, StoreError
@@ -262,8 +264,37 @@ def test_new_rows_are_learnt_from_without_embedding_the_old_ones_again(
     assert sum(embedded) < 0.5 * once
 
 
+def test_a_kill_while_the_teacher_embeds_tokens_loses_a_part_of_them(
+    teacher, tmp_path, monkeypatch
+):
+    tokenizer = Path(teacher.name) / "tokenizer.json"
+    asked = (teacher, identity_of(teacher), tokenizer)
+    whole = token_vectors.token_vectors(*asked, tmp_path / "whole", Silent())
+    real, calls = token_vectors._encoded, []
+
+    def encoded(encoder, texts, lengths, advance):
+        calls.append(len(texts))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(encoder, texts, lengths, advance)
+
+    monkeypatch.setattr(token_vectors, "_encoded", encoded)
+    monkeypatch.setattr(token_vectors, "Sizes", lambda _: Sizes(100))
+    with pytest.raises(KeyboardInterrupt):
+        token_vectors.token_vectors(*asked, tmp_path / "killed", Silent())
+    assert token_vectors.tokens_to_embed(*asked[1:], tmp_path / "killed") == len(whole)
+    made = token_vectors.token_vectors(*asked, tmp_path / "killed", Silent())
+    assert calls[3:] == [len(whole) - 200]
+    assert (made == whole).all()
+    (folder,) = (tmp_path / "killed").iterdir()
+    (folder / "tokens-00001.npy").write_bytes(b"damaged")
+    again = token_vectors.token_vectors(*asked, tmp_path / "killed", Silent())
+    assert calls[4:] == [100, len(whole) - 200]
+    assert (again == whole).all()
+
+
 def test_what_a_student_cannot_learn_from_is_said(teacher, tmp_path):
-    few = corpus_in(tmp_path / "few", sentences(70, 3))
+    few = corpus_in(tmp_path / "few", sentences(35, 3))
     with pytest.raises(EncoderError, match="too few") as caught:
         embed_corpus(few, StudentSpec(teacher), tmp_path / "run")
     assert teacher.name in caught.value.fix
@@ -279,8 +310,10 @@ def test_a_student_that_saves_nothing_is_warned_of(teacher, tmp_path):
     assert "loses nothing" in told[0]
     embed_corpus(rows, StudentSpec(teacher, rows=100), tmp_path / "few", progress=progress)
     assert len(told) == 1
+    embed_corpus(rows, StudentSpec(teacher, rows=64), tmp_path / "least")  # that can be asked for
+    tiny = corpus_in(tmp_path / "tiny", sentences(35, 4))
     with pytest.raises(EncoderError, match="too few") as caught:
-        embed_corpus(rows, StudentSpec(teacher, rows=64), tmp_path / "fewer")
+        embed_corpus(tiny, StudentSpec(teacher, rows=64), tmp_path / "fewer")
     assert "`student_rows`" in caught.value.fix
 
 

@@ -36,11 +36,12 @@ def encoded(
     rows: NDArray[np.int64] | None = None,
     texts: Texts | None = None,
     part_rows: int | None = None,
+    name: str = "embed",
 ) -> tuple[Parts, Places]:
     """Embed the texts of these rows that no part holds. Returns where each row's vector is.
 
     rows: rising rows of the corpus; None: all.  texts: of the corpus, where the caller has
-    them.  part_rows: rows a file; only in tests.
+    them.  part_rows: rows a file; only in tests.  name: of the step, for people.
     Raises EncoderError, MissingPackageError, StoreError.
     """
     parts = parts_of(encoder, identity, run_folder)
@@ -60,7 +61,7 @@ def encoded(
         sizes = Sizes(part_rows)
         with (
             _maker(encoder, corpus, -(-len(new) // sizes.rows), progress) as maker,
-            step(progress, "embed", len(new), "rows") as advance,
+            step(progress, name, len(new), "rows") as advance,
         ):
             work = _work(new, rows, texts.own_system, digests, parts, sizes)
             for done, part in maker.make(work, sizes, advance):

@@ -26,6 +26,7 @@ from smartx.embed.student import (
     HybridSpec,
     Student,
     StudentSpec,
+    learnt_line,
     sample_size,
     student_there,
     tokens_left,
@@ -63,6 +64,8 @@ def embedding_rate(
     if there is not None:
         source = source_name(there.manifest["parameters"])
         encodes = not isinstance(encoder, VectorsSpec)
+        if student := there.manifest.get("student"):  # of a hybrid too: the other rows are by it
+            source += f", {learnt_line(student)}"
         return Vectors(there.dimensions, 0.0, encodes, done=True, source=source)
     if isinstance(encoder, VectorsSpec):
         path = Path(encoder.path)

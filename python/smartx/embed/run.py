@@ -94,7 +94,14 @@ def _embedded(
     else:
         assert asked.identity is not None
         parts, places = encoded(
-            corpus, encoder, asked.identity, run_folder, progress, texts=texts, part_rows=part_rows
+            corpus,
+            encoder,
+            asked.identity,
+            run_folder,
+            progress,
+            texts=texts,
+            part_rows=part_rows,
+            name="embed by the student" if isinstance(encoder, Student) else "embed",
         )
         files, facts = placed(corpus, [parts], places, stage, asked.key)
         facts["made_by"] = made_by(encoder)
@@ -121,7 +128,16 @@ def _mended(
     assert identity is not None
     taught = _taught(corpus, spec, texts)
     rows = rows_of(corpus, taught)
-    parts, places = encoded(corpus, teacher, identity, run_folder, progress, rows=rows, texts=texts)
+    parts, places = encoded(
+        corpus,
+        teacher,
+        identity,
+        run_folder,
+        progress,
+        rows=rows,
+        texts=texts,
+        name="embed by the teacher",
+    )
     name = str(identity.parameters["encoder"])
     teaching = Teaching(name, made_by(teacher), taught, parts, places)
     files, facts = placed_hybrid(corpus, teaching, student, stage, asked.key)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,14 @@ def map_lines(
     run: Path | None,
     points: int | None,
     threads: int | None,
-    **more: Any,
+    other: Mapping[str, Any],
 ) -> Iterator[str]:
     """Write the map of a mixture; what was written, and what shows it.
 
     run: the run folder that made it, MIXTURE.run where none is named.  points: rows at most.
-    more: what is asked for of other formats. Raises InputError for any of it.
+    other: what is asked for of other formats, by option. Raises InputError for any of it.
     """
-    for name, value in more.items():
+    for name, value in other.items():
         if value:
             raise InputError(
                 "a map is one file of the corpus and the mixture, without this",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from smartx.errors import InputError
 from smartx.exports.map import MAP, OF_A_MAP, map_explained, map_lines
@@ -39,9 +38,9 @@ def exported_outcome(
             fix=f"smartx export {mixture or 'mix'} --format {format} --out {out or 'OUT'}",
         )
     if format == MAP:
-        asked = {"validation": validation, "push": push, "leave_out_misfits": leave_out_misfits}
-        own: dict[str, Any] = {"run": run_dir, "points": points, "threads": threads}
-        return list(map_lines(mixture, out, **own, **asked))
+        other = {"validation": validation, "push": push, "leave_out_misfits": leave_out_misfits}
+        made = map_lines(mixture, out, run=run_dir, points=points, threads=threads, other=other)
+        return list(made)
     for name, value in zip(OF_A_MAP, (run_dir, points), strict=True):
         if value is not None:
             raise InputError("it is of the format map alone", place=name, fix="leave it out")

@@ -10,7 +10,7 @@ from smartx.embed.student.stage import (
     tokens_left,
     window_of,
 )
-from smartx.embed.student.student import Student, open_student
+from smartx.embed.student.student import Student, learnt_line, open_student
 
 __all__ = [
     "STUDENTS",
@@ -19,6 +19,7 @@ __all__ = [
     "Student",
     "StudentSpec",
     "kept_student",
+    "learnt_line",
     "open_student",
     "sample_size",
     "student_there",

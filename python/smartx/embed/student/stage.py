@@ -40,7 +40,9 @@ FIRST_ROWS, MOST_ROWS = 4_096, 32_768  # of a learning curve
 HELD_ROWS = 1_536  # of each of two kinds (sample.Held), at most
 _ENOUGH = 0.01  # a doubling of the rows that raises the cosine by less is the last
 _GOOD = 0.6  # of greedy's gain inside groups; with less, people should know of other ways
-_LEAST = 64  # texts that a student can learn from
+# Texts that a student can learn from: half of the least that may be asked for, since of those that
+# are drawn some say the same, and some are held out.
+_LEAST = 32
 _WINDOW, _SPECIAL = 512, 2  # tokens that are read where no file says so; [CLS] and [SEP]
 _SAMPLE = 512  # texts on which a tokenizer is checked
 _Rows = NDArray[np.int64]
@@ -183,6 +185,7 @@ class _School:
             self._progress,
             rows=rows,
             texts=self._texts,
+            name=f"embed {purpose}",
         )
         texts = [text for array in self._texts.of(rows) for text in strings(array)]
         if self._reader is None:

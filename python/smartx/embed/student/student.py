@@ -27,6 +27,12 @@ TOKENIZER = "tokenizer.json"
 _BATCH = 1 << 16  # texts that are taken at once
 
 
+def learnt_line(facts: Mapping[str, Any]) -> str:
+    """What a student was learnt from and what is lost, for people. facts: as manifests have them"""
+    rows = int(facts["curve"][-1]["rows"])
+    return f"learnt from {rows:,} rows; {Loss(**facts['loss']).line()}"
+
+
 class Student:
     """Gives nearly what its teacher would; implements smartx.embed.Encoder.
 
@@ -53,8 +59,7 @@ class Student:
     @property
     def line(self) -> str:
         """What it was learnt from and what is lost, for people."""
-        rows = int(self.facts["curve"][-1]["rows"])
-        return f"learnt from {rows:,} rows; {Loss(**self.facts['loss']).line()}"
+        return learnt_line(self.facts)
 
     @property
     def dimensions(self) -> int:

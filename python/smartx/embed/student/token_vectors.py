@@ -1,12 +1,14 @@
 """The teacher's vector of every token as a text by itself: what a student knows beforehand.
 
 A sample of rows holds few of the rare words, and these decide which rows of a task differ. They
-depend on the teacher alone, so they are kept in RUN/students/ID and serve every corpus.
+depend on the teacher alone, so they are kept in RUN/students/ID and serve every corpus; a kill
+loses no more than a part that takes some 20 seconds.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -17,18 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.embed.batches import batches
-from smartx.embed.encoders import EncoderSpec, Identity, Read
+from smartx.embed.encoders import Encoder, EncoderSpec, Identity, Read
 from smartx.embed.loading import devices_for, loaded
 from smartx.embed.npy import open_npy, write_npy
+from smartx.embed.work import Advance, Sizes
 from smartx.engine import quantize
 from smartx.files import unchanged_digest
 from smartx.progress import Progress, Silent, step
-from smartx.store import Sidecar, Stage, folder_of, key_of
+from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
 
 STAGE = "token vectors"
 SCHEMA = 1  # raised when the same teacher gives another file
 MOST = 65_536  # tokens that are looked at; of a larger vocabulary the first of these
-_FILE = "tokens.npy"
 _OPENING = ("##", "\u0120", "\u2581", "\u010a")  # how tokenizers mark a place in a word, or a space
 
 
@@ -52,22 +54,19 @@ def token_vectors(
     Raises EncoderError, MissingPackageError, StoreError.
     """
     stage, key, inputs = _asked(identity, tokenizer, folder)
-    path = stage.folder / _FILE
     if not stage.reuse(key):
-        made = _encoded(_texts(tokenizer), teacher, progress)
+        stage.keep_parts(key, lambda _: key)
         stage.begin()
-        entry = Sidecar(path, key).commit(len(made), partial(write_npy, made))
         stage.finish(
             key=key,
             schema=SCHEMA,
             parameters=identity.parameters,
             inputs=inputs,
-            files=[entry],
+            files=_parts(_texts(tokenizer), teacher, stage, key, progress),
             facts={},
         )
-    file = open_npy(path)
-    rows: NDArray[np.int16] = file.read(0, file.num_rows)
-    return rows
+    parts = [open_npy(stage.folder / entry["name"]) for entry in stage.manifest(SCHEMA)["files"]]
+    return np.concatenate([part.read(0, part.num_rows) for part in parts])
 
 
 def tokens_to_embed(identity: Identity, tokenizer: Path, folder: Path) -> int:
@@ -83,20 +82,46 @@ def _asked(identity: Identity, tokenizer: Path, folder: Path) -> tuple[Stage, st
     return Stage(STAGE, folder_of(folder, key)), key, inputs
 
 
-def _encoded(texts: list[str], teacher: EncoderSpec, progress: Progress) -> NDArray[np.int16]:
-    spec = replace(teacher, device=devices_for(teacher)[0])
+def _parts(
+    texts: list[str], teacher: EncoderSpec, stage: Stage, key: str, progress: Progress
+) -> list[FileEntry]:
+    """The files of the vectors, one after another: those that are there, then those made now."""
+    entries, start = list[FileEntry](), 0
+    while start < len(texts) and (entry := _part(stage, key, len(entries)).whole_part()):
+        entries.append(entry)
+        start += entry.rows
+    if start == len(texts):
+        return entries
+    spec, sizes = replace(teacher, device=devices_for(teacher)[0]), Sizes(None)
     with (
         loaded(spec, Silent()) as encoder,
-        step(progress, "embed the tokens", len(texts), "tokens") as advance,
+        step(progress, "embed the tokens", len(texts) - start, "tokens") as advance,
     ):
-        made = list[NDArray[Any]]()
         read = encoder.singles(len(texts)) if isinstance(encoder, _OfTokens) else None
         read = read or encoder.read(texts)
-        order = list(batches(read.lengths, encoder.batch_tokens, encoder.batch_rows))
-        for batch in order:
-            length = int(read.lengths[batch[0]])
-            made.append(encoder.encode([read.texts[row] for row in batch.tolist()], length))
-            advance(len(batch))
+        while start < len(texts):
+            part, began = slice(start, start + sizes.rows), time.perf_counter()
+            made = _encoded(encoder, read.texts[part], read.lengths[part], advance)
+            entry = _part(stage, key, len(entries)).commit(len(made), partial(write_npy, made))
+            entries.append(entry)
+            start += entry.rows
+            sizes.took(entry.rows, time.perf_counter() - began)
+    return entries
+
+
+def _part(stage: Stage, key: str, number: int) -> Sidecar:
+    return Sidecar(stage.folder / f"tokens-{number:05d}.npy", key)
+
+
+def _encoded(
+    encoder: Encoder, texts: list[Any], lengths: NDArray[np.int64], advance: Advance
+) -> NDArray[np.int16]:
+    """(len(texts), d) the vectors of texts that were read. lengths: of these."""
+    made = list[NDArray[Any]]()
+    order = list(batches(lengths, encoder.batch_tokens, encoder.batch_rows))
+    for batch in order:
+        made.append(encoder.encode([texts[row] for row in batch.tolist()], int(lengths[batch[0]])))
+        advance(len(batch))
     vectors = np.concatenate(made)
     placed = np.empty_like(vectors)
     placed[np.concatenate(order)] = vectors
