@@ -21,10 +21,14 @@ _STYLE = re.compile(r"\[/?(?:bold|dim)?\]")
 
 
 def plain(text: str) -> str:
-    """Without the marks that the terminal shows as bold or dim, and with those of Markdown kept
-    from meaning anything.
+    """Markdown that shows the words, without the terminal's marks for bold and dim; what stands in
+    backticks stays code.
     """
-    return re.sub(r"([*_<>\[\]|`\\])", r"\\\1", _STYLE.sub("", text))
+    pieces = re.split(r"(`[^`]+`)", _STYLE.sub("", text).replace("\\[", "["))
+    return "".join(
+        piece if piece.startswith("`") else re.sub(r"([*_<>\[\]|`\\])", r"\\\1", piece)
+        for piece in pieces
+    )
 
 
 def commands() -> dict[str, Any]:
@@ -58,17 +62,18 @@ def default_of(parameter: Any) -> str:
 
 
 def help_of(text: str) -> Iterator[str]:
-    """Paragraphs of a command's help; its examples become blocks."""
+    """Paragraphs of a command's help; its examples become one block."""
+    examples = []
     for paragraph in text.split("\n\n"):
         begin, example, line = paragraph.partition("Example: ")
         if paragraph.startswith("  smartx"):
-            yield f"    {paragraph.strip()}"
+            examples.append(paragraph.strip())
         elif example and not begin:
-            yield f"    {line.strip()}"
-        elif "[bold]" in paragraph:
-            yield f"*{plain(paragraph).strip()}*"
-        else:
+            examples.append(line.strip())
+        elif "[bold]Examples" not in paragraph:
             yield plain(" ".join(paragraph.split()))
+    if examples:
+        yield "\n".join(("```sh", *examples, "```"))
 
 
 def lines_of(name: str, command: Any) -> Iterator[str]:

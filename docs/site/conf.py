@@ -19,6 +19,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "navigation", "commands", "do
 root_doc = "index"
 exclude_patterns = ["site/static"]
 
+smartquotes = False  # --rows is no dash
 myst_heading_anchors = 6  # named as the repository's page names them
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

@@ -20,9 +20,11 @@ def reworded(text: str) -> str:
     """Plain words as reStructuredText."""
     pieces = re.split(r"(`[^`]+`)", text)
     return "".join(
-        f"`{piece}`" if piece.startswith("`") else re.sub(r"([*|\\]|\w_\b)", r"\\\1", piece)
+        f"`{piece}`"
+        if piece.startswith("`")
+        else re.sub(r"([*|\\]|(?<=\w)_(?!\w))", r"\\\1", piece)
         for piece in pieces
-    ).replace("\\\\", "\\")
+    )
 
 
 def items(paragraph: list[str]) -> Iterator[list[str]]:
