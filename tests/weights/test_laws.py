@@ -90,6 +90,14 @@ def test_caps_of_given_shares_hold_within_a_pattern():
     np.testing.assert_allclose(shares_of(law), plain, rtol=1e-12)
 
 
+def test_a_source_of_given_shares_is_named_as_floors_and_caps_name_it():
+    law = Given({"flan/": 0.4, "aqua": 0.1, "cot/": 0.5}, {"flan/": 30})
+    globs = Given({"flan/*": 0.4, "aqua": 0.1, "cot/*": 0.5}, {"flan/*": 30})
+    assert shares_of(law).tolist() == shares_of(globs).tolist()
+    with pytest.raises(ConfigError, match="no task"):
+        Given({"fla/": 1}).check(NAMES)
+
+
 @pytest.mark.parametrize(
     ("options", "place", "words"),
     [

@@ -33,8 +33,9 @@ _GLOB = re.compile(r"[*?\[]")
 class Given(WeightLaw):
     """Patterns, their parts of the mixture, and within each the tasks by their sizes.
 
-    parts: by pattern, in any unit. A pattern is a task, SOURCE/TASK, or either with * and ?; a task
-    belongs to the first one that it fits, and gets nothing where it fits none.
+    parts: by pattern, in any unit. A pattern is a task, SOURCE/TASK, either with * and ?, or
+    SOURCE/ for all of a source; a task belongs to the first one that it fits, and gets nothing
+    where it fits none.
     caps: by pattern: a larger task counts as one of this size.
     """
 
@@ -75,7 +76,7 @@ class Given(WeightLaw):
 
 def _first_fit(patterns: Iterable[str], names: Sequence[tuple[str, ...]]) -> NDArray[np.int64]:
     """(M,) the place of the first pattern that fits each task, -1 where none does."""
-    numbered = list(enumerate(patterns))
+    numbered = [(place, _whole_source(one)) for place, one in enumerate(patterns)]
     plain = {pattern: place for place, pattern in numbered if not _GLOB.search(pattern)}
     globs = [(place, pattern) for place, pattern in numbered if pattern not in plain]
 
@@ -89,6 +90,12 @@ def _first_fit(patterns: Iterable[str], names: Sequence[tuple[str, ...]]) -> NDA
     return np.array([first(name) for name in names], dtype=np.int64)
 
 
+def _whole_source(pattern: str) -> str:
+    """SOURCE/ as the glob that it is short for."""
+    return f"{pattern}*" if pattern.endswith("/") else pattern
+
+
 def _fits(pattern: str, name: tuple[str, ...]) -> bool:
     source, task = name[:2]
+    pattern = _whole_source(pattern)
     return fnmatchcase(task, pattern) or fnmatchcase(f"{source}/{task}", pattern)
