@@ -90,10 +90,13 @@ const std::vector<Level>& levels() {
 #endif
     }
 #endif
+#ifdef SMARTX_NEON
+    found.push_back({"neon", &kDotNeon, &kVectorNeon});
+#endif
 #ifdef SMARTX_I8MM
     static const DotLevel i8mm = with_i8mm(kDotGeneric);
     if (asked_for("i8mm") && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0 && agree(i8mm, kDotGeneric))
-      found.push_back({"i8mm", &i8mm, &kVectorGeneric});
+      found.push_back({"i8mm", &i8mm, &kVectorNeon});
 #endif
     return found;
   }();

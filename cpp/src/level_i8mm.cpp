@@ -1,6 +1,6 @@
 // aarch64 with I8MM: tiles by smmla, which multiplies two rows of 8 values by two of 8 bits each;
-// all else as the generic level, whose loops g++ makes NEON of. Compiled for I8MM, where the
-// compiler can: see CMakeLists.txt. Its results were tested under an emulator; nobody has timed it.
+// what is asked of tiles as the generic level does it. Compiled for I8MM, where the compiler can:
+// see CMakeLists.txt. Its results were tested under an emulator; nobody has timed it.
 #include <arm_neon.h>
 
 #include "level_tables.hpp"

@@ -13,6 +13,10 @@ extern const VectorOpLevel kVectorGeneric;
 extern const DotLevel kDotAvx2, kDotAvx512;
 extern const VectorOpLevel kVectorAvx2, kVectorAvx512;
 #endif
+#ifdef SMARTX_NEON
+extern const DotLevel kDotNeon;
+extern const VectorOpLevel kVectorNeon;
+#endif
 #ifdef SMARTX_AMX
 /// The table of AVX-512 with the tiles of AMX.
 DotLevel with_amx(DotLevel avx512);

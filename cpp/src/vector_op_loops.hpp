@@ -120,10 +120,10 @@ struct Products {
     for (int a = 0; a < X; ++a)
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int part = 0; part < V::kParts; ++part) sums[a][r][part] = V::zero();
     for (std::int64_t c = 0; c < width; c += V::kParts * V::kLanes) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int part = 0; part < V::kParts; ++part) {
         const std::int64_t place = c + part * V::kLanes;
         typename V::Lanes value[X];
@@ -244,7 +244,7 @@ struct LaneOps : PlainOps<L> {
     typename Doubles::Lanes sums[Doubles::kParts];
     for (auto& sum : sums) sum = Doubles::zero();
     const auto add_eight = [&](const float* v, const double* m) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int part = 0; part < Doubles::kParts; ++part) {
         const int lane = part * Doubles::kLanes;
         const typename Doubles::Lanes kept = Doubles::positive_sum(m + lane, v + lane);

@@ -274,16 +274,20 @@ TEST(digit_dots_fit_their_lanes_whatever_lane_a_row_fills) {
     for (const Item step : {2, 4, 8, 16, 32, 64}) {  // values of a vector; a lane adds up two
       const Item d = 128 * step + 5;
       for (const Item lane : {0, 1, step / 2 - 1}) {
-        std::vector<std::int16_t> row(static_cast<std::size_t>(d), 0);
-        for (Item i = 0; i < 128; ++i)
-          for (const Item half : {0, 1})
-            row[static_cast<std::size_t>(i * step + (2 * lane + half) % step)] = -256;
-        const std::vector<std::int16_t> digits(static_cast<std::size_t>(d), -32768);
-        const Item item = 0;
-        std::int64_t found = 0;
-        level.ops->digit_dots(row.data(), &item, 1, d, digits.data(), 1, &found);
-        CHECK(found == product(row.data(), digits.data(), d));
-        CHECK(found == std::int64_t{1} << 31);
+        // A lane's two are neighbours (x86), or half a vector apart (NEON).
+        for (const auto& [first, second] :
+             {std::pair{2 * lane, 2 * lane + 1}, {lane, lane + step / 2}}) {
+          std::vector<std::int16_t> row(static_cast<std::size_t>(d), 0);
+          for (Item i = 0; i < 128; ++i)
+            for (const Item place : {first % step, second % step})
+              row[static_cast<std::size_t>(i * step + place)] = -256;
+          const std::vector<std::int16_t> digits(static_cast<std::size_t>(d), -32768);
+          const Item item = 0;
+          std::int64_t found = 0;
+          level.ops->digit_dots(row.data(), &item, 1, d, digits.data(), 1, &found);
+          CHECK(found == product(row.data(), digits.data(), d));
+          CHECK(found == std::int64_t{1} << 31);
+        }
       }
     }
   }
@@ -339,7 +343,7 @@ TEST(covering_of_every_level_is_its_formula) {
       }
     }
   }
-  const Offset many = 200'000;  // whose sum passes 2^32
+  const Offset many = 600'000;  // whose sum passes 2^32, in every lane of NEON too
   const std::vector<std::uint16_t> row(static_cast<std::size_t>(many), 65535), best(row.size(), 0);
   for (const Level& level : levels()) {
     std::int64_t open = 0;

@@ -9,7 +9,8 @@
 #include <type_traits>
 #include <vector>
 
-#ifdef SMARTX_STD_THREADS  // for ThreadSanitizer, which cannot see through OpenMP
+#ifdef SMARTX_STD_THREADS  // for ThreadSanitizer, and for macOS: see CMakeLists.txt
+#include <system_error>
 #include <thread>
 #else
 #include <omp.h>
@@ -105,12 +106,16 @@ class Context {
 };
 
 /// Calls body(hand) once for each hand 0 .. threads - 1, each on a thread of its own; hand 0 is the
-/// calling one. The body must not throw.
+/// calling one. Where the system gives no more threads there are fewer hands. The body must not
+/// throw.
 template <class Body>
 void on_threads(int threads, const Body& body) {
 #ifdef SMARTX_STD_THREADS
   std::vector<std::thread> others;
-  for (int hand = 1; hand < threads; ++hand) others.emplace_back([&body, hand] { body(hand); });
+  try {
+    for (int hand = 1; hand < threads; ++hand) others.emplace_back([&body, hand] { body(hand); });
+  } catch (const std::system_error&) {
+  }
   body(0);
   for (std::thread& other : others) other.join();
 #else

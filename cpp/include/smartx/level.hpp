@@ -18,7 +18,7 @@ struct Level {
 
 /// The levels that this processor runs, slowest first. The first is "generic".
 const std::vector<Level>& levels();
-/// The level of that name ("generic", "avx2", "avx512", "amx", "i8mm"); throws
+/// The level of that name ("generic", "avx2", "avx512", "amx", "neon", "i8mm"); throws
 /// std::invalid_argument where the name is unknown or the processor cannot run it. "" means the
 /// default of this process: the one named by the environment variable SMARTX_SIMD if that is set,
 /// else the fastest.
