@@ -241,6 +241,8 @@ def _is_category(values: Sequence[Any]) -> bool:
 
 
 def _found(sample: Sample) -> str:
+    if not sample.names:
+        return "it has no columns (is it empty?)"
     listed = ", ".join(f'"{name}"' for name in sample.names[:40])
     more = len(sample.names) - 40
     return f"the columns found are {listed}" + (f" and {more} more" if more > 0 else "")

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,11 @@ from smartx.store import EXPORT, MANIFEST, MIXTURE, is_ours, read_manifest
 
 _FIX = "choose another folder for `out`, or empty this one"
 _A = {MIXTURE: "a mixture", EXPORT: "an export"}
+# What follows from other settings: named in an error only where nothing else differs.
+_FOLLOWS = (
+    *("corpus_rows", "digest", "files", "groups", "inputs", "left_out", "most", "prior", "rows"),
+    *("schema", "seal", "shares", "tasks", "tokens", "total", "trainers", "unit", "units", "value"),
+)
 _MADE_BY = {MIXTURE: "smartx mix", EXPORT: "smartx export"}
 
 
@@ -86,7 +91,7 @@ def check_replaceable(
         return
     there = found.manifest
     if differ := [name for name in differences(there, settings) if name in there]:
-        what = ", ".join(differ)
+        what = ", ".join(causes(differ))
         raise InputError(
             f"another {stage} stands there ({there.get('rows', 0):,} rows; it differs in: {what})",
             place=str(out),
@@ -98,6 +103,19 @@ def differences(manifest: dict[str, Any], settings: dict[str, Any]) -> list[str]
     """Names of the settings that a manifest says otherwise."""
     asked = json.loads(canonical_json(settings))
     return sorted(name for name in asked if manifest.get(name) != asked[name])
+
+
+def causes(differ: Sequence[str]) -> list[str]:
+    """Of names of settings those that somebody chose; all where there are none."""
+    return [name for name in differ if name not in _FOLLOWS] or [*differ]
+
+
+def delete_mixture(folder: Path, *, stage: str = MIXTURE) -> None:
+    """Delete a mixture that nothing takes the place of; one that holds more than itself stays."""
+    if _is_mixture(folder, stage):
+        with suppress(InputError):
+            _refuse_foreign(folder, open_mixture(folder, stage=stage).manifest)
+            _delete(folder, stage)
 
 
 def stands(out: Path, settings: dict[str, Any], *, stage: str = MIXTURE) -> bool:

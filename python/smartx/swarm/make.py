@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from smartx.config import RunConfig
 from smartx.errors import ConfigError, StoreError
 from smartx.files import canonical_json, commit_bytes, committing, own
 from smartx.mixture.assemble import all_ranked
+from smartx.mixture.out import causes, delete_mixture
 from smartx.progress import Progress, Silent, step
 from smartx.session import Session
 from smartx.strategies import facts_of
@@ -104,6 +106,7 @@ def make_swarm(config: RunConfig, wanted: Wanted, progress: Progress | None = No
         stands = _check_other(folder, manifest, overwrite=config.overwrite)
         own(folder, "swarm")
         if not stands:  # what is half replaced must not look finished
+            _clear(folder, len(plan.shares), wanted)
             (folder / MANIFEST).unlink(missing_ok=True)
         taken = []
         with step(progress, "swarm", len(plan.shares), "mixtures") as advance:
@@ -267,11 +270,36 @@ def _check_other(folder: Path, manifest: Mapping[str, Any], *, overwrite: bool) 
     differ = sorted(name for name in wanted if found.manifest.get(name) != wanted[name])
     if differ and not overwrite:
         raise StoreError(
-            f"another swarm stands there (it differs in: {', '.join(differ)})",
+            f"another swarm stands there (it differs in: {', '.join(causes(differ))})",
             place=str(folder),
             fix="choose another folder for `out`, or pass `overwrite` to replace it",
         )
     return not differ
+
+
+def _clear(folder: Path, count: int, wanted: Wanted) -> None:
+    """Delete the mixtures of the swarm that stood here which the new one does not replace."""
+    found = open_swarm(folder)
+    if found is None:
+        return
+    kept = {_name(place) for place in range(count)}
+    of_kind = bool(found.manifest.get("rows_only")) == wanted.rows_only
+    for one in found.manifest["mixtures"]:
+        name = str(one["run"])
+        if re.fullmatch(r"mix-\d{3,}", name) and not (of_kind and name in kept):
+            delete_mixture(folder / name)
+            rows = folder / f"{name}.npy"
+            if rows.is_file() and _digest_of(rows) == one["digest"]:
+                rows.unlink()
+
+
+def _digest_of(path: Path) -> str:
+    """Of the row ids in a file; nothing where it holds something else."""
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        return ""
+    return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
 def _with(config: RunConfig, *, out: Path) -> RunConfig:
