@@ -5,7 +5,7 @@
 Each run is a fork of this process, so that kills fall into work and not into imports. The vectors
 come from an encoder of our own; shards and parts are small, so that a run has many files. With
 --points the kills fall on visits to the disk (a flush, a rename, a deletion) instead: every one of
-them in turn, or every Nth.
+them in turn, or every Nth. With --shards several processes rank a shard each, and are killed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from smartx import forecast, pipeline, session
 from smartx.config import config_from
 from smartx.embed import embed_corpus
 from smartx.embed.encoders import PACKAGED
-from smartx.rankers import rankings
+from smartx.progress import Silent
+from smartx.rankers import pieces, rankings
 from smartx.rankers import run as rank_run
 
 SHARD_ROWS = 96
@@ -43,7 +44,7 @@ def use_small_files(*, real: bool = False) -> None:
     """400 rows become 5 shards and 5 parts; the encoder is replaced, but for a `real` one."""
     for module in (rank_run, rankings):
         module.PART_ROWS = module.BLOCK_ROWS = SHARD_ROWS
-    rank_run.BUNDLE_ROWS = 50
+    rank_run.BUNDLE_ROWS, pieces.PIECE_ROWS = 50, 20
 
     def embed(corpus: Any, spec: Any, out: Path, **options: Any) -> Any:
         encoder = spec if real else FakeEncoder()
@@ -52,8 +53,11 @@ def use_small_files(*, real: bool = False) -> None:
     session.embed_corpus, forecast.embedding_rate = embed, known_rate
 
 
-def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:
-    """A run in a process of its own, killed at its disk visit number `visit`. Returns its id."""
+def start(source: Path, folder: Path, *, visit: int = 0, shard: str = "", **fields: Any) -> int:
+    """A run in a process of its own, killed at its disk visit number `visit`. Returns its id.
+
+    shard: "0/3": only that shard of the ranking; "-": all that comes before.
+    """
     child = os.fork()
     if child:
         return child
@@ -62,9 +66,9 @@ def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:
     warnings.simplefilter("ignore", RuntimeWarning)  # of the fork, which is on purpose here
     try:
         counted = count_visits(kill_at=visit)
-        config = {"sources": [str(source)], "rows": 150, "threads": 1, **NEAR}
-        config |= {"out": folder / "mix", "run_dir": folder / "work", "encoder": PACKAGED, **fields}
-        pipeline.run(config_from(config))
+        values = {"sources": [str(source)], "rows": 150, "threads": 1, **NEAR}
+        values |= {"out": folder / "mix", "run_dir": folder / "work", "encoder": PACKAGED, **fields}
+        work(config_from(values), shard)
         (source.parent / "visits").write_text(str(counted()))
         status = 0
     except KeyboardInterrupt:
@@ -73,6 +77,16 @@ def start(source: Path, folder: Path, *, visit: int = 0, **fields: Any) -> int:
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def work(config: Any, shard: str) -> None:
+    if not shard:
+        pipeline.run(config)
+    elif shard == "-":
+        pipeline.ingest_step(config, Silent())
+        pipeline.embed_step(config, Silent())
+    else:
+        pipeline.shard_step(config, Silent(), "rank", shard)
 
 
 def count_visits(kill_at: int) -> Callable[[], int]:
@@ -118,6 +132,7 @@ class Trial:
         self.seconds = time.perf_counter() - began
         self.visits = int((folder / "visits").read_text())
         self.expected = final_tree(folder / "undisturbed")
+        self.shard_seconds = self.seconds / 4
 
     def start(self, folder: Path, **options: Any) -> int:
         return start(self.source, folder, out=folder / self.out, **self.fields, **options)
@@ -133,6 +148,22 @@ class Trial:
             hits += hit
             self.seconds *= 1.05 if hit else 0.8  # follows how busy the machine is
         return hits
+
+    def kill_shards(self, of: int, kind: int, dice: random.Random) -> int:
+        """Start all shards of a ranking at once, and kill most of them. Returns how many died."""
+        assert wait(self.start(self.folder, shard="-")) == 0
+        dies = [dice.random() < 0.7 for _ in range(of)]
+        began, children = time.perf_counter(), []
+        for shard in range(of):
+            children.append(self.start(self.folder, shard=f"{shard}/{of}"))
+        for child in (one for one, dead in zip(children, dies, strict=True) if dead):
+            time.sleep(dice.uniform(0, self.shard_seconds))
+            os.kill(child, kind)
+        statuses = [wait(child) for child in children]
+        assert all(dead or not status for dead, status in zip(dies, statuses, strict=True))
+        if not any(statuses):
+            self.shard_seconds = (time.perf_counter() - began) / 2
+        return sum(status != 0 for status in statuses)
 
     def kill_at(self, visit: int) -> int:
         """Start a run that dies at this visit to the disk."""
@@ -154,6 +185,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--points", type=int, default=0, help="every Nth visit to the disk")
     parser.add_argument("--together", type=int, default=0, help="pairs of runs at the same time")
+    parser.add_argument("--shards", type=int, default=0, help="kills fall on so many at once")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="mix", help="of the mixture, in the folder of a run")
     parser.add_argument("--tasks", help="how tasks are found; else they are those of the rows")
@@ -170,7 +202,10 @@ def main() -> None:
     dice, kind = random.Random(asked.seed), getattr(signal, "SIG" + asked.signal)
     kills, differing = 0, []
     while kills < asked.kills:
-        kills += trial.kill_randomly(kind, dice)
+        if asked.shards:
+            kills += trial.kill_shards(asked.shards, kind, dice)
+        else:
+            kills += trial.kill_randomly(kind, dice)
         differing.append(trial.differing())
     if asked.points:
         for visit in range(1, trial.visits + 1, asked.points):

@@ -56,6 +56,14 @@ def test_runs_whose_out_lies_in_the_run_folder_go_on_after_kills(tmp_path):
 
 
 @pytest.mark.slow
+def test_shards_killed_at_random_moments_end_in_the_same_bytes(tmp_path):
+    pytest.importorskip("torch")  # which a run with an encoder, even a made-up one, asks for
+    told = crash_run(tmp_path, "--shards", 3, "--kills", KILLS, "--seed", os.getpid())
+    assert told["kills"] >= KILLS
+    assert not any(told["differing"]), told
+
+
+@pytest.mark.slow
 def test_a_kill_at_any_visit_to_the_disk_ends_in_the_same_bytes(tmp_path):
     """Every 9th flush, rename and deletion; SMARTX_KILLS=100 or more takes every one."""
     told = crash_run(tmp_path, "--points", 1 if KILLS >= 100 else 9)

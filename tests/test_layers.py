@@ -21,7 +21,7 @@ ROOMS = [
     "config_file", "config", "files", "store", "run_folder", "lock", "units",
     "engine", "corpus", "embed", "features", "means", "leave_out", "weights", "rankers", "tasks",
     "budget", "mixture", "selection", "selector", "report", "exports", "frames",
-    "planning", "runs", "verify", "preflight", "forecast", "session", "pipeline",
+    "planning", "runs", "verify", "preflight", "forecast", "session", "dividing", "pipeline",
     "doctor", "demo", "compare", "swarm",
     "terminal", "display", "tellers", "outcomes", "flags", "field_flags", "starter", "console",
     "cli", "__main__",

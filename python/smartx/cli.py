@@ -22,6 +22,7 @@ from smartx.flags import (
     OUTPUT,
     RANKING,
     REPORT,
+    SHARD,
     STRATEGY,
     SWARM,
     VERIFY,
@@ -154,8 +155,8 @@ def tasks(config: RunConfig, progress: Progress) -> Outcome:
     return tasks_outcome(pipeline.tasks_step(config, progress))
 
 
-@command(["run_dir", "threads", "memory", *RANKING, *LEAVING, *EMBEDDING], use=STEPS)
-def rank(config: RunConfig, progress: Progress) -> Outcome:
+@command(["run_dir", "threads", "memory", *RANKING, *LEAVING, *EMBEDDING], use=STEPS, own=SHARD)
+def rank(config: RunConfig, progress: Progress, *, shard: str | None) -> Outcome:
     """Order the rows of every group, best first, into RUN/rankings.
 
     A prefix of a ranking is the selection for that size, so one ranking serves every budget.
@@ -164,6 +165,8 @@ def rank(config: RunConfig, progress: Progress) -> Outcome:
     """
     from smartx import pipeline
 
+    if shard is not None:
+        return [line(pipeline.shard_step(config, progress, "rank", shard).line(shard))]
     rankings = pipeline.rank_step(config, progress)
     return [line(f"ranking {rankings.folder.name} in {rankings.folder}")]
 

@@ -98,6 +98,17 @@ def _own(name: str, kind: Any, default: Any, words: str, **more: Any) -> inspect
     return keyword(name, Annotated[kind, option], default)
 
 
+SHARD = (
+    _own(
+        "shard",
+        str | None,
+        None,
+        "make only the units of one shard, such as 0/4 (the first of four), beside other shards on "
+        "this or other machines; the same command without it then finishes",
+        metavar="i/N",
+    ),
+)
+
 _BESIDE = {"rich_help_panel": "What is compared, and how"}
 COMPARISON = (
     _own(

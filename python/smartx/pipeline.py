@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from smartx.budget import Budget
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
+from smartx.dividing import Shard, make_shard
 from smartx.embed import Embeddings
 from smartx.forecast import forecast
 from smartx.frames import call_of
@@ -30,6 +31,7 @@ from smartx.runs import open_run as open_run
 from smartx.session import Session
 from smartx.strategies import TASKS as TASK_FINDERS
 from smartx.tasks import FoundTasks, tasks_of
+from smartx.units import shard_of
 
 
 def run(config: Any = None, *, progress: Progress | None = None, **fields: Any) -> Mixture:
@@ -156,6 +158,16 @@ def rank_step(config: RunConfig, progress: Progress) -> Rankings:
     with session.alone():
         session.group()
         return session.rank()
+
+
+def shard_step(config: RunConfig, progress: Progress, stage: str, shard: str) -> Shard:
+    """One shard of a stage, "0/4" the first of four: rank. The step without shards finishes it.
+
+    Any number of shards may be at work at once, on one machine or on several that share the run
+    folder. Raises ConfigError for what is no shard.
+    """
+    number = shard_of(shard)
+    return make_shard(Session(config, progress, command=stage), stage, *number)
 
 
 def means_step(config: RunConfig, progress: Progress) -> NDArray[np.float64]:

@@ -72,6 +72,7 @@ from smartx.runs import open_run as open_run
 from smartx.store import folder_of
 from smartx.strategies import facts_of
 from smartx.tasks import as_read, group_rows, grouped_there
+from smartx.units import Divide
 
 _GOES_ON = ("embed", "tasks", "rank", "mix")  # commands with what an earlier one left
 
@@ -91,6 +92,7 @@ class Session:
         self.law, self.ranker = config.law, config.row_ranker
         self.asked, self._goes_on = Asked(config), command in ("rank", "mix")
         self.left_out: LeftOut | None = None
+        self.divide: Divide | None = None  # has units of a stage made elsewhere
         stages(self.progress, self._to_come(command))
 
     @cached_property
@@ -321,6 +323,7 @@ class Session:
                 near_duplicates=self.config.near_duplicates,
                 near_within=self.config.near_duplicates_within,
                 memory=self.memory,
+                divide=self.divide,
                 progress=self.progress,
             )
             mean(self.run.folder, rankings=rankings.folder)

@@ -63,6 +63,9 @@ class Divided(Protocol):
         it cannot be split. Once all of them are done, the unit is.
         """
 
+    def close(self) -> None:
+        """End what `make` opened, if anything: whoever was given this to make units calls it."""
+
 
 Divide = Callable[[Divided], None]
 

@@ -114,16 +114,30 @@ class Ranking:
         of_groups = self.groups.rows * np.repeat(of_a_row, np.diff(self.compared.first_group))
         return seconds + np.add.reduceat(of_groups, units.first_group[:-1])
 
-    def bundles(self, most: int) -> Iterator[tuple[int, int]]:
-        """Units to be ranked together: as `bundles`, and none cuts rows that are compared."""
-        units, compared = self.units, self.compared
-        if self.near is None or len(compared) >= len(units):
-            yield from bundles(units.rows, self.seconds, most)
+    @cached_property
+    def bounds(self) -> NDArray[np.int64]:
+        """Where units may be cut into bundles: rising numbers of units, from 0 to how many there
+        are. None cuts rows that are compared.
+        """
+        if self.near is None or len(self.compared) >= len(self.units):
+            return np.arange(len(self.units) + 1)
+        return np.searchsorted(self.units.first_group, self.compared.first_group)
+
+    def bundles(
+        self, most: int, first: int = 0, last: int | None = None, *, seconds: float = BUNDLE_SECONDS
+    ) -> Iterator[tuple[int, int]]:
+        """Units first..last-1 (all), cut at `bounds` into those to be ranked together, as `bundles`
+        has it.
+        """
+        last = len(self.units) if last is None else last
+        if first >= last:
             return
-        first = np.searchsorted(units.first_group, compared.first_group)
-        seconds = np.add.reduceat(self.seconds, first[:-1])
-        for begin, end in bundles(compared.rows, seconds, most):
-            yield int(first[begin]), int(first[end])
+        bounds = self.bounds[(self.bounds >= first) & (self.bounds <= last)]
+        rows = np.add.reduceat(self.units.rows[:last], bounds[:-1])
+        # Rounded: the last bit, which is not the same on every processor, decides nothing.
+        took: NDArray[np.float64] = np.add.reduceat(self.seconds[:last], bounds[:-1]).round(6)
+        for begin, end in bundles(rows, took, most, seconds):
+            yield int(bounds[begin]), int(bounds[end])
 
     def ranked(self, first: int, last: int) -> Ranked:
         """Units first..last-1 in order. Raises InputError where the ranker's answer is none."""
@@ -186,12 +200,17 @@ class Ranking:
 
 
 def bundles(
-    sizes: NDArray[np.int64], seconds: NDArray[np.float64], most: int
+    sizes: NDArray[np.int64],
+    seconds: NDArray[np.float64],
+    most: int,
+    longest: float = BUNDLE_SECONDS,
 ) -> Iterator[tuple[int, int]]:
-    """Cut units into runs (first, last) of at most `most` rows and a second, or of one unit."""
+    """Cut units into runs (first, last) of at most `most` rows and `longest` seconds, or of one
+    unit.
+    """
     first, rows, cost = 0, 0, 0.0
     for unit, (size, own) in enumerate(zip(sizes.tolist(), seconds.tolist(), strict=True)):
-        if unit > first and (rows + size > most or cost + own > BUNDLE_SECONDS):
+        if unit > first and (rows + size > most or cost + own > longest):
             yield first, unit
             first, rows, cost = unit, 0, 0.0
         rows, cost = rows + size, cost + own

@@ -145,6 +145,19 @@ def part_name(part: int) -> str:
     return f"ranks-{part:05d}.parquet"
 
 
+def write_rows(table: pa.Table, block_rows: int, path: Path) -> None:
+    """Write rows of a ranking, so many to a row group."""
+    pq.write_table(
+        table.combine_chunks(),
+        path,
+        row_group_size=block_rows,
+        compression="zstd",
+        write_page_checksum=True,
+        use_dictionary=["group_id"],
+        store_schema=False,
+    )
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn whatever is wrong with a file of a ranking into a StoreError that names it."""

@@ -1,20 +1,20 @@
 """Rank every unit of a corpus and keep the ranking on disk.
 
 It is written in parts of 65,536 rows, each with a sidecar until all are there, so that a
-run that was killed goes on after its last whole part. Bundles do not decide what is in the files.
+run that was killed goes on after its last whole part. Bundles do not decide what is in the files,
+nor do the pieces (pieces.py) that others may have made of it before.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from smartx.embed.embeddings import Embeddings
@@ -23,7 +23,9 @@ from smartx.errors import InputError
 from smartx.needs import TOKENS, VECTORS, Feature, digest_of, dimensions_of
 from smartx.progress import Progress, Silent, step, warn
 from smartx.rankers.near import COLUMNS
+from smartx.rankers.pieces import Pieces
 from smartx.rankers.rank import BUNDLE_ROWS, NO_ROWS, Ranking
+from smartx.rankers.ranked_facts import ranked_facts
 from smartx.rankers.ranker import Ranker
 from smartx.rankers.rankings import (
     BLOCK_ROWS,
@@ -33,10 +35,11 @@ from smartx.rankers.rankings import (
     Rankings,
     open_rankings,
     part_name,
-    reading,
+    write_rows,
 )
 from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
 from smartx.strategies import facts_of
+from smartx.units import Divide
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
@@ -46,7 +49,6 @@ _TWO_ENCODERS = (
     "near duplicates are looked for in the whole corpus, and two encoders embedded it: copies of a "
     "row in tasks of different encoders are not found"
 )
-CURVE_POINTS = 20  # the curve of gains is taken at 0, 1/20, ... of every unit's length
 
 
 def rank_corpus(
@@ -62,6 +64,7 @@ def rank_corpus(
     near_duplicates: float | None = None,
     near_within: str | None = None,
     memory: int | None = None,
+    divide: Divide | None = None,
     progress: Progress | None = None,
 ) -> Rankings:
     """Rank all rows of all units and write folder/ID, where ID names the parameters and the input.
@@ -74,6 +77,7 @@ def rank_corpus(
     near_within: which rows are compared with each other, as `Ranking` says; wider parts than units
     are ranked as one bundle.
     memory: bytes that bundles keep to; None: 65,536 rows each. It does not change the ranking.
+    divide: may have pieces of it made elsewhere first; what is missing then is ranked here.
     Finished rankings and finished parts of the same input are reused.
     Raises InputError where a feature is missing or embeddings belong to another corpus, or where
     the ranker's answer is not an order of the rows.
@@ -86,21 +90,27 @@ def rank_corpus(
     parameters, inputs = _depends_on(corpus, ranking)
     key = key_of(STAGE, SCHEMA, parameters, inputs)
     stage = Stage(STAGE, folder_of(folder, key))
+    parts = _Parts(stage.folder, _part_key(key), corpus.num_rows)
+    most = bundle_rows(dimensions_of(ranking.needs, ranking.features), memory)
+    pieces = Pieces(ranking, stage.folder, key, parts.lack, partial(_bundles, ranking, most))
     if stage.reuse(key):
+        pieces.clear()
         progress.note(f"rank: reused the {ranker.name} rankings of {corpus.num_rows:,} rows")
         return open_rankings(stage.folder)
     stage.keep_parts(key, lambda _: _part_key(key))
+    parts.look()
+    if divide is not None:
+        divide(pieces)
     stage.begin()
-    parts = _Parts(stage.folder, _part_key(key), corpus.num_rows)
     if parts.kept:
         progress.note(f"{parts.kept} of {len(parts)} parts of the ranking were there already")
-    dimensions = dimensions_of(ranking.needs, ranking.features)
-    _rank_missing(ranking, parts, bundle_rows(dimensions, memory), progress)
+    _rank_missing(ranking, parts, pieces, most, progress)
     entries = parts.entries()
-    facts = _facts(stage.folder, entries, ranking)
+    facts = ranked_facts(stage.folder, entries, ranking)
     stage.finish(
         key=key, schema=SCHEMA, parameters=parameters, inputs=inputs, files=entries, facts=facts
     )
+    pieces.clear()
     return open_rankings(stage.folder)
 
 
@@ -184,8 +194,10 @@ class _Tokens:
         return self.corpus.token_counts(start, stop)
 
 
-def _rank_missing(ranking: Ranking, parts: _Parts, most: int, progress: Progress) -> None:
-    """Rank the units that reach into a part which is not there.
+def _rank_missing(
+    ranking: Ranking, parts: _Parts, pieces: Pieces, most: int, progress: Progress
+) -> None:
+    """Rank the units that reach into a part which is not there, or take their pieces.
 
     Progress moves with the time that units take by the cost model, not with their rows; what was
     there already is told at once.
@@ -193,15 +205,15 @@ def _rank_missing(ranking: Ranking, parts: _Parts, most: int, progress: Progress
     units = ranking.units
     told = _told_rows(units.rows, ranking.seconds)
     ends = np.concatenate([units.start, [int(units.rows.sum())]])
-    cuts = [
-        (first, last, parts.lack(int(ends[first]), int(ends[last])))
-        for first, last in ranking.bundles(most)
-    ]
+    cuts = [(*cut, parts.lack(int(ends[cut[0]]), int(ends[cut[1]]))) for cut in pieces.cuts(most)]
     with step(progress, f"rank ({ranking.ranker.name})", int(told[-1]), "rows") as advance:
         advance(sum(int(told[last] - told[first]) for first, last, missing in cuts if not missing))
         for first, last, missing in cuts:
             if missing:
-                parts.add(int(ends[first]), _table(ranking, first, last))
+                table = pieces.read(first, last)
+                if table is None:
+                    table = _table(ranking, first, last)
+                parts.add(int(ends[first]), table)
                 advance(int(told[last] - told[first]))
 
 
@@ -227,6 +239,12 @@ def _told_rows(sizes: NDArray[np.int64], seconds: NDArray[np.float64]) -> NDArra
     so_far = np.concatenate([[0.0], np.cumsum(seconds)])
     told: NDArray[np.int64] = (so_far / so_far[-1] * int(sizes.sum())).astype(np.int64)
     return told
+
+
+def _bundles(ranking: Ranking, most: int, first: int, last: int) -> Iterator[pa.Table]:
+    """Units first..last-1 in order, ranked in bundles of at most `most` rows."""
+    for begin, end in ranking.bundles(most, first, last):
+        yield _table(ranking, begin, end)
 
 
 def _table(ranking: Ranking, first: int, last: int) -> pa.Table:
@@ -258,9 +276,17 @@ class _Parts:
         count = -(-num_rows // PART_ROWS)
         self._num_rows = num_rows
         self._sidecars = [Sidecar(folder / part_name(part), key) for part in range(count)]
-        self._entries = [sidecar.whole_part() for sidecar in self._sidecars]
+        self._entries: list[FileEntry | None] = [None] * count
         self._waiting: list[pa.Table] = []
-        self.kept = sum(entry is not None for entry in self._entries)
+
+    def look(self) -> None:
+        """See which are there."""
+        self._entries = [sidecar.whole_part() for sidecar in self._sidecars]
+
+    @property
+    def kept(self) -> int:
+        """How many are there."""
+        return sum(entry is not None for entry in self._entries)
 
     def __len__(self) -> int:
         return len(self._sidecars)
@@ -290,82 +316,5 @@ class _Parts:
         table = pa.concat_tables(self._waiting)
         self._waiting = []
         self._entries[part] = self._sidecars[part].commit(
-            table.num_rows, lambda path: _write_part(table, path)
+            table.num_rows, partial(write_rows, table, BLOCK_ROWS)
         )
-
-
-def _write_part(table: pa.Table, path: Path) -> None:
-    pq.write_table(
-        table.combine_chunks(),
-        path,
-        row_group_size=BLOCK_ROWS,
-        compression="zstd",
-        write_page_checksum=True,
-        use_dictionary=["group_id"],
-        store_schema=False,
-    )
-
-
-def _facts(folder: Path, entries: Sequence[FileEntry], ranking: Ranking) -> dict[str, Any]:
-    """What the manifest says of a ranking whose parts are all there.
-
-    digest: of its columns in order: the same however they were cut into files.
-    apart: how many rows of each unit and group nobody takes; absent where there are none.
-    """
-    near, groups = ranking.near, ranking.groups
-    names = ["row_id", "gain", *(COLUMNS.names if near is not None else [])]
-    shas = {name: hashlib.sha256() for name in names}
-    read = names if near is None else ["group_id", *names]
-    curve, duplicates = _Curve(ranking.units.rows), np.zeros(len(groups), dtype=np.int64)
-    for entry in entries:
-        path = folder / entry.name
-        with reading(path):
-            table = pq.read_table(path, columns=read, page_checksum_verification=True)
-        for name, sha in shas.items():
-            sha.update(table[name].fill_null(-1).to_numpy().tobytes())
-        curve.add(table["gain"].to_numpy())
-        if near is not None:
-            found = table["group_id"].filter(table["duplicate_of"].is_valid()).to_numpy()
-            duplicates += np.bincount(found, minlength=len(groups))
-    digest = hashlib.sha256(b"".join(sha.digest() for sha in shas.values())).hexdigest()
-    facts: dict[str, Any] = {"digest": digest, "per": ranking.ranker.per, "curve": curve.points()}
-    facts["rows"] = int(groups.rows.sum())
-    if near is not None:
-        facts["near_duplicates"] = {"threshold": near, "rows": int(duplicates.sum())}
-        if ranking.near_within is not None:
-            facts["near_duplicates"]["within"] = ranking.near_within
-    apart = duplicates + ranking.gone
-    if apart.any():
-        of_units = ranking.units.of_groups(apart)
-        facts["apart"] = {"groups": apart.tolist(), "units": of_units.tolist()}
-    return facts
-
-
-class _Curve:
-    """How much of the units' value their first rows hold: what a larger budget brings."""
-
-    def __init__(self, sizes: NDArray[np.int64]) -> None:
-        self._sizes = iter(sizes.tolist())
-        self._size = next(self._sizes, 0)
-        self._waiting = np.empty(0)
-        self._held = np.zeros(CURVE_POINTS + 1)
-
-    def add(self, gains: NDArray[np.float64]) -> None:
-        """The next gains, unit after unit; a unit may be cut."""
-        gains = np.concatenate([self._waiting, gains])
-        begin = 0
-        while self._size and begin + self._size <= len(gains):
-            self._add_unit(gains[begin : begin + self._size])
-            begin += self._size
-            self._size = next(self._sizes, 0)
-        self._waiting = gains[begin:]
-
-    def points(self) -> list[float]:
-        """Value held by the first 0, 1/20, ..., 1 of every unit (rounded up), summed."""
-        return [float(value) for value in self._held]
-
-    def _add_unit(self, gains: NDArray[np.float64]) -> None:
-        if gains.any():
-            parts = np.arange(CURVE_POINTS + 1)
-            so_far = np.concatenate([[0.0], np.cumsum(gains)])
-            self._held += so_far[-(-parts * len(gains) // CURVE_POINTS)]

@@ -1,0 +1,181 @@
+"""A ranking in pieces, which anybody makes in any order; `run.py` puts its parts together of them.
+
+A piece is a file of adjacent units in RUN/rankings/ID/pieces with a sidecar, gone when the ranking
+is finished. Where pieces are cut depends on the rows and the cost model only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from smartx.costs import BASE_BYTES
+from smartx.engine import near_duplicate_bytes
+from smartx.files import MARK, has_mark, is_beside_others, own, storing, sweep
+from smartx.needs import dimensions_of
+from smartx.rankers.rank import Ranking
+from smartx.rankers.rankings import BLOCK_ROWS, reading, write_rows
+from smartx.store import Sidecar, key_of
+from smartx.units import Unit
+
+PIECE_ROWS = 65_536  # a piece ends before it holds more rows than this,
+PIECE_SECONDS = 20.0  # or takes one thread longer by the cost model, unless it is one unit
+_ROW_BYTES = 120  # while a piece is put together
+_FOLDER = "pieces"
+
+Span = tuple[int, int]  # ranking units first..last-1
+
+
+class Pieces:
+    """The pieces of a ranking; implements smartx.units.Divided.
+
+    A piece that ends whoever makes it is split into the least that can be ranked by itself:
+    "rank-00012" into "rank-00012.00000" and so on.
+    """
+
+    name = "rank"
+
+    def __init__(
+        self,
+        ranking: Ranking,
+        folder: Path,
+        key: str,
+        lack: Callable[[int, int], bool],
+        tables: Callable[[int, int], Iterable[pa.Table]],
+    ) -> None:
+        """folder, key: of the stage.  lack: whether any of rows start..stop-1 is not yet in a part.
+
+        tables: ranks units first..last-1, and gives them in order.
+        """
+        self.key = key
+        self._ranking, self._stage, self._lack, self._tables = ranking, folder, lack, tables
+        self._found: dict[Span, Sidecar] = {}
+
+    @cached_property
+    def _spans(self) -> dict[str, Span]:
+        spans = self._ranking.bundles(PIECE_ROWS, seconds=PIECE_SECONDS)
+        return {f"{self.name}-{number:05d}": span for number, span in enumerate(spans)}
+
+    def units(self) -> list[Unit]:
+        """The pieces, in order."""
+        return [self._unit(name, span) for name, span in self._spans.items()]
+
+    def done(self, unit: Unit) -> bool:
+        """Whether the piece is there, in smaller ones perhaps, or its rows are in parts already."""
+        first, last = self._span(unit.name)
+        rows = self._ranking.units
+        if not self._lack(int(rows.start[first]), int(rows.start[last - 1] + rows.rows[last - 1])):
+            return True
+        if self._sidecar(unit.name).whole_part() is not None:
+            return True
+        smaller = self._smaller(unit.name)
+        return bool(smaller) and all(self._sidecar(name).whole_part() for name in smaller)
+
+    def make(self, unit: Unit, advance: Callable[[int], None]) -> None:
+        """Rank the units of a piece."""
+        tables = []
+        for table in self._tables(*self._span(unit.name)):
+            tables.append(table)
+            advance(table.num_rows)
+        whole = pa.concat_tables(tables)
+        own(self._stage, "ranking stage")
+        own(self._folder, "folder of pieces of a ranking")
+        with storing(self._folder):
+            self._sidecar(unit.name).commit(whole.num_rows, partial(write_rows, whole, BLOCK_ROWS))
+
+    def split(self, unit: Unit) -> list[Unit]:
+        """The least pieces that can be ranked by themselves; none of one that is such a piece."""
+        return [self._unit(name, span) for name, span in self._smaller(unit.name).items()]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def cuts(self, most: int) -> Iterator[Span]:
+        """All units in order, cut into pieces that are there, for `read`, and bundles of at most
+        `most` rows.
+        """
+        if not self._folder.is_dir():
+            yield from self._ranking.bundles(most)
+            return
+        for name, span in self._spans.items():
+            own = {name: span}
+            if not self._find(name, span):
+                smaller = self._smaller(name)
+                found = [self._find(*one) for one in smaller.items()]
+                own = smaller if any(found) else own
+            for first, last in own.values():
+                if (first, last) in self._found:
+                    yield first, last
+                else:
+                    yield from self._ranking.bundles(most, first, last)
+
+    def read(self, first: int, last: int) -> pa.Table | None:
+        """The piece of just these units, if `cuts` found it. Raises StoreError."""
+        sidecar = self._found.get((first, last))
+        if sidecar is None:
+            return None
+        with reading(sidecar.part):
+            return pq.read_table(sidecar.part, page_checksum_verification=True)
+
+    def clear(self) -> None:
+        """Delete all pieces, once the ranking is finished; not beside others."""
+        if is_beside_others() or not has_mark(self._folder):
+            return
+        with storing(self._folder):
+            sweep(self._folder)
+            there = {path.name for path in self._folder.iterdir()}
+            for name in (one for whole in self._spans for one in (whole, *self._smaller(whole))):
+                sidecar = self._sidecar(name)
+                for path in (sidecar.part, sidecar.path):
+                    if path.name in there:
+                        path.unlink(missing_ok=True)
+            if [path.name for path in self._folder.iterdir()] == [MARK]:
+                (self._folder / MARK).unlink()
+                self._folder.rmdir()
+
+    @property
+    def _folder(self) -> Path:
+        return self._stage / _FOLDER
+
+    def _sidecar(self, name: str) -> Sidecar:
+        keyed = key_of("ranking piece", 1, {"piece": name}, {"stage": self.key})
+        return Sidecar(self._folder / f"{name}.parquet", keyed)
+
+    def _find(self, name: str, span: Span) -> bool:
+        """Whether a piece is there, for `read`."""
+        sidecar = self._sidecar(name)
+        if sidecar.whole_part() is None:
+            return False
+        self._found[span] = sidecar
+        return True
+
+    def _span(self, name: str) -> Span:
+        whole = name.partition(".")[0]
+        return self._spans[name] if name == whole else self._smaller(whole)[name]
+
+    def _smaller(self, name: str) -> dict[str, Span]:
+        """The least pieces of a piece, where it has more than one."""
+        if name not in self._spans:
+            return {}
+        first, last = self._spans[name]
+        bounds = self._ranking.bounds
+        bounds = bounds[(bounds >= first) & (bounds <= last)]
+        if len(bounds) < 3:
+            return {}
+        spans = pairwise(bounds.tolist())
+        return {f"{name}.{number:05d}": span for number, span in enumerate(spans)}
+
+    def _unit(self, name: str, span: Span) -> Unit:
+        ranking, own = self._ranking, slice(*span)
+        sizes, d = ranking.units.rows[own], dimensions_of(ranking.needs, ranking.features)
+        rows = int(sizes.sum())
+        memory = BASE_BYTES + ranking.ranker.memory(sizes, d, ranking.threads)
+        if ranking.near is not None:
+            memory += near_duplicate_bytes(rows, d)
+        memory += (_ROW_BYTES + 4 * d) * rows
+        return Unit(name, float(ranking.seconds[own].sum()), memory)
