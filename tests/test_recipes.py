@@ -20,6 +20,7 @@ from smartx.strategies import LAWS, facts_of
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path(smartx.__file__).parent
 RECIPES = (REPOSITORY / "docs" / "architecture.md").read_text().partition("### A weight law")[2]
+RECIPES = re.sub(r"<!--.*?-->\n", "", RECIPES)  # what people do not see
 CODE = dict(re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", RECIPES, re.DOTALL))
 YAML = re.search(r"```yaml\n(.*?)```", RECIPES, re.DOTALL)[1]
 LINES = dict(
