@@ -163,9 +163,7 @@ def draw(
 ) -> Sample:
     """The sample of a corpus, and of BIG-bench as `others`."""
     rng, drawn = np.random.default_rng(sizes.seed), _Drawn()
-    by_task: dict[str, dict[str, list[int]]] = {}
-    for (task, template), members in rows.groups().items():
-        by_task.setdefault(task, {})[template] = members
+    by_task = _by_task(rows)
     for groups in by_task.values():
         _draw_task(rows, groups, sizes, rng, drawn)
     own = {int(source): row for row, source in enumerate(rows.source)}
@@ -181,11 +179,8 @@ def draw(
         rows_of[families[task]] = rows_of.get(families[task], 0) + sum(map(len, groups.values()))
     folds = folds_of(rows_of, sizes.folds)
     parts = np.array(drawn.parts, dtype=np.int8)
-    facts = {"corpus": corpus, "sizes": asdict(sizes)}
-    facts["rows"] = {
-        name: int((parts == part).sum())
-        for part, name in enumerate(("pool", "held", "option", "other"))
-    }
+    names = ("pool", "held", "option", "other")
+    counts = dict(zip(names, np.bincount(parts, minlength=4).tolist(), strict=True))
     tokens, whole = tokens_of(drawn.prompts, drawn.targets, tokenize, chat)
     return Sample(
         tokens,
@@ -198,9 +193,17 @@ def draw(
         families,
         {task: folds[family] for task, family in families.items()},
         chat.opening,
-        facts,
+        {"corpus": corpus, "sizes": asdict(sizes), "rows": counts},
         whole,
     )
+
+
+def _by_task(rows: Rows) -> dict[str, dict[str, list[int]]]:
+    """Rows of each template of each task."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for (task, template), members in rows.groups().items():
+        found.setdefault(task, {})[template] = members
+    return found
 
 
 def _draw_task(
@@ -229,10 +232,7 @@ def _draw_task(
 
 
 def _draw_others(rows: Rows, sizes: Sizes, rng: np.random.Generator, drawn: _Drawn) -> None:
-    tasks: dict[str, dict[str, list[int]]] = {}
-    for (task, template), members in rows.groups().items():
-        tasks.setdefault(task, {})[template] = members
-    for groups in tasks.values():
+    for groups in _by_task(rows).values():
         for row in _spread(groups, sizes.other, rng):
             drawn.add(rows, row, OTHER)
 

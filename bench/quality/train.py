@@ -56,11 +56,7 @@ def train(
     began, spent, torch_seed = time.perf_counter(), time.process_time(), seed % 2**31
     torch.manual_seed(torch_seed)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in trained if w.ndim > 1], "weight_decay": recipe.decay},
-        {"params": [w for w in trained if w.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=recipe.betas, fused=True)
+    optimizer = _optimizer(trained, recipe)
     batches = list(
         _batches(rows, states.sample.tokens.lengths, recipe.batch, np.random.default_rng(seed))
     )
@@ -85,6 +81,15 @@ def train(
         "cpu_seconds": round(time.process_time() - spent, 1),
         "seconds": round(time.perf_counter() - began, 1),
     }
+
+
+def _optimizer(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
+    """Norms do not decay."""
+    groups = [
+        {"params": [w for w in weights if w.ndim > 1], "weight_decay": recipe.decay},
+        {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.rate, betas=recipe.betas, fused=True)
 
 
 def _batches(

@@ -82,8 +82,7 @@ def beside(
     outcome: Outcome = PRIMARY,
     arms: Iterable[str] | None = None,
 ) -> Beside:
-    """The runs of a suite beside their proxies, on the largest block of folds and seeds that all
-    arms have.
+    """The runs of a suite beside their proxies, on the folds and seeds that all arms have.
 
     proxies: of each run, by (arm, fold, seed).  arms: None: all that have both, controls apart.
     Left out are proxies that are missing of some run of the block, and folds without a data set of
