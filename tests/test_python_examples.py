@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
-from importlib.util import find_spec
 
 import pytest
 
@@ -47,23 +46,6 @@ def test_the_examples_of_optional_modules_are_true(module):
     assert sum(len(test.examples) for test in tests)
     for test in tests:
         run_examples(test)
-
-
-def blocks() -> list[str]:
-    """The Python blocks of the page, in order."""
-    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-
-
-def test_the_blocks_of_the_page_for_users_of_other_packages_run(tmp_path, monkeypatch):
-    """One after the other, as a reader would run them; they assert what they claim."""
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    found = blocks()
-    assert len(found) >= 5
-    for place, block in enumerate(found):
-        if "SmartSelector" in block and find_spec("sklearn") is None:
-            continue
-        exec(compile(block, f"{PAGE.name}, block {place}", "exec"), names)
 
 
 def test_the_page_names_only_what_there_is():
