@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -11,7 +14,7 @@ from typer.testing import CliRunner
 
 from smartx.cli import app
 from smartx.compare import COLUMNS, Draws, Protocol, chance_line, compare, lines
-from smartx.compare.page import _ticks, page
+from smartx.compare.page import page
 
 EVIL = "<script>alert(1)</script>\u202e"
 VOID = {"meta"}
@@ -85,19 +88,32 @@ def test_cells_say_what_the_facts_say(facts):
         assert cells["tokens"] == f"{one['tokens']['total']:,}"
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "scale", "wanted"),
-    [
-        (-0.0251, 0.0123, 1000, ["-20", "-10", "+0", "+10"]),
-        (0.0, 0.57, 100, ["+0", "+20", "+40"]),
-        (0.0, 0.0105, 1000, ["+0", "+5", "+10"]),
-    ],
-)
-def test_ticks_stand_at_round_numbers(low, high, scale, wanted):
-    ticks = _ticks(low, high, scale, "{:+.0f}")
-    assert [words for _, words in ticks] == wanted
-    for at, words in ticks:
-        assert (low + at * (high - low)) * scale == pytest.approx(float(words), abs=1e-6)
+def test_every_mark_and_cell_says_what_it_stands_for(facts):
+    """The words of each title, against the facts."""
+    titles = re.findall(r"<title>(.*?)</title>", page(facts))
+    assert titles[0] == "2 strategies compared"
+    second = facts["strategies"][1]
+    (own,) = [t for t in titles if re.match(r"smart-acl2024: [+-]\d+\.\d \(", t)]
+    assert own.startswith(f"smart-acl2024: {1000 * second['unseen_tasks']['delta']:+.1f} (")
+    twins = second["twins"]["other_template"]
+    assert any(t.startswith(f"smart-acl2024: {twins:.1%} twins, cosine ") for t in titles)
+    shared = facts["overlap"][0][1]
+    assert any(t.endswith(f"{shared:.0%} of the rows in either are in both") for t in titles)
+    assert sum(t.startswith("smart-acl2024: ") for t in titles) == 2 + 8
+    assert titles.count("2 strategies compared") == 1
+
+
+def test_the_policy_names_the_style_and_allows_nothing_else(facts):
+    text = page(facts)
+    policy = html.unescape(
+        re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1]
+    )
+    (own,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+    assert policy.split("; ")[:2] == ["default-src 'none'", f"style-src 'sha256-{digest}'"]
+    assert "unsafe" not in policy
+    assert "script-src" not in policy
+    assert " style=" not in text
 
 
 def run(*arguments):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+import odd_mixtures
 import smartx
 from smartx.mixture import Mixture, open_mixture
 from smartx.report import Material, material_of
@@ -38,3 +41,15 @@ def made(small_corpus, tmp_path_factory) -> Made:
     smartx.run(fields)
     mixture = open_mixture(folder / "mix")
     return Made(mixture, folder / "work", material_of(mixture, folder / "work"))
+
+
+@pytest.fixture(scope="session")
+def odd(tmp_path_factory):
+    """odd(NAME): the report of an unusual mixture, and its rows. Each is made once."""
+
+    @cache
+    def made(name):
+        file = odd_mixtures.ALL[name](tmp_path_factory.mktemp(name))
+        return file, json.loads((file.parent / "manifest.json").read_bytes())["rows"]
+
+    return made

@@ -5,19 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import json
 import math
 import re
-from html.parser import HTMLParser
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from read_pages import Page, script_of
 from smartx.report import render
 from smartx.report.numbers import numbers
-
-VOID = {"meta", "br", "line", "polyline", "input"}
 
 
 def facts_of(names, rows=None, **more):
@@ -70,37 +67,6 @@ def folder(tmp_path):
         return tmp_path
 
     return make
-
-
-class Page(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.open, self.text, self.addresses = [], [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        links = [v for k, v in attributes if k in ("src", "href", "action", "data")]
-        self.addresses += [link for link in links if not link.startswith("#")]
-        assert not [k for k, _ in attributes if k.startswith("on") or k == "style"]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style", "script"):
-            self.text.append(data)
-
-
-def script_of(text):
-    """What the page's own script gets to see."""
-    return json.loads(
-        re.search(r'<script id="told" type="application/json">(.*?)</script>', text)[1]
-    )
 
 
 def test_the_page_is_whole_and_loads_nothing(folder):
@@ -171,7 +137,7 @@ def test_numbers_say_what_the_mixture_holds(folder):
     assert found.lines[0].used == pytest.approx(0.1)
     assert [line.equal_share for line in found.lines] == [pytest.approx(0.5), 0.5, 0.0]
     assert found.value == 0.75
-    assert found.effective_tasks == pytest.approx(1.6)
+    assert found.spread == pytest.approx(math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25))))
     assert (found.tasks_given, found.tasks) == (2, 3)
     assert [sample.prompt for sample in found.samples] == ["best"]
 
@@ -207,3 +173,44 @@ def test_a_choice_that_was_not_made_is_not_called_all(folder):
     recipe = dict(numbers(folder([]), facts).recipe)
     assert recipe["embedding: revision"] == "not set"
     assert recipe["weights: num_tasks"] == "all"
+
+
+def test_words_that_newcomers_do_not_know_are_explained_where_they_stand(folder):
+    facts = facts_of(["a", "b"], [1, 3])
+    facts["shares"] = {
+        "effective_tasks": 1.9,
+        "kl_to_proportional": 0.123,
+        "tasks": 2,
+        "largest": {"task": 1, "share": 0.75},
+        "like": None,
+        "moved": {"equal": 0.25, "proportional": 0.0},
+    }
+    text = render(folder([]), facts)
+    said = "".join(Page(text).text)
+    assert "1.9 tasks" in said
+    assert "0.123 away from the proportional shares" in said
+    assert "Known as KL divergence" in said
+    for column in ("rows", "proportional", "ratio", "gain"):
+        assert re.search(rf'data-by="{column}"[^>]* title="[^"]{{20,}}"', text)
+    assert "Known as marginal gain" in said
+    assert "tokens/row" not in said  # a column that is not there
+
+
+def test_columns_that_would_say_nothing_are_not_there(folder, tmp_path):
+    facts = facts_of(["a", "b"], [1, 3])
+    for task in facts["tasks"]:
+        task["gain"] = None
+    text = render(folder([]), facts)
+    assert 'data-by="gain"' not in text
+    assert "<small>" not in text  # one source needs no name beside each task
+    facts["tasks"][0]["source"] = "another"
+    assert "<small><bdi>another</bdi></small>" in render(tmp_path, facts)
+
+
+def test_tasks_whose_order_says_nothing_are_told_once(folder):
+    facts = facts_of(["blind", "b"], [10, 10])
+    facts["tasks"][0]["one_vector"] = 90
+    text = render(folder([]), facts)
+    assert 'role="alert"' in text
+    assert text.count("90 of 100 rows") == 1
+    assert text.count("one and the same vector") == 1

@@ -1,22 +1,27 @@
-"""The page in a real browser: it loads nothing, its search and sorting work, hostile names do
-nothing, at the width of a desk and of a phone. Needs playwright and Debian's chromium.
+"""The pages in a real browser: they load nothing, search and sorting work, hostile names do
+nothing, at the width of a desk and of a phone. Needs playwright and an installed Chromium
+(`apt-get install chromium`); without these the tests are skipped.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
+import odd_mixtures
 import smartx
-from smartx.report import render
+from smartx.compare import Draws, Protocol, compare
+from smartx.compare.page import page as compare_page
+from smartx.files import canonical_json
+from smartx.report import render, report_again
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.processes,
@@ -24,7 +29,6 @@ pytestmark = [
 ]
 EVIL = "</script><script>document.title='hit'</script><img src=x onerror=document.title='hit'>"
 FORMULA = '=HYPERLINK("http://example.org")'
-SHOTS = os.environ.get("SMARTX_SCREENSHOTS")  # a folder to put pictures of the page in
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +67,15 @@ def browser():
         own.close()
 
 
+def title_of(rows):
+    return f"Mixture of {rows} rows"
+
+
 @contextmanager
-def opened(browser, file, width, *, dark=False):
-    """A page at a width. Whatever it says to the console, or asks of a network, is a failure."""
+def opened(browser, file, width, *, dark=False, title=None):
+    """A page at a width. What it says to the console, asks of a network, or draws beside its
+    window is a failure.
+    """
     scheme = "dark" if dark else "light"
     page = browser.new_page(
         viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
@@ -79,7 +89,8 @@ def opened(browser, file, width, *, dark=False):
         yield page
         assert said == []
         assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
-        assert page.title() == "Mixture of 300 rows"
+        assert page.title() == (title or title_of(300))
+        assert page.evaluate("document.documentElement.scrollWidth") == width
     finally:
         page.close()
 
@@ -145,14 +156,79 @@ def test_a_click_on_a_map_opens_the_task_there(browser, page_file):
         assert drawn
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
-def test_nothing_is_wider_than_the_window(browser, page_file, width, dark):
+WINDOWS = [(1280, False), (1280, True), (390, False), (390, True)]
+
+
+def colour(page, selector, name):
+    """(red, green, blue) of what is drawn."""
+    found = page.evaluate(
+        "([selector, name]) => getComputedStyle(document.querySelector(selector))[name]",
+        [selector, name],
+    )
+    return [int(part) for part in re.findall(r"\d+", found)[:3]]
+
+
+def contrast(one, other):
+    """Of two colours, after WCAG 2.2: from 1, none, to 21."""
+
+    def light(rgb):
+        parts = [part / 255 for part in rgb]
+        even = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * even[0] + 0.7152 * even[1] + 0.0722 * even[2]
+
+    low, high = sorted([light(one), light(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(("width", "dark"), WINDOWS)
+def test_a_page_can_be_read_at_a_desk_and_on_a_phone_by_day_and_by_night(
+    browser, page_file, width, dark
+):
     with opened(browser, page_file, width, dark=dark) as page:
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide == width
-        if SHOTS:
-            page.wait_for_timeout(300)
-            page.screenshot(path=f"{SHOTS}/report-{width}.png", full_page=True)
+        paper = colour(page, "body", "backgroundColor")
+        assert (sum(paper) < 3 * 64) == dark
+        for text in ("h1", ".hint", ".tile span", "td.name button", "figcaption", ".sample pre"):
+            assert contrast(colour(page, text, "color"), paper) >= 4.5, text
+        box = page.locator(".tiles").bounding_box()
+        assert box["y"] + box["height"] < 900  # seen before anything is scrolled
+
+
+@pytest.fixture(scope="module")
+def comparison(made, tmp_path_factory):
+    """The page of a comparison, and that of a mixture beside it."""
+    folder = tmp_path_factory.mktemp("compared")
+    given = [{"name": EVIL, "weights": "equal", "ranker": "random"}, "smart-acl2024"]
+    few = Protocol(draws=Draws(rows=5, same_sizes=2))
+    facts = compare({"run_dir": str(made.run), "rows": 60}, given, protocol=few)
+    (folder / "all.json").write_bytes(canonical_json(facts))
+    (folder / "all.html").write_text(compare_page(facts), encoding="utf-8")
+    again = report_again(made.mixture, made.run, comparison=folder / "all.json")
+    (folder / "report.html").write_text(again, encoding="utf-8")
+    return {folder / "all.html": "2 strategies compared", folder / "report.html": title_of(60)}
+
+
+@pytest.mark.parametrize(("width", "dark"), WINDOWS)
+def test_a_comparison_is_a_page_too_and_stands_beside_a_mixture(browser, comparison, width, dark):
+    for file, title in comparison.items():
+        with opened(browser, file, width, dark=dark, title=title) as page:
+            paper = colour(page, "body", "backgroundColor")
+            assert (sum(paper) < 3 * 64) == dark
+            assert contrast(colour(page, "td", "color"), paper) >= 4.5
+            assert EVIL[:60] in page.locator("body").inner_text()
+            drawn = page.locator("svg circle").first.evaluate("c => getComputedStyle(c).fill")
+            assert drawn not in ("rgb(0, 0, 0)", "none")  # the style sheet is allowed
+            assert page.locator("img").count() == 0
+
+
+@pytest.mark.parametrize("name", odd_mixtures.ALL)
+def test_unusual_mixtures_have_pages_without_a_fault(browser, odd, name):
+    file, rows = odd(name)
+    for width, dark in ((1280, False), (390, True)):
+        with opened(browser, file, width, dark=dark, title=title_of(rows)) as page:
+            assert page.locator("#tasks tr").count() > 0
+            assert page.locator("#panel").is_visible()
+            page.locator("#tasks td.name button").last.click()
+            assert page.locator("#why p").count() > 0
 
 
 def test_a_page_of_facts_alone_works_too(browser, made, tmp_path):

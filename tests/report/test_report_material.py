@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smartx
+from smartx.compare import Draws, Protocol, compare
 from smartx.config import config_from
 from smartx.engine import SCALE
 from smartx.errors import InputError, StoreError
+from smartx.files import canonical_json
 from smartx.report import Beside, Material, material_of, render, report_again, write_map
 from smartx.report.compared import compared
 from smartx.report.examples import examples
@@ -24,6 +26,7 @@ from smartx.report.lengths import EDGES, lengths
 from smartx.report.pictures import budget_curve, histograms
 from smartx.report.points import maps_of
 from smartx.report.repeat import configuration
+from smartx.report.stages import StageLine, stage_lines
 from smartx.report.walk import APART, PASSED, PICKED, scaled_budgets, walk
 from smartx.report.words import equal_rows, moved
 from smartx.strategies import facts_of
@@ -152,25 +155,90 @@ def test_a_page_of_its_own_mixture_is_the_one_that_stands_there(made):
     assert set(found["tasks"]) >= {"at", "points", "picked", "held", "tokens", "examples"}
 
 
-def test_a_report_made_again_says_what_the_stages_took_and_how_others_do(made, tmp_path):
-    file = tmp_path / "compared.json"
-    strategy = {
-        "name": "equal / <b>random</b>",
-        "unseen_tasks": {"delta": 0.01, "interval": [-0.01, 0.02], "better": 3, "of": 7, "z": 1.0},
+def strategy_of(facts, name, delta):
+    """A strategy as `smartx compare --json` lists it."""
+    return {
+        "name": name,
+        "weights": facts["weights"],
+        "ranker": facts["ranker"],
+        "near_duplicates": {"cosine": 0.97},
+        "unseen_tasks": {
+            "delta": delta, "interval": [-0.01, 0.02], "better": 3, "of": 7, "z": 1.0
+        },
         "copied": {"value": 0.25},
         "probe": None,
         "twins": {"other_template": 0.125},
         "shares": {"effective_tasks": 6.5},
         "tokens": {"total": 12_345},
-    }
-    file.write_text(json.dumps({"strategies": [strategy]}))
+    }  # fmt: skip
+
+
+def comparison_of(facts, *strategies, rows=60):
+    inputs = {"corpus": facts["inputs"]["corpus"]}
+    return {"strategies": [*strategies], "rows": rows, "inputs": inputs}
+
+
+def test_a_report_made_again_says_what_the_stages_took_and_how_others_do(made, tmp_path):
+    file, facts = tmp_path / "compared.json", made.mixture.manifest
+    other = {**facts, "weights": {"name": "equal"}}
+    strategies = [strategy_of(other, "<b>random", 0.01), strategy_of(facts, "mine", 0.015)]
+    file.write_text(json.dumps(comparison_of(facts, *strategies)))
     page = report_again(made.mixture, made.run, comparison=file)
     assert "Time and memory" in page
-    for said in ("<td>rank</td>", "3 of 7", "12.5%", "12,345", "equal / &lt;b&gt;random"):
+    for said in ("<td>rank</td>", "+15.0", "3 of 7", "12.5%", "12,345", "&lt;b&gt;random"):
         assert said in page
+    assert re.search(r"<bdi>mine</bdi> <span[^>]*>this mixture", page)
+    assert page.count("this mixture's</span>") == 1
+    assert page.index("<bdi>mine") < page.index("<bdi>&lt;b&gt;random")  # the nearest first
+    assert "another corpus" not in page
     assert "Time and memory" not in made.page
     records = json.loads((made.run / "run.json").read_bytes())
     assert all(one["peak_memory"] > 1 << 20 for one in records)
+
+
+def test_stages_are_shown_as_their_records_say(tmp_path):
+    noted = [
+        {"step": "embed", "started": "2026-01-02T03:04:05+00:00", "seconds": 75.4, "threads": 2,
+         "peak_memory": 3 << 30},
+        {"step": "<b>", "seconds": "?", "peak_memory": None},
+    ]  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(noted))
+    known, strange = stage_lines(tmp_path)
+    assert known == StageLine("embed", "2026-01-02 03:04:05 UTC", "1m15s", "2", "3.0 GiB")
+    assert strange == StageLine("<b>", "", "–", "–", "–")
+    assert stage_lines(tmp_path / "no") == []
+
+
+def test_a_comparison_says_where_it_is_of_something_else(made):
+    facts = made.mixture.manifest
+    one = strategy_of({**facts, "near_duplicates": None}, "a", 0.0)
+    found = comparison_of(facts, one, rows=50)
+    found["inputs"]["corpus"] = "0" * 64
+    said = compared(found, "here", facts)
+    assert len(said.warnings) == 2
+    assert "another corpus" in said.warnings[0]
+    assert "50 rows" in said.warnings[1]
+    assert compared(comparison_of(facts, one), "here", facts).warnings == []
+    different = {**one, "near_duplicates": None}
+    assert [line.own for line in compared(comparison_of(facts, different), "", facts).lines] == [
+        False
+    ]
+
+
+def test_a_real_comparison_stands_beside_a_mixture(made, tmp_path):
+    """The JSON of `smartx compare` itself, of which one strategy is the mixture's."""
+    mine = {"name": "mine", "weights": "taylor-softmax", "ranker": "facility-location"}
+    given = [mine | {"near": {"cosine": 0.97, "within": "template"}}, "equal"]
+    few = Protocol(draws=Draws(rows=5, same_sizes=2))
+    facts = compare({"run_dir": str(made.run), "rows": 60}, given, protocol=few)
+    file = tmp_path / "compared.json"
+    file.write_bytes(canonical_json(facts))
+    page = report_again(made.mixture, made.run, comparison=file)
+    nearness = {one["name"]: one["unseen_tasks"]["delta"] for one in facts["strategies"]}
+    for name in ("mine", "equal"):
+        assert re.search(rf"<bdi>{name}</bdi>.*?<td>\{1000 * nearness[name]:+.1f}</td>", page)
+    assert re.search(r"<bdi>mine</bdi> <span[^>]*>this mixture", page)
+    assert "another corpus" not in page
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"strategies": [{}]}', "no JSON"])
@@ -182,11 +250,12 @@ def test_what_is_no_comparison_is_refused(made, tmp_path, content):
 
 
 def test_a_comparison_without_held_out_tasks_has_a_table_and_no_picture():
-    strategy = dict.fromkeys(["unseen_tasks", "copied", "probe", "shares"])
-    strategy |= {"name": "a", "twins": {"other_template": 0.0}, "tokens": {"total": 1}}
-    found = compared({"strategies": [strategy]}, "here")
+    facts = {"weights": {}, "ranker": {}, "near_duplicates": None, "inputs": {"corpus": ""}}
+    strategy = strategy_of(facts, "a", 0.0)
+    strategy |= dict.fromkeys(["unseen_tasks", "copied", "probe", "shares"])
+    found = compared(comparison_of(facts, strategy), "here", facts | {"rows": 60})
     assert found.marks == []
-    assert len(found.lines[0]) == len(found.heads) + 1
+    assert len(found.lines[0].cells) == len(found.heads)
 
 
 def test_a_run_folder_without_what_the_mixture_was_made_from_is_refused(made, tmp_path):

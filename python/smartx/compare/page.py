@@ -5,30 +5,32 @@ What is drawn is worked out here; the template places it. All names are shown as
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
+from markupsafe import Markup
 
 from smartx.compare.table import COLUMNS, Line, lines
 from smartx.mixture.names import shown
-from smartx.progress import counted
+from smartx.report.frame import environment, policy
+from smartx.report.scales import Ticks, even_ticks
 
 SHOWN_TASKS = 60  # in the picture of shares, the largest
-TICKS = 5
 
 
 @dataclass(frozen=True)
 class Mark:
     """A strategy on an axis or in a field: its number, name and place; low and high: its interval.
 
-    All places are parts of 1.
+    All places are parts of 1.  words: what it says.
     """
 
     number: int
     name: str
+    words: str
     x: float
     y: float
     low: float | None = None
@@ -40,10 +42,10 @@ class Field:
     """Marks and what stands at the axes. zero: where no difference to chance lies, on x."""
 
     marks: list[Mark]
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
+    x_ticks: Ticks
+    y_ticks: Ticks
     zero: float = 0.0
-    chance: tuple[float, float] | None = None
+    chance: Mark | None = None
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,24 @@ class Cell:
 
 def page(facts: dict[str, Any]) -> str:
     """The page of the facts of `compare`."""
+    css = _style()
     return _template().render(
         facts=facts,
         columns=COLUMNS,
         lines=[_clean(line) for line in lines(facts)],
-        failed=[(shown(one["name"], 80), shown(one["fault"], 300)) for one in facts["failed"]],
+        failed=[(shown(one["name"], 80), _fault(one["fault"])) for one in facts["failed"]],
+        css=Markup(css),
+        policy=policy(css),
         unseen=_unseen(facts),
         field=_twins_and_templates(facts),
         overlap=_overlap(facts),
         shares=_shares(facts),
     )
+
+
+def _fault(text: str) -> str:
+    fault, _, fix = text.partition("\n  fix: ")
+    return shown(fault, 300) + (f"; fix: {shown(fix, 300)}" if fix else "")
 
 
 def _clean(line: Line) -> Line:
@@ -87,13 +97,14 @@ def _unseen(facts: dict[str, Any]) -> Field | None:
         Mark(
             number,
             shown(one["name"], 60),
+            _nearer(one["name"], unseen),
             at(unseen["delta"]),
             (number - 0.5) / len(known),
             *(map(at, unseen["interval"]) if unseen["interval"] else (None, None)),
         )
         for number, one, unseen in known
     ]
-    return Field(marks, _ticks(low, high, 1000, "{:+.0f}"), [], at(0.0))
+    return Field(marks, even_ticks(low, high, times=1000, sign="+"), [], at(0.0))
 
 
 def _twins_and_templates(facts: dict[str, Any]) -> Field | None:
@@ -114,15 +125,26 @@ def _twins_and_templates(facts: dict[str, Any]) -> Field | None:
         return (x - x_low) / (x_high - x_low), (y - y_low) / (y_high - y_low)
 
     marks = [
-        Mark(number, shown(one["name"], 60), *at(*point))
+        Mark(number, shown(one["name"], 60), _between(one["name"], *point), *at(*point))
         for number, (one, point) in enumerate(zip(facts["strategies"], points, strict=True), 1)
     ]
     return Field(
         marks,
-        _ticks(x_low, x_high, 100, "{:.0f} %"),
-        _ticks(y_low, y_high, 1, "{:.2f}"),
-        chance=at(*by_chance),
+        even_ticks(x_low, x_high, times=100, after=" %"),
+        even_ticks(y_low, y_high),
+        chance=Mark(0, "", _between("random rows", *by_chance), *at(*by_chance)),
     )
+
+
+def _nearer(name: str, unseen: dict[str, Any]) -> str:
+    text = f"{shown(name, 80)}: {1000 * unseen['delta']:+.1f}"
+    if ends := unseen["interval"]:
+        text += f" ({1000 * ends[0]:+.1f} to {1000 * ends[1]:+.1f})"
+    return text
+
+
+def _between(name: str, twins: float, cosine: float) -> str:
+    return f"{shown(name, 80)}: {twins:.1%} twins, cosine {cosine:.4f}"
 
 
 def _overlap(facts: dict[str, Any]) -> list[list[Cell]]:
@@ -159,28 +181,11 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return low - more, high + more
 
 
-def _ticks(low: float, high: float, scale: float, form: str) -> list[tuple[float, str]]:
-    """At whole multiples of 1, 2 or 5 times a power of 10: places as parts of 1, and words."""
-    rough = scale * (high - low) / TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    pace = power * next(times for times in (1, 2, 5, 10) if times * power >= rough)
-    first = math.ceil(scale * low / pace)
-    last = math.floor(scale * high / pace)
-    return [
-        ((pace * i / scale - low) / (high - low), form.format(pace * i + 0.0))
-        for i in range(first, last + 1)
-    ]
+@cache
+def _style() -> str:
+    return (Path(__file__).parent / "templates" / "compare.css").read_text(encoding="utf-8")
 
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("smartx.compare", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["counted"] = counted
-    environment.filters["whole"] = lambda value: f"{value:,}"
-    return environment.get_template("compare.html.j2")
+    return environment("smartx.compare").get_template("compare.html.j2")

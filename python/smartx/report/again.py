@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -33,7 +33,7 @@ def report_again(mixture: Mixture, run: Path, *, comparison: Path | None = None)
     Raises StoreError where the run folder has not what the mixture was made from, InputError where
     the comparison is none.
     """
-    other = None if comparison is None else _comparison(comparison)
+    other = None if comparison is None else _comparison(comparison, mixture.manifest)
     return render(
         mixture.folder,
         mixture.manifest,
@@ -89,7 +89,7 @@ def _lacking(run: Path, what: str) -> StoreError:
     )
 
 
-def _comparison(path: Path) -> Compared:
+def _comparison(path: Path, mixture: dict[str, Any]) -> Compared:
     try:
         if path.stat().st_size > _MOST:
             raise ValueError("it has more than 64 MiB")
@@ -100,4 +100,4 @@ def _comparison(path: Path) -> Compared:
             place=str(path),
             fix="make one with `smartx compare --json`",
         ) from None
-    return compared(facts, str(path))
+    return compared(facts, str(path), mixture)

@@ -26,13 +26,14 @@ def explorer(
     rows: Sequence[Sequence[Example]] | None = None,
     lengths: Lengths | None = None,
 ) -> dict[str, Any]:
-    """Columns by name, a value a task.
+    """Columns by name, a value a task; `gain` is None where no weights are by gains.
 
     order: places in facts["tasks"] of the tasks that the page has, in the order in which it has
     them. The others are of the same corpus.
     """
     tasks = [facts["tasks"][place] for place in order]
     equal = equal_rows(facts["rows"], [task["capacity"] for task in facts["tasks"]])
+    gains = [_short(task["gain"]) for task in tasks]
     columns: dict[str, Any] = {
         "name": [shown(task["task"], 120) for task in tasks],
         "source": [shown(task["source"], 60) for task in tasks],
@@ -40,7 +41,7 @@ def explorer(
         "capacity": [task["capacity"] for task in tasks],
         "equal": [round(equal[place], 2) for place in order],
         "asked": [task["asked"] for task in tasks],
-        "gain": [_short(task["gain"]) for task in tasks],
+        "gain": gains if any(gain is not None for gain in gains) else None,
         "near": [task["near_duplicates"] for task in tasks],
         "out": [task.get("left_out", 0) for task in tasks],
         "cut": [task.get("cut", 0) for task in tasks],
@@ -59,7 +60,10 @@ def explorer(
         columns["points"] = [packed(maps.rows[place].places) for place in order]
         columns["picked"] = [len(maps.rows[place].picked) for place in order]
     if rows is not None:
-        columns["examples"] = [[_example(one) for one in rows[place]] for place in order]
+        gains_known = bool(facts.get("value"))
+        columns["examples"] = [
+            [_example(one, gains_known) for one in rows[place]] for place in order
+        ]
     return {
         "total": facts["rows"],
         "held": sum(task["capacity"] for task in facts["tasks"]),
@@ -76,8 +80,9 @@ def script_json(content: dict[str, Any]) -> str:
     return text
 
 
-def _example(one: Example) -> list[Any]:
-    return [one.kind, one.rank, _short(one.gain), one.prompt, one.response, one.cosine]
+def _example(one: Example, gains_known: bool) -> list[Any]:
+    gain = _short(one.gain) if gains_known else None
+    return [one.kind, one.rank, gain, one.prompt, one.response, one.cosine]
 
 
 def _short(value: float | None) -> float | None:

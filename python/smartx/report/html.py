@@ -7,22 +7,22 @@ for them would be a megabyte or more, and most need `unsafe-eval` or inline styl
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from smartx.files import canonical_json
-from smartx.progress import counted
+from smartx.mixture.names import shown
 from smartx.report.compared import Compared
 from smartx.report.examples import examples
 from smartx.report.explorer import explorer, script_json
+from smartx.report.frame import environment, policy
+from smartx.report.glossary import glossary
 from smartx.report.lengths import lengths
 from smartx.report.material import Material
 from smartx.report.numbers import ALL_TASKS, FIRST_TASKS, numbers, order_of
@@ -31,7 +31,6 @@ from smartx.report.points import maps_of
 from smartx.report.repeat import configuration, encoded_by
 from smartx.report.stages import StageLine
 from smartx.report.walk import walk
-from smartx.report.words import percent
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -64,9 +63,12 @@ def render(
         first_tasks=FIRST_TASKS,
         configuration=configuration(facts),
         encoded=encoded_by(facts),
+        words=glossary(facts),
+        ranker=shown(str(facts["ranker"]["name"]), 40),
+        shows_source=len({task["source"] for task in facts["tasks"]}) > 1,
         css=Markup(css),
         script=Markup(script),
-        policy=_policy(css, script),
+        policy=policy(css, script),
         stages=beside.stages if beside else [],
         compared=beside.compared if beside else None,
         **_seen(facts, material),
@@ -77,9 +79,15 @@ def _seen(facts: dict[str, Any], material: Material | None) -> dict[str, Any]:
     """What the corpus, the ranking and the vectors show."""
     order = order_of(facts["tasks"])[:ALL_TASKS]
     if material is None:
-        nothing = ("maps", "curve", "shows_held", "shows_tokens", "counted_by")
-        few = Markup(script_json(explorer(facts, order)))
-        return {"told": few, "histograms": [], "tokens": 0} | dict.fromkeys(nothing)
+        nothing = ("maps", "curve", "shows_held", "shows_tokens", "shows_rows", "counted_by")
+        few = explorer(facts, order)
+        return {
+            "told": Markup(script_json(few)),
+            "shows_gain": few["tasks"]["gain"] is not None,
+            "histograms": [],
+            "tokens": 0,
+            **dict.fromkeys(nothing),
+        }
     found, long, maps = walk(material), lengths(material), maps_of(material)
     told = explorer(
         facts,
@@ -98,23 +106,9 @@ def _seen(facts: dict[str, Any], material: Material | None) -> dict[str, Any]:
         "counted_by": long.counted,
         "shows_held": "held" in told["tasks"],
         "shows_tokens": True,
+        "shows_rows": any(told["tasks"]["examples"]),
+        "shows_gain": told["tasks"]["gain"] is not None,
     }
-
-
-def _policy(css: str, script: str) -> str:
-    """Nothing is loaded, sent or run but these two texts."""
-    parts = {
-        "default-src": "'none'",
-        "style-src": _hash(css),
-        "script-src": _hash(script),
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
-    return "; ".join(f"{name} {value}" for name, value in parts.items())
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache
@@ -124,14 +118,4 @@ def _file(name: str) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("smartx.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["whole"] = lambda value: f"{value:,}"
-    environment.filters["percent"] = percent
-    environment.filters["counted"] = counted
-    return environment.get_template("report.html.j2")
+    return environment("smartx.report").get_template("report.html.j2")

@@ -15,7 +15,8 @@ from smartx.mixture.facts import SEEN, blind_tasks, budget_line, shares_line
 from smartx.mixture.names import shown
 from smartx.rankers import near_duplicates_line
 from smartx.report.examples import text_shown
-from smartx.report.words import alerts, effective, equal_rows, sentences
+from smartx.report.scales import Ticks, log_ticks
+from smartx.report.words import alerts, equal_rows, sentences, spread
 
 FIRST_TASKS = 40  # tasks that are seen at once
 ALL_TASKS = 4_000  # tasks that are in the page at all
@@ -75,13 +76,13 @@ class Numbers:
     corpus_rows: int
     tasks_given: int
     tasks: int
-    effective_tasks: float
+    spread: float
     value: float | None
     recipe: list[tuple[str, str]]
     lines: list[TaskLine]
     lines_left_out: int
     dots: list[tuple[float, float, str]]
-    ticks: list[tuple[float, str]]
+    ticks: Ticks
     templates: list[tuple[str, int, int]]
     dropped: list[tuple[str, int]]
     near: str
@@ -103,7 +104,7 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
     ordered = [tasks[place] for place in order]
     equal = equal_rows(rows, [task["capacity"] for task in tasks])
     value = facts.get("value")
-    top = math.log10(max((task["capacity"] for task in tasks if task["rows"]), default=1) + 1)
+    most = max((task["capacity"] for task in tasks if task["rows"]), default=1)
     return Numbers(
         version=facts["smartx"],
         sentences=sentences(facts),
@@ -112,17 +113,15 @@ def numbers(folder: Path, facts: dict[str, Any]) -> Numbers:
         corpus_rows=held,
         tasks_given=sum(1 for task in tasks if task["rows"]),
         tasks=len(tasks),
-        effective_tasks=effective([task["rows"] for task in tasks]),
+        spread=spread([task["rows"] for task in tasks]),
         value=value["held"] / value["whole"] if value else None,
         recipe=_recipe(facts),
         lines=_lines(
             ordered[:ALL_TASKS], [equal[place] for place in order[:ALL_TASKS]], rows, held
         ),
         lines_left_out=max(0, len(tasks) - ALL_TASKS),
-        dots=_dots(ordered[:ALL_TASKS], top),
-        ticks=[
-            (math.log10(10**power + 1) / top, f"{10**power:,}") for power in range(int(top) + 1)
-        ],
+        dots=_dots(ordered[:ALL_TASKS], math.log10(most + 1)),
+        ticks=log_ticks(0, most, above=1),
         templates=_templates(facts),
         dropped=_dropped(facts),
         near=near_duplicates_line(held, near) if (near := facts["near_duplicates"]) else "",

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smartx.progress import counted
 from smartx.report.lengths import EDGES, Lengths
+from smartx.report.scales import Ticks, log_ticks
 from smartx.report.walk import Walk
 from smartx.report.words import percent
-
-Ticks = list[tuple[float, str]]
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,18 @@ def budget_curve(found: Walk, rows: int, value: dict[str, Any] | None) -> Budget
         for budget, worth in zip(found.budgets, found.values, strict=True)
     ]
     own = min(max(rows, found.budgets[0]), found.budgets[-1])
-    return BudgetCurve(points, at(own), _decades(low, high), _budget_words(found, own, whole))
+    return BudgetCurve(
+        points,
+        at(own),
+        log_ticks(found.budgets[0], found.budgets[-1]),
+        _budget_words(found, own, whole),
+    )
 
 
 def _budget_words(found: Walk, rows: int, whole: float) -> list[str]:
     here = _worth(found, rows)
     said = [
-        f"These rows hold {percent(here / whole)} of what all rows hold. "
+        f"To the ranking, these rows are worth {percent(here / whole)} of what all rows are. "
         f"Half of that is in the best {_rows_for(found, here / 2):,} of them, "
         f"90 % in {_rows_for(found, 0.9 * here):,}."
     ]
@@ -93,7 +98,7 @@ def _budget_words(found: Walk, rows: int, whole: float) -> list[str]:
         )
         enough = _rows_for(found, 0.95 * found.values[-1])
         said.append(
-            f"To hold 95 % of what can be held in these shares takes about {enough:,} rows: "
+            f"95 % of what can be had in these shares takes about {enough:,} rows: "
             + ("this mixture has them." if enough <= rows else "beyond that, rows add little.")
         )
     else:
@@ -147,7 +152,7 @@ def _histogram(found: Lengths, column: int, title: str) -> Histogram:
 def _span(place: int) -> str:
     low = int(EDGES[place])
     high = int(EDGES[place + 1]) - 1 if place + 1 < len(EDGES) else low
-    return f"{low:,} tokens" if low == high else f"{low:,} to {high:,} tokens"
+    return counted(low, "token") if low == high else f"{low:,} to {high:,} tokens"
 
 
 def _median(counts: NDArray[np.int64]) -> str:
@@ -155,11 +160,3 @@ def _median(counts: NDArray[np.int64]) -> str:
         return "none"
     half = (int(counts.sum()) + 1) // 2
     return _span(int(np.searchsorted(np.cumsum(counts), half)))
-
-
-def _decades(low: float, high: float) -> Ticks:
-    """1, 10, 100, ... between two logarithms; also 2 and 5 times these where there are few."""
-    times = (1, 2, 5) if high - low < math.log(200) else (1,)
-    values = [t * 10**p for p in range(19) for t in times]
-    inside = [value for value in values if low <= math.log(value) <= high]
-    return [((math.log(value) - low) / (high - low), f"{value:,}") for value in inside]

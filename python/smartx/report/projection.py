@@ -47,7 +47,7 @@ def on_grid(places: _Floats) -> NDArray[np.uint16]:
         return np.zeros((0, 2), dtype=np.uint16)
     low, high = places.min(axis=0), places.max(axis=0)
     span = float((high - low).max()) or 1.0
-    inside = (places - (low + high) / 2) * ((GRID - 1) / span) + (GRID - 1) / 2
+    inside = ((places - (low + high) / 2) / span + 0.5) * (GRID - 1)
     found: NDArray[np.uint16] = np.clip(np.rint(inside), 0, GRID - 1).astype(np.uint16)
     return found
 

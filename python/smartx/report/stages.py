@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smartx.mixture.names import shown
-from smartx.progress import size
+from smartx.progress import duration, size
 from smartx.run_folder import records
 
 
@@ -16,7 +16,7 @@ class StageLine:
 
     step: str
     when: str
-    seconds: str
+    took: str
     threads: str
     memory: str
 
@@ -27,7 +27,7 @@ def stage_lines(run: Path, last: int = 40) -> list[StageLine]:
         StageLine(
             shown(str(one.get("step", ""))),
             shown(str(one.get("started", ""))).replace("T", " ").replace("+00:00", " UTC"),
-            shown(str(one.get("seconds", "–"))),
+            duration(took) if isinstance(took := one.get("seconds"), int | float) else "–",
             shown(str(one.get("threads", "–"))),
             size(peak) if isinstance(peak := one.get("peak_memory"), int) else "–",
         )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from smartx.mixture.facts import blind_tasks
+import numpy as np
+
+from smartx.mixture.facts import budget_line
 from smartx.mixture.names import shown
 from smartx.progress import counted
+from smartx.weights import effective
 
 CHANGED = 3.0  # times its proportional share: what a reader should know of
 
@@ -22,10 +25,10 @@ def equal_rows(total: int, capacities: Sequence[int]) -> list[float]:
     return given
 
 
-def effective(rows: Sequence[int]) -> float:
-    """How many equally large tasks would be as concentrated: 1 / sum of squared shares."""
-    total = sum(rows)
-    return total * total / sum(count * count for count in rows) if total else 0.0
+def spread(rows: Sequence[int]) -> float:
+    """Over how many equally large tasks rows would be spread as evenly; 0 where there are none."""
+    given = np.array([count for count in rows if count], dtype=np.float64)
+    return effective(given) if len(given) else 0.0
 
 
 def moved(rows: Sequence[int], others: Sequence[float]) -> float:
@@ -54,11 +57,14 @@ def sentences(facts: dict[str, Any]) -> list[str]:
         f"{counted(total, 'row')} of {held:,} ({percent(total / max(1, held))}), of "
         f"{given:,} of {counted(len(tasks), 'task')}, chosen by {shown(by)}."
     ]
+    if asked := budget_line(facts):
+        said.append(f"Asked for: {shown(asked, 400)}.")
     if given > 1:
         largest = max(tasks, key=lambda task: int(task["rows"]))
         said.append(
-            f"They are as spread as {effective(rows):,.1f} equally large tasks; the largest, "
-            f"{shown(largest['task'], 60)}, has {percent(largest['rows'] / total)} of them."
+            f"They are spread as evenly as over {spread(rows):,.1f} equally large tasks; the "
+            f"largest, {shown(largest['task'], 60)}, has {percent(largest['rows'] / total)} of "
+            "them."
         )
         proportional = [float(task["capacity"]) for task in tasks]
         equal = equal_rows(total, [task["capacity"] for task in tasks])
@@ -71,7 +77,7 @@ def sentences(facts: dict[str, Any]) -> list[str]:
 
 
 def alerts(facts: dict[str, Any]) -> list[str]:
-    """What is unusual, most serious first; what concerns single tasks is in their lines."""
+    """What is unusual, most serious first. Tasks whose order says nothing have their own box."""
     tasks, total = facts["tasks"], facts["rows"]
     held = sum(task["capacity"] for task in tasks)
     found: list[str] = []
@@ -79,11 +85,6 @@ def alerts(facts: dict[str, Any]) -> list[str]:
         found.append(
             "All rows are of one task, so that the weights had nothing to share out: name a column "
             "of tasks, or have them found with `tasks`."
-        )
-    for task in blind_tasks(facts)[:3]:
-        found.append(
-            f"{shown(task['task'], 60)}: most rows have one and the same vector, so that their "
-            f"order says nothing ({task['one_vector']:,} of {task['capacity']:,})."
         )
     none = [task for task in tasks if not task["rows"]]
     if none:

@@ -17,12 +17,14 @@
     equal: (i) => tasks.equal[i], ratio: ratio, used: (i) => tasks.rows[i] / Math.max(1, tasks.capacity[i]),
     held: (i) => tasks.held && tasks.held[i] !== null ? tasks.held[i] : -1,
     tokens: (i) => tasks.tokens && tasks.rows[i] ? tasks.tokens[i] / tasks.rows[i] : -1,
-    gain: (i) => tasks.gain[i] === null ? -Infinity : tasks.gain[i],
+    gain: (i) => tasks.gain && tasks.gain[i] !== null ? tasks.gain[i] : -Infinity,
   };
   const names = tasks.name.map((name, i) => (name + " " + tasks.source[i]).toLowerCase());
+  const sources = new Set(tasks.source).size > 1;
   const state = { by: "rows", down: true, shown: FIRST, chosen: -1 };
 
   function whole(value) { return Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ","); }
+  function rows(value) { return whole(value) + (value === 1 ? " row" : " rows"); }
   function percent(value) {
     const p = 100 * value;
     return (p >= 10 || p === 0 ? p.toFixed(0) : p >= 1 ? p.toFixed(1) : p.toFixed(2)) + " %";
@@ -67,10 +69,13 @@
     button.type = "button";
     button.append(name(tasks.name[i] || "(no name)"));
     button.addEventListener("click", () => choose(i, true));
-    const small = make("small");
-    small.append(name(tasks.source[i]));
     first.title = tasks.name[i];
-    first.append(button, small);
+    first.append(button);
+    if (sources) {
+      const small = make("small");
+      small.append(name(tasks.source[i]));
+      first.append(small);
+    }
     const picture = make("td", undefined, "bars");
     picture.append(bar(i));
     row.append(first, picture, make("td", whole(tasks.rows[i])), make("td", percent(share(i))),
@@ -78,7 +83,7 @@
       make("td", tasks.rows[i] ? times(ratio(i)) : "–"), make("td", percent(values.used(i)), "less"));
     if (tasks.held) row.append(make("td", tasks.held[i] === null ? "–" : percent(tasks.held[i]), "less"));
     if (tasks.tokens) row.append(make("td", tasks.rows[i] ? whole(values.tokens(i)) : "–", "less"));
-    row.append(make("td", few(tasks.gain[i]), "less"));
+    if (tasks.gain) row.append(make("td", few(tasks.gain[i]), "less"));
     return row;
   }
   function table() {
@@ -127,15 +132,15 @@
     }
     return found;
   }
-  function field(canvas, tip, dots, words, click) {
-    // dots(): [x, y, radius, colour, opacity, ring] of places 0..4095, those behind first.
+  function field(canvas, tip, edge, dots, words, click) {
+    // edge: room around what is drawn, for the largest dot.  dots(): [x, y, radius, colour, opacity, ring] of places 0..4095, those behind first.
     let drawn = [];
     function draw() {
       const wide = canvas.clientWidth, high = canvas.clientHeight, dense = window.devicePixelRatio || 1;
       if (!wide) return;
       canvas.width = wide * dense;
       canvas.height = high * dense;
-      const pen = canvas.getContext("2d"), side = Math.min(wide, high) - 32;
+      const pen = canvas.getContext("2d"), side = Math.min(wide, high) - 2 * edge;
       pen.scale(dense, dense);
       const style = getComputedStyle(document.documentElement);
       drawn = dots().map(([x, y, r, colour, opacity, ring]) => [wide / 2 + (x / 4095 - .5) * side, high / 2 - (y / 4095 - .5) * side, r, colour, opacity, ring]);
@@ -182,11 +187,11 @@
     const behind = tasks.name.map((_, i) => i).sort((a, b) => tasks.rows[b] - tasks.rows[a]);
     const most = Math.max(1, ...tasks.rows);
     const wide = count > 300 ? 13 : 20;
-    drawTasks = field(find("map"), find("map-tip"), () => behind.map((i) => [
+    drawTasks = field(find("map"), find("map-tip"), wide + 6, () => behind.map((i) => [
       at[2 * i], at[2 * i + 1], tasks.rows[i] ? 2.5 + wide * Math.sqrt(tasks.rows[i] / most) : 2,
       !tasks.rows[i] ? "--pale" : ratio(i) >= 1 ? "--mark" : "--main", tasks.rows[i] ? .5 : .8, i === state.chosen,
     ]), (k) => tasks.name[behind[k]] + ": " + whole(tasks.rows[behind[k]]) + " of " + whole(tasks.capacity[behind[k]]) + " rows", (k) => choose(behind[k], false));
-    drawRows = field(find("rows"), find("rows-tip"), () => {
+    drawRows = field(find("rows"), find("rows-tip"), 14, () => {
       if (state.chosen < 0) return [];
       const own = places(tasks.points[state.chosen]), all = own.length / 2, others = all - tasks.picked[state.chosen];
       const size = all > 400 ? 2 : 3;
@@ -196,14 +201,14 @@
 
   // One task.
   function why(i) {
-    const said = [], unit = told.unit, free = tasks.capacity[i] - tasks.near[i] - tasks.out[i];
-    said.push("Of its " + whole(tasks.capacity[i]) + " rows " + whole(tasks.rows[i]) + " are in the mixture: " + percent(share(i)) + " of it. In proportion to its size it would have " + percent(part(i)) + ", with equal shares " + percent(tasks.equal[i] / total) + ".");
+    const said = [], unit = told.unit, one = tasks.capacity[i] === 1, free = tasks.capacity[i] - tasks.near[i] - tasks.out[i];
+    said.push((one ? "Its only row is " + (tasks.rows[i] ? "" : "not ") : whole(tasks.rows[i]) + " of its " + whole(tasks.capacity[i]) + " rows are ") + "in the mixture: " + percent(share(i)) + " of it. In proportion to its size it would have " + percent(part(i)) + ", with equal shares " + percent(tasks.equal[i] / total) + ".");
     if (unit === "rows" && tasks.asked[i] > tasks.rows[i])
-      said.push("The weights asked for " + whole(tasks.asked[i]) + " rows; what was not to be had, or was capped, went to other tasks.");
+      said.push("The weights asked for " + rows(tasks.asked[i]) + "; what was not to be had, or was capped, went to other tasks.");
     else if (unit === "rows" && tasks.asked[i] < tasks.rows[i])
-      said.push("The weights asked for " + whole(tasks.asked[i]) + " rows; the others are what other tasks could not give, or what was demanded.");
+      said.push("The weights asked for " + rows(tasks.asked[i]) + "; the others are what other tasks could not give, or what was demanded.");
     if (tasks.rows[i] >= free && tasks.rows[i]) said.push("It is used up.");
-    if (tasks.held && tasks.held[i] !== null) said.push("They hold " + percent(tasks.held[i]) + " of what all its rows are worth to the ranking.");
+    if (tasks.held && tasks.held[i] !== null) said.push("To the ranking they are worth " + percent(tasks.held[i]) + " of what all its rows are.");
     for (const [column, words] of [["near", "are near duplicates of others and stay out"], ["out", "stand in evaluation sets or were trained on before"], ["cut", "are longer than the encoder reads"], ["shared", "have the very vector of another one"]])
       if (tasks[column][i]) said.push(whole(tasks[column][i]) + " of its rows " + words + ".");
     return said;
@@ -225,6 +230,7 @@
     find("why").replaceChildren(...why(i).map((text) => make("p", text)));
     if (tasks.points) {
       const all = places(tasks.points[i]).length / 2, on = tasks.picked[i];
+      find("of-rows").hidden = all < 2;
       find("rows-count").textContent = "Shown: " + whole(on) + " of " + whole(tasks.rows[i]) + " rows of the mixture and " + whole(all - on) + " of " + whole(tasks.capacity[i] - tasks.rows[i]) + " others.";
     }
     const templates = tasks.templates[i].filter((one) => one[0]);
@@ -235,7 +241,10 @@
       return row;
     }));
     find("of-templates").hidden = !templates.length;
-    if (tasks.examples) find("examples").replaceChildren(...tasks.examples[i].map(sample));
+    if (tasks.examples) {
+      find("examples").replaceChildren(...tasks.examples[i].map(sample));
+      find("about-ranks").hidden = !tasks.examples[i].length;
+    }
     find("panel").hidden = false;
     table();
     drawTasks();
