@@ -5,10 +5,13 @@ nothing, at the width of a desk and of a phone. Needs playwright and an installe
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import runpy
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from smartx.files import canonical_json
 from smartx.report import render, report_again
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+Image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = [
     pytest.mark.slow,
@@ -101,7 +105,7 @@ def names_shown(page):
 
 def numbers_shown(page, column):
     cells = page.locator(f"#tasks tr td:nth-child({column})").all_inner_texts()
-    return [float(cell.replace(",", "").removesuffix(" %")) for cell in cells]
+    return [float(cell.replace(",", "").removesuffix("%")) for cell in cells]
 
 
 def test_search_and_sorting_work_and_hostile_names_do_nothing(browser, page_file):
@@ -239,3 +243,19 @@ def test_a_page_of_facts_alone_works_too(browser, made, tmp_path):
         page.fill("#search", "task-0")
         assert names_shown(page) == ["task-0"]
         assert page.locator("#map").count() == 0
+
+
+def test_screenshots_are_of_the_first_screen_and_small(browser, page_file):
+    file = Path(__file__).parents[2] / "docs" / "pictures" / "screenshots.py"
+    script = runpy.run_path(str(file))
+    seen = {}
+    for name, (width, height, _, dense) in script["SHOTS"].items():
+        picture = script["small"](script["shot"](browser, page_file, name))
+        assert len(picture) < 200_000
+        image = Image.open(io.BytesIO(picture)).convert("RGB")
+        assert image.size == (width * dense, height * dense)
+        seen[name] = image.getpixel((1, 1))
+        committed = (file.parent / f"{name}.png").read_bytes()
+        assert Image.open(io.BytesIO(committed)).size == image.size
+        assert len(committed) < 200_000
+    assert sum(seen["report-dark"]) < 3 * 64 < sum(seen["report-light"])

@@ -38,11 +38,10 @@ def moved(rows: Sequence[int], others: Sequence[float]) -> float:
 
 
 def percent(part: float) -> str:
-    """12 %, 1.2 %, 0.12 %: two digits that count."""
+    """12 %, 1.2 %, 0.12 %: two digits that count, and a space that no line ends at."""
     value = 100 * part
-    if value >= 10 or value == 0:
-        return f"{value:.0f} %"
-    return f"{value:.1f} %" if value >= 1 else f"{value:.2f} %"
+    digits = 0 if value >= 10 or value == 0 else 1 if value >= 1 else 2
+    return f"{value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def sentences(facts: dict[str, Any]) -> list[str]:

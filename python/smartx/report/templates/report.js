@@ -27,7 +27,7 @@
   function rows(value) { return whole(value) + (value === 1 ? " row" : " rows"); }
   function percent(value) {
     const p = 100 * value;
-    return (p >= 10 || p === 0 ? p.toFixed(0) : p >= 1 ? p.toFixed(1) : p.toFixed(2)) + " %";
+    return (p >= 10 || p === 0 ? p.toFixed(0) : p >= 1 ? p.toFixed(1) : p.toFixed(2)) + "\u00a0%";
   }
   function times(value) { return (value < 1 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0)) + " ×"; }
   function few(value) { return value === null ? "–" : String(Number(value.toPrecision(4))); }
