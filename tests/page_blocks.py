@@ -66,8 +66,10 @@ class _Said:
 
 
 def pages() -> list[Path]:
-    """README.md and every page of docs/."""
-    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+    """README.md and every page of docs/ that is not of the site alone (docs/site)."""
+    docs = REPOSITORY / "docs"
+    own = [path for path in docs.rglob("*.md") if docs / "site" not in path.parents]
+    return [REPOSITORY / "README.md", *sorted(own)]
 
 
 def blocks_of(path: Path, name: str = "") -> list[Block]:

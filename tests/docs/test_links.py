@@ -9,6 +9,7 @@ from page_blocks import pages
 from page_links import anchors, broken
 
 OTHERS = [REPOSITORY / name for name in ("CHANGELOG.md", "bench/README.md")]
+OTHERS += sorted((REPOSITORY / "docs" / "site").glob("*.md"))
 NAMES = [path.relative_to(REPOSITORY).as_posix() for path in (*pages(), *OTHERS)]
 
 
