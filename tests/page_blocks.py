@@ -31,6 +31,7 @@ from markdown_it.token import Token
 REPOSITORY = Path(__file__).parents[1]
 LANGUAGES = ("sh", "python")
 SHOWN = ("", "text")
+LOOKED_UP = ("pip", "make", "hf")  # page_stand_ins says what is looked up
 _COMMENT = re.compile(r"<!--\s*([a-z- ]+?):\s*(.*?)\s*-->", re.DOTALL)
 _HIDDEN = re.compile(r"(\w+)\n(.*)", re.DOTALL)
 _SWAP = re.compile(r'"([^"]*)" for "([^"]*)"')
@@ -41,8 +42,9 @@ class Block:
     """A block and what becomes of it.
 
     page: its name in the repository.  line: of its first line there, from 1.
-    kind: "run", "hidden" (run, not shown), "file", "elsewhere" (a test of its own runs it),
-    "skipped", or "shown" (no code).  note: the file's name, the test, or the reason.
+    kind: "run", "looked up" (all its commands are those of LOOKED_UP), "hidden" (run, not shown),
+    "file", "elsewhere" (a test of its own runs it), "skipped", or "shown" (no code).
+    note: the file's name, the test, or the reason.
     """
 
     page: str
@@ -124,7 +126,13 @@ def _block(token: Token, said: _Said, page: str, line: int) -> Block:
         raise ValueError(
             f"{page}:{line}: a block of {language}: make it a file, or skip it with a reason"
         )
+    if kind == "run" and language == "sh" and all(map(_is_looked_up, source.splitlines())):
+        kind = "looked up"
     return Block(page, line + 1, language, source, kind, said.note)
+
+
+def _is_looked_up(line: str) -> bool:
+    return line.partition(" ")[0] in ("", "#", *LOOKED_UP)
 
 
 def _swapped(source: str, swaps: list[tuple[str, str]], place: str) -> str:
@@ -140,7 +148,7 @@ def _swapped(source: str, swaps: list[tuple[str, str]], place: str) -> str:
 def main() -> None:
     """Print how many blocks there are of each kind on each page, and why some are skipped."""
     found = [block for page in pages() for block in blocks_of(page)]
-    kinds = ("run", "file", "elsewhere", "skipped", "shown", "hidden")
+    kinds = ("run", "looked up", "file", "elsewhere", "skipped", "shown", "hidden")
     print(f"{'page':<34}" + "".join(f"{kind:>11}" for kind in kinds))
     for page in dict.fromkeys(block.page for block in found):
         counts = Counter(block.kind for block in found if block.page == page)

@@ -10,12 +10,14 @@ import re
 import sys
 from pathlib import Path
 
+from page_blocks import LOOKED_UP
+
 REPOSITORY = Path(__file__).parents[1]
 
 
 def install_stand_ins(folder: Path) -> None:
     """Write the commands into a folder that is to stand first on the PATH."""
-    lines = {name: f'"{__file__}" {name}' for name in ("pip", "make", "hf")}
+    lines = {name: f'"{__file__}" {name}' for name in LOOKED_UP}
     lines |= {"smartx": "-m smartx", "python": "", "python3": ""}
     for name, line in lines.items():
         path = folder / name

@@ -18,7 +18,7 @@ from page_blocks import Block, blocks_of, pages
 from page_stand_ins import install_stand_ins, missing
 
 NAMES = [path.relative_to(REPOSITORY).as_posix() for path in pages()]
-RUN = ("run", "hidden", "file")
+RUN = ("run", "looked up", "hidden", "file")
 OPTIONAL = ("datasets", "pandas", "polars", "sklearn", "torch", "trl", "tokenizers", "matplotlib")
 
 
@@ -111,7 +111,7 @@ def test_comments_say_what_becomes_of_a_block(tmp_path):
         '<!-- with: "50" for "5000", "3" for "-50" -->\n```sh\n'
         "test 5000-50 = 503\n```\n\n<!-- file: a/b.yaml -->\n"
         '```yaml\nx: 1\n```\n\n<!-- skip: next "no GPU" -->\n```sh\nfalse\n```\n\n'
-        "```\nshown\n```\n",
+        "```\nshown\n```\n\n```sh\nmake coffee\n```\n",
     )
     found = blocks_of(page, "page.md")
     kinds = [(block.kind, block.language, block.note) for block in found]
@@ -122,8 +122,9 @@ def test_comments_say_what_becomes_of_a_block(tmp_path):
         ("file", "yaml", "a/b.yaml"),
         ("skipped", "sh", "no GPU"),
         ("shown", "", ""),
+        ("looked up", "sh", ""),
     ]
-    assert [block.line for block in found] == [4, 8, 13, 18, 23, 27]
+    assert [block.line for block in found] == [4, 8, 13, 18, 23, 27, 31]
     names: dict[str, object] = {}
     for block in found[:4]:
         run_block(block, tmp_path, names)
