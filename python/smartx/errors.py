@@ -88,11 +88,13 @@ class StoreError(SmartxError):
 
 
 class MissingPackageError(SmartxError, ImportError):
-    """An optional package is needed. `package` and `extra` say what to install."""
+    """An optional package is needed. `package` and `extra` say what to install, `note` what to
+    know before.
+    """
 
-    def __init__(self, package: str, *, needed_for: str, extra: str) -> None:
+    def __init__(self, package: str, *, needed_for: str, extra: str, note: str = "") -> None:
         self.package, self.extra = package, extra
         super().__init__(
             f'{needed_for} needs the package "{package}", which is not installed',
-            fix=f'pip install "smartx-mix[{extra}]"',
+            fix=f'pip install "smartx-mix[{extra}]"' + (f" ({note})" if note else ""),
         )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import q12_reference as reference
-from smartx.engine import SimilarityGraph, knn_graph, quantize
+from smartx.engine import SimilarityGraph, hnsw_package, knn_graph, quantize
 from smartx.engine import graph as graph_module
-from smartx.errors import InputError, MissingPackageError
+from smartx.errors import InputError, MissingPackageError, SmartxError
 
 needs_hnsw = pytest.mark.skipif(find_spec("hnswlib") is None, reason="hnswlib is not installed")
 SCALE2 = reference.SCALE**2
@@ -201,8 +201,28 @@ def test_an_unknown_method_is_refused() -> None:
 
 def test_hnsw_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hnswlib", None)
-    with pytest.raises(MissingPackageError, match=r"smartx-mix\[hnsw\]"):
+    with pytest.raises(MissingPackageError, match=r"smartx-mix\[hnsw\].*HNSWLIB_NO_NATIVE=1"):
         knn_graph(np.ones((3, 2)), 1, "hnsw")
+
+
+def test_hnswlib_of_another_processor_is_an_error_and_not_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def end_there(code: str) -> None:
+        monkeypatch.setattr(hnsw_package, "_PROBE", code)
+        hnsw_package.hnswlib_fault.cache_clear()
+
+    monkeypatch.setitem(sys.modules, "hnswlib", ModuleType("hnswlib"))
+    try:
+        end_there("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
+        assert hnsw_package.hnswlib_fault() is not None
+        with pytest.raises(SmartxError, match="another processor") as told:
+            knn_graph(np.ones((3, 2)), 1, "hnsw")
+        assert "HNSWLIB_NO_NATIVE=1 pip install" in str(told.value)
+        end_there("raise ImportError")  # a process of other paths: nothing is known
+        assert hnsw_package.hnswlib_fault() is None
+    finally:
+        hnsw_package.hnswlib_fault.cache_clear()
 
 
 def test_the_search_is_exact_unless_it_is_told_otherwise() -> None:

@@ -13,9 +13,10 @@ from smartx.draws import RECALL_SAMPLE, draws
 from smartx.engine.dense import LARGEST
 from smartx.engine.fixed_point import SCALE, as_rows
 from smartx.engine.gpu import Neighbours
+from smartx.engine.hnsw_package import load_hnswlib
 from smartx.engine.on_card import nearest_others
 from smartx.engine.threads import resolve_threads, whole_number
-from smartx.errors import InputError, MissingPackageError, SmartxError
+from smartx.errors import InputError, SmartxError
 
 Weights = NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
 
@@ -178,7 +179,8 @@ def knn_graph(
     card by name, such as "cuda:0". The graph is the same, bit for bit.
     Weights are exact int32 similarities whatever the method.
     Raises InputError for unusable X, k, method or device, and where too little memory is free;
-    MissingPackageError if hnswlib is needed but absent.
+    MissingPackageError if hnswlib is needed but absent, SmartxError if it was compiled for another
+    processor.
 
     >>> import numpy as np, smartx
     >>> graph = smartx.knn_graph(np.random.default_rng(0).normal(size=(100, 8)), k=5)
@@ -201,21 +203,12 @@ def knn_graph(
     return SimilarityGraph(*arrays, recall=recall)
 
 
-def _hnswlib() -> Any:
-    try:
-        import hnswlib
-    except ImportError:
-        needed_for = 'knn_graph with method="hnsw"'
-        raise MissingPackageError("hnswlib", needed_for=needed_for, extra="hnsw") from None
-    return hnswlib
-
-
 def _hnsw_neighbours(
     rows: NDArray[np.int16], k: int, threads: int, seed: int, M: int, ef_construction: int
 ) -> Neighbours:
     """As _core.neighbours, but from an HNSW index; similarities are exact."""
     n, d = rows.shape
-    index = _hnswlib().Index(space="ip", dim=d)
+    index = load_hnswlib().Index(space="ip", dim=d)
     index.init_index(
         max_elements=n, M=M, ef_construction=ef_construction, random_seed=seed & 0x7FFFFFFF
     )
