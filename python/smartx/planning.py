@@ -25,6 +25,7 @@ from smartx.rankers.cost import SizeClass, rank_cost
 from smartx.rankers.near import check_within
 from smartx.rankers.pool import units_of
 from smartx.rankers.ranker import Ranker
+from smartx.report.cost import with_report
 
 __all__ = ["Limits", "Plan", "SizeClass", "StagePlan", "Vectors", "Way", "plan_of"]
 
@@ -170,7 +171,8 @@ def plan_of(
     stages.append(rank)
     if limits.rows is not None and limits.out is not None:
         seen = d if vectors else 0
-        stages.append(mix_cost(corpus, limits.rows, seen, limits.out, by_row=limits.by_row))
+        mix = mix_cost(corpus, limits.rows, seen, limits.out, by_row=limits.by_row)
+        stages.append(with_report(mix, corpus, seen))
     largest = np.argsort(-groups.rows, kind="stable")[:LARGEST].tolist()
     return Plan(
         rows=corpus.num_rows,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import odd_mixtures
@@ -53,3 +54,29 @@ def odd(tmp_path_factory):
         return file, json.loads((file.parent / "manifest.json").read_bytes())["rows"]
 
     return made
+
+
+@pytest.fixture(scope="session")
+def many_tasks(tmp_path_factory):
+    """The report of 1,840 tasks: texts longer than what is shown, more rows than maps have room
+    for.
+    """
+    folder, tasks, each = tmp_path_factory.mktemp("many"), 1_840, 8
+    rng = np.random.default_rng(2)
+    with (folder / "rows.jsonl").open("w") as file:
+        for row in range(tasks * each):
+            line = {"prompt": f"{row} " + "a prompt & <more> " * 60, "response": "words " * 80}
+            name = f"a task of a long name, {row % tasks:04d}"
+            file.write(json.dumps({**line, "task": name}) + "\n")
+    vectors = np.tile(rng.normal(size=(tasks, 8)), (each, 1)) + rng.normal(size=(tasks * each, 8))
+    np.save(folder / "vectors.npy", vectors.astype(np.float32))
+    smartx.run(
+        {
+            "sources": [str(folder / "rows.jsonl")],
+            "vectors": folder / "vectors.npy",
+            "run_dir": folder / "work",
+            "out": folder / "mix",
+            "rows": 4_000,
+        }
+    )
+    return folder / "mix" / "report.html"

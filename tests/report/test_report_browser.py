@@ -235,6 +235,19 @@ def test_unusual_mixtures_have_pages_without_a_fault(browser, odd, name):
             assert page.locator("#why p").count() > 0
 
 
+def test_a_page_of_1840_tasks_opens_and_is_searched(browser, many_tasks):
+    with opened(browser, many_tasks, 1280, title=title_of("4,000")) as page:
+        assert page.locator("#found").inner_text() == "1,840 tasks"
+        page.fill("#search", "name, 1839")
+        assert names_shown(page) == ["a task of a long name, 1839"]
+        page.click("#tasks td.name button")
+        assert page.locator("#task-name").inner_text() == "a task of a long name, 1839"
+        page.fill("#search", "")
+        page.click('th[data-by="name"] button')
+        assert names_shown(page)[0] == "a task of a long name, 0000"
+        assert page.locator("#tasks tr").count() == 25  # as many as are looked at
+
+
 def test_a_page_of_facts_alone_works_too(browser, made, tmp_path):
     file = tmp_path / "report.html"
     facts = {**made.mixture.manifest, "rows": 300}

@@ -44,7 +44,7 @@ def maps_of(material: Material) -> Maps | None:
     vectors, tasks = material.mapped, material.tasks
     if vectors is None or not len(tasks):
         return None
-    room = int(np.clip(ALL_POINTS // len(tasks), FEWEST, MOST))
+    room = room_of(len(tasks))
     means = np.zeros((len(tasks), vectors.dimensions), dtype=np.int16)
     found = []
     for task, (start, count) in enumerate(
@@ -59,6 +59,11 @@ def maps_of(material: Material) -> Maps | None:
         found.append(RowMap(others + start, picked + start, on_grid(plane(rows))))
         means[task] = np.rint(rows.sum(axis=0, dtype=np.int64) / max(1, len(rows)))
     return Maps(on_grid(plane(means)), found)
+
+
+def room_of(tasks: int) -> int:
+    """How many rows of a task are on its map at most. tasks: how many there are, > 0."""
+    return int(np.clip(ALL_POINTS // tasks, FEWEST, MOST))
 
 
 def sampled(others: Ids, picked: Ids, room: int) -> tuple[Ids, Ids]:
