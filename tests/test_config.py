@@ -176,17 +176,21 @@ def test_sizes_have_units(text, size):
     assert size_in_bytes(text) == size
 
 
+PUBLISHED = {"preset": "smart-acl2024"}
+
+
 @pytest.mark.parametrize(
     ("fields", "changes"),
     [
         ({}, False),
-        ({"weights": "taylor-softmax:num_tasks=5", "seed": 7, "rows": 3}, False),
-        ({"weights": "taylor-softmax", "ranker": "facility-location"}, False),
-        ({"weights": "taylor-softmax:function.penalty=0.4"}, False),
+        ({"weights": "power", "ranker": "facility-location:per=task"}, False),
+        ({**PUBLISHED, "weights": "taylor-softmax:num_tasks=5", "seed": 7, "rows": 3}, False),
+        ({**PUBLISHED, "weights": "taylor-softmax", "ranker": "facility-location"}, False),
+        ({**PUBLISHED, "weights": "taylor-softmax:function.penalty=0.4"}, False),
         ({"weights": "equal"}, True),
         ({"ranker": "log-det"}, True),
-        ({"weights": "taylor-softmax:function=log-det"}, True),
-        ({"weights": "taylor-softmax:function.penalty=0.3"}, True),
+        ({**PUBLISHED, "weights": "taylor-softmax:function=log-det"}, True),
+        ({**PUBLISHED, "weights": "taylor-softmax:function.penalty=0.3"}, True),
         ({"near_duplicates": 0.9}, True),
         ({"ranker": "facility-location:dense_limit=1"}, True),
         ({"preset": "random", "seed": 3, "ranker": "random"}, False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -71,16 +71,19 @@ def test_rows_come_out_as_they_went_in(small_corpus, tmp_path):
     assert got == expected
 
 
-def test_a_smaller_budget_of_one_task_is_a_prefix_of_its_ranking(small_corpus, tmp_path):
+@pytest.mark.parametrize(
+    ("preset", "unit"), [("smart-balanced", ["task"]), ("smart-acl2024", ["task", "template"])]
+)
+def test_a_smaller_budget_is_a_prefix_of_each_ranking(small_corpus, tmp_path, preset, unit):
     ranks = {}
     for rows in (40, 200):
-        chosen = rows_of(smartx.run(config(small_corpus, tmp_path, rows=rows)))
-        for key in {(r["task"], r["template"]) for r in chosen}:
-            mine = sorted(r["smartx_rank"] for r in chosen if (r["task"], r["template"]) == key)
-            assert mine == list(range(len(mine)))
-            ranks[rows, key] = {
-                r["smartx_row"] for r in chosen if (r["task"], r["template"]) == key
-            }
+        chosen = rows_of(smartx.run(config(small_corpus, tmp_path, rows=rows, preset=preset)))
+        of_unit = defaultdict(dict)
+        for row in chosen:
+            of_unit[tuple(row[name] for name in unit)][row["smartx_row"]] = row["smartx_rank"]
+        for key, mine in of_unit.items():
+            assert sorted(mine.values()) == list(range(len(mine)))
+            ranks[rows, key] = set(mine)
     assert all(small <= ranks[200, key] for (rows, key), small in ranks.items() if rows == 40)
 
 
@@ -131,8 +134,8 @@ def test_a_second_budget_reuses_corpus_embeddings_and_ranking(small_corpus, tmp_
     ("change", "redone"),
     [
         ({"ranker": "graph-cut"}, {"rank"}),
-        ({"ranker": "facility-location:dense_limit=1K"}, {"rank"}),
-        ({"ranker": "facility-location:dense_limit=4G"}, set()),
+        ({"ranker": "facility-location:per=task,dense_limit=1K"}, {"rank"}),
+        ({"ranker": "facility-location:per=task,dense_limit=4G"}, set()),
         ({"memory": "1G"}, set()),
         ({"threads": 2}, set()),
         ({"weights": "taylor-softmax:function.penalty=0.2"}, set()),
@@ -173,11 +176,11 @@ def test_the_seed_decides_random_rows_and_nothing_else(small_corpus, tmp_path):
 
 
 def test_a_preset_is_named_only_where_all_its_choices_ran(small_corpus, tmp_path):
-    for name, changed in (("smart-acl2024", {}), ("", {"weights": LOG_DET})):
+    for name, changed in (("smart-balanced", {}), ("", {"weights": LOG_DET})):
         mixture = smartx.run(config(small_corpus, tmp_path, overwrite=True, **changed))
         assert mixture.manifest["preset"] == name
         card = (mixture.folder / "README.md").read_text()
-        assert ("smart-acl2024" in card) is bool(name)
+        assert ("smart-balanced" in card) is bool(name)
 
 
 def test_num_tasks_is_how_many_tasks_get_rows(small_corpus, tmp_path):

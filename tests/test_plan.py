@@ -331,7 +331,8 @@ def test_run_refuses_before_the_costly_stages(small_corpus, tmp_path):
 
 
 def test_ranking_alone_refuses_what_a_run_refuses(small_corpus, tmp_path):
-    smartx.run({**fields(small_corpus, tmp_path), "ranker": "random"})
+    published = {"preset": "smart-acl2024", "ranker": "random"}  # vectors are for the tasks alone
+    smartx.run({**fields(small_corpus, tmp_path), **published})
     alone = {"run_dir": tmp_path / "work", "memory": "64M"}
     with pytest.raises(ConfigError, match=r"rank needs about .* may be used"):
         pipeline.rank_step(config_from(alone), Silent())

@@ -42,7 +42,7 @@ PRESETS: dict[str, tuple[str, str]] = {
     "equal": ("equal", "random"),
     "random": ("random-rows", "random"),
 }
-
+DEFAULT_PRESET: Preset = "smart-balanced"  # of those that read vectors the one that loses nowhere
 
 SIZES = ("memory",)  # fields in bytes
 # Fields of many values.
@@ -144,7 +144,7 @@ class RunConfig(BaseModel):
     )
 
     # Which strategy
-    preset: Preset = Field("smart-acl2024", description="a named choice of weight law and ranker")
+    preset: Preset = Field(DEFAULT_PRESET, description="a named choice of weight law and ranker")
     seed: int = Field(0, ge=-MOST, le=MOST, description="seed of every random choice")
     weights: Any = Field(
         None,

@@ -29,7 +29,7 @@ from smartx.budget import (
     tokens_of,
     total_of,
 )
-from smartx.config import RunConfig, config_from
+from smartx.config import DEFAULT_PRESET, RunConfig, config_from
 from smartx.corpus import Groups
 from smartx.engine import resolve_threads
 from smartx.errors import InputError
@@ -51,7 +51,7 @@ def select(
     tasks: Names | None = None,
     templates: Names | None = None,
     sources: Names | None = None,
-    preset: str = "smart-acl2024",
+    preset: str = DEFAULT_PRESET,
     weights: Any = None,
     ranker: Any = None,
     scores: Mapping[str, ArrayLike] | ArrayLike | None = None,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from smartx.config import DEFAULT_PRESET
 from smartx.errors import InputError, MissingPackageError
 from smartx.selection import select
 
@@ -49,7 +50,7 @@ class SmartSelector(BaseEstimator):  # type: ignore[misc]
         self,
         budget: int | str = "10%",
         *,
-        preset: str = "smart-acl2024",
+        preset: str = DEFAULT_PRESET,
         weights: Any = None,
         ranker: Any = None,
         random_state: Any = None,
