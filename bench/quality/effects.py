@@ -127,9 +127,9 @@ def effects_of(
     """
     pairs = [pair for arm in arms if arm in suite.arms and (pair := paired(suite, arm, outcome))]
     found = [effect_of(pair) for pair in pairs]
-    corrected = statistics.holm([effect.p for effect in found]) if found else []
+    corrected = statistics.holm([effect.p for effect in found]).tolist()
     return [
-        replace(effect, holm=float(p), chance=_chance(same, effect.runs))
+        replace(effect, holm=p, chance=_chance(same, effect.runs))
         for effect, p in zip(found, corrected, strict=True)
     ]
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from quality import sentences, tables, trusted
+from quality.cells import NONE
 from quality.effects import Effect, Findings, findings
 from quality.measured import of_suite
 from quality.outcomes import PRIMARY, outcomes_of
@@ -68,10 +69,12 @@ class Told:
         self.beside = {name: self._beside(name) for name in ("held", "seen")}
 
     def _beside(self, name: str) -> Beside | str:
-        """An outcome beside the proxies, or why there is no such thing."""
-        outcome = self.findings[name].outcome
+        """An outcome beside the proxies of the runs that have some, or why there is no such
+        thing.
+        """
+        outcome, known = self.findings[name].outcome, of_suite(self.folder, self.suite)
         try:
-            return beside(self.suite, of_suite(self.folder, self.suite), outcome=outcome)
+            return beside(self.suite.only(known), known, outcome=outcome)
         except InputError as fault:
             return f"Not measured: {fault.fault}."
 
@@ -108,7 +111,7 @@ def pools_of(results: Path) -> list[Told]:
 def blocks(pools: Sequence[Told]) -> dict[str, list[str]]:
     """Lines of each block, by its name. Of a pool without runs, blocks say so."""
     made = {f"{told.corpus}/{name}": lines for told in pools for name, lines in _of(told).items()}
-    empty = {f"{pool}/{name}": [tables.NONE] for pool in POOLS for name in NAMES}
+    empty = {f"{pool}/{name}": [NONE] for pool in POOLS for name in NAMES}
     outcomes = {"held": "held-out", "seen": "trained on"}
     beside = {
         f"{told.words}, {words}": told.beside[name]
@@ -134,7 +137,7 @@ def _of(told: Told) -> dict[str, list[str]]:
         "costs": tables.costs(told.suite, first),
         "power": tables.power([told.findings[name] for name in ("held", "seen", "other")]),
         "controls": tables.controls(first),
-        "pictures": shown or [tables.NONE],
+        "pictures": shown or [NONE],
     }
 
 
@@ -147,7 +150,7 @@ def _others(told: Told) -> list[str]:
             words = ", ".join(f"{name} {value}" for name, value in sorted(differ.items()))
             found = tables.main(findings(suite))
             lines += [f"**{words}** ({len(suite.runs)} runs)", "", *found, ""]
-    return lines[:-1] or [tables.NONE]
+    return lines[:-1] or [NONE]
 
 
 def filled(text: str, made: Mapping[str, Sequence[str]], page: Path) -> str:
@@ -175,7 +178,7 @@ def bare(made: Mapping[str, Sequence[str]]) -> str:
     parts = (
         f"## {name}\n\n<!-- table: {name} -->\n<!-- end -->\n"
         for name, lines in made.items()
-        if lines != [tables.NONE]
+        if lines != [NONE]
     )
     return "# Evidence\n\n" + "\n".join(parts)
 

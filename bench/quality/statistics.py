@@ -179,4 +179,4 @@ def floor(same: Differences, level: float = LEVEL) -> float:
     Chance between the two draws, the pool being the same, as it is in every contrast.
     """
     given = same.contributions.sum(axis=1)
-    return float(stats.t.ppf(1 - level / 2, len(given))) * float((given**2).sum()) ** 0.5
+    return float(stats.t.ppf(1 - level / 2, len(given)) * np.sqrt((given**2).sum()))

@@ -7,7 +7,7 @@ suites of their own, and what is missing is named.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -161,9 +161,9 @@ class Suite:
         """The untuned model has no seeds: it is the same beside every seed."""
         return self.runs.get((arm, fold, 0 if arm == UNTUNED else seed))
 
-    def both(self, other: Suite) -> Suite:
-        """The runs whose arm, fold and seed the other suite has, too."""
-        return Suite((run for key, run in self.runs.items() if key in other.runs), self.sample)
+    def only(self, keys: Collection[Key]) -> Suite:
+        """The runs of these arms, folds and seeds, as far as they are there."""
+        return Suite((run for key, run in self.runs.items() if key in keys), self.sample)
 
     def missing(self) -> list[Key]:
         """Every (arm, fold, seed) that others have and this arm has not."""

@@ -59,7 +59,7 @@ def matched(suite: Suite, others: Sequence[Suite]) -> list[str]:
     other = next((one for one in others if one.setting.get("matched") == "response"), None)
     if other is None:
         return [NONE]
-    sides = {"all tokens": suite.both(other), "target tokens": other.both(suite)}
+    sides = {"all tokens": suite.only(other.runs), "target tokens": other.only(suite.runs)}
     found = {name: effects_of(side, SELECTIONS) for name, side in sides.items()}
     body = [
         [effect.arm, name, _targets(sides[name], effect), *_contrast(effect)[3:6],

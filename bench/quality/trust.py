@@ -38,6 +38,7 @@ class Beside:
     improvement: (arms, folds, seeds), % of the loss of random rows that is saved, or points of
     right answers gained; the mean over data sets.
     proxies: of each name (arms, folds, seeds), turned so that more is taken to be better.
+    sizes: (folds,) data sets of each: a fold counts as much as it has.
     """
 
     arms: tuple[str, ...]
@@ -46,6 +47,11 @@ class Beside:
     outcome: Outcome
     improvement: Floats
     proxies: Mapping[str, Floats]
+    sizes: Floats
+
+    def by_arm(self, table: Floats) -> Floats:
+        """(arms,) the mean over folds and seeds."""
+        return np.asarray(np.average(table.mean(axis=2), axis=1, weights=self.sizes))
 
     @cached_property
     def means(self) -> dict[str, dict[str, float]]:
@@ -53,7 +59,7 @@ class Beside:
         return {
             name: {
                 arm: float(PROXIES[name].better * value)
-                for arm, value in zip(self.arms, table.mean(axis=(1, 2)), strict=True)
+                for arm, value in zip(self.arms, self.by_arm(table), strict=True)
             }
             for name, table in self.proxies.items()
         }
@@ -96,11 +102,11 @@ def beside(
     shape = len(names), len(folds), len(seeds)
 
     def losses(arm: str) -> list[float]:
-        return [_loss(suite, outcome, arm, *cell) for cell in cells]
+        return [_mean(_values(suite, outcome, arm, *cell)) for cell in cells]
 
     base = np.mean([losses(arm) for arm in suite.base], axis=0)
     gained = _gained(outcome, np.array([losses(arm) for arm in names]), base).reshape(shape)
-    there = ~np.isnan(gained).any(axis=(0, 2))
+    there = np.flatnonzero(~np.isnan(gained).any(axis=(0, 2)))
     runs = [proxies[arm, fold, seed] for arm in names for fold, seed in cells]
     tables = {
         name: (PROXIES[name].better * np.array([run[name] for run in runs])).reshape(shape)
@@ -109,11 +115,12 @@ def beside(
     }
     return Beside(
         names,
-        tuple(fold for fold, kept in zip(folds, there.tolist(), strict=True) if kept),
+        tuple(folds[place] for place in there.tolist()),
         seeds,
         outcome,
         gained[:, there],
         {name: table[:, there] for name, table in tables.items()},
+        np.array([len(_values(suite, outcome, names[0], f, seeds[0])) for f in folds])[there],
     )
 
 
@@ -123,17 +130,17 @@ def correlations(found: Beside, *, resamples: int = RESAMPLES, seed: int = 0) ->
     count = len(found.arms)
     folds, seeds = len(found.folds), len(found.seeds)
     weights = _redrawn(rng, resamples, folds)[:, :, None] * _redrawn(rng, resamples, seeds)[:, None]
-    weights = weights.reshape(resamples, -1) / (folds * seeds)
+    cells = np.repeat(found.sizes / found.sizes.sum() / seeds, seeds)
+    weights = weights.reshape(resamples, -1) * cells
     orders = np.argsort(rng.random((resamples, count)), axis=1)
-    whole = np.full(weights.shape[1], 1 / weights.shape[1])
     outcome = found.improvement.reshape(count, -1)
     of_draws = _standard(_ranks(_means(weights, outcome)))  # (resamples, arms)
-    of_means = _standard(_ranks(_means(whole, outcome)))
+    of_means = _standard(_ranks(_means(cells, outcome)))
     lines = []
     for name, table in found.proxies.items():
         values = table.reshape(count, -1)
         drawn = (_standard(_ranks(_means(weights, values))) * of_draws).sum(axis=1)
-        own = _standard(_ranks(_means(whole, values)))
+        own = _standard(_ranks(_means(cells, values)))
         value = float(own @ of_means)
         if np.isnan(value):
             lines.append(Correlation(name, None, None, None))
@@ -153,7 +160,7 @@ def repeats(found: Beside) -> float | None:
     for own in map(list, combinations(range(count), count // 2)):
         others = [seed for seed in range(count) if seed not in own]
         if own and others:
-            one, other = (found.improvement[:, :, part].mean(axis=(1, 2)) for part in (own, others))
+            one, other = (found.by_arm(found.improvement[:, :, part]) for part in (own, others))
             values += [value for value in [spearman(one, other)] if value is not None]
     return float(np.mean(values)) if values else None
 
@@ -202,16 +209,18 @@ def _check(arms: Sequence[str], cells: Sequence[tuple[int, int]], proxies: Itera
         )
 
 
-def _loss(suite: Suite, outcome: Outcome, arm: str, fold: int, seed: int) -> float:
-    """The mean over data sets of a run. Of the worst quarter: of those of the fold."""
+def _values(suite: Suite, outcome: Outcome, arm: str, fold: int, seed: int) -> list[float]:
+    """Of each data set of a run; of the worst quarter, those of the fold."""
     run = suite.run(arm, fold, seed)
     assert run is not None  # of a block
-    kept = {
-        task: numbers
+    return [
+        numbers[outcome.above] / numbers[outcome.below]
         for task, numbers in run.evaluated.get(outcome.part, {}).items()
         if numbers[outcome.below] > 0 and (not outcome.worst or task in suite.worst)
-    }
-    values = [numbers[outcome.above] / numbers[outcome.below] for numbers in kept.values()]
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else np.nan
 
 

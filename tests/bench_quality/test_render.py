@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from quality.render import NAMES, PAGE, POOLS, TRUST, blocks, filled, pools_of, render
+from quality.measured import OF_CHOICE, PROXIES_FILE
+from quality.render import NAMES, PAGE, POOLS, TRUST, Told, blocks, filled, pools_of, render
 
 from conftest import REPOSITORY, tree_digest
 from made_runs import PLACES, Made, write
@@ -137,6 +139,20 @@ def test_two_folders_of_one_corpus_are_refused(runs, tmp_path):
         write(tmp_path / name, Made({"random a": 0, "equal": 0}).lines())
     with pytest.raises(InputError, match="has runs of t0, too"):
         render(tmp_path, tmp_path / "docs")
+
+
+def test_proxies_of_some_runs_stand_beside_these_alone(tmp_path):
+    lines = Made({name: EFFECTS[name] for name in EFFECTS if name != "half"}).lines()
+    folder = write(tmp_path, lines)
+    assert Told(folder).beside["held"].startswith("Not measured: 0 arms")
+    with (folder / PROXIES_FILE).open("w") as file:
+        for setting in (line["setting"] for line in lines):
+            if setting["seed"] < 2 and setting["arm"] != "untuned":
+                told = {name: setting.get(name) for name in OF_CHOICE}
+                kept = {"setting": told, "proxies": {"probe": -EFFECTS[setting["arm"]]}}
+                file.write(json.dumps(kept) + "\n")
+    found = Told(folder).beside["held"]
+    assert (found.seeds, len(found.arms)) == ((0, 1), 5)
 
 
 def test_where_an_arm_was_not_run_its_cells_are_crossed_out(tmp_path):
