@@ -19,7 +19,7 @@ MAP = REPOSITORY / "docs" / "architecture.md"
 ROOMS = [
     "errors", "progress", "usage", "costs", "draws", "options", "amounts", "needs", "strategies",
     "config_file", "config", "files", "store", "run_folder", "lock", "units",
-    "engine", "corpus", "embed", "features", "means", "leave_out", "weights", "rankers", "tasks",
+    "engine", "executors", "corpus", "embed", "features", "means", "leave_out", "weights", "rankers", "tasks",
     "budget", "mixture", "selection", "selector", "report", "exports", "frames",
     "planning", "runs", "verify", "preflight", "forecast", "session", "dividing", "pipeline",
     "doctor", "demo", "compare", "swarm",

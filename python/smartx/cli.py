@@ -155,7 +155,11 @@ def tasks(config: RunConfig, progress: Progress) -> Outcome:
     return tasks_outcome(pipeline.tasks_step(config, progress))
 
 
-@command(["run_dir", "threads", "memory", *RANKING, *LEAVING, *EMBEDDING], use=STEPS, own=SHARD)
+@command(
+    ["run_dir", "threads", "memory", "executor", *RANKING, *LEAVING, *EMBEDDING],
+    use=STEPS,
+    own=SHARD,
+)
 def rank(config: RunConfig, progress: Progress, *, shard: str | None) -> Outcome:
     """Order the rows of every group, best first, into RUN/rankings.
 

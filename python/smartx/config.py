@@ -23,7 +23,7 @@ from pydantic import (
 from smartx.amounts import Percent, amount, demands, patterns
 from smartx.config_file import read_fields, split_encoder
 from smartx.errors import ConfigError, SmartxError
-from smartx.options import MOST, size_in_bytes
+from smartx.options import MOST, executor, size_in_bytes
 from smartx.strategies import LAWS, RANKERS, TASKS, Table, facts_of
 
 DEFAULT_ENCODER = "thenlper/gte-large"  # SMART as published
@@ -250,6 +250,12 @@ class RunConfig(BaseModel):
     threads: int | None = Field(
         None, ge=1, le=1024, description="processor threads (default: all this process may use)"
     )
+    executor: str | None = Field(
+        None,
+        description="where embedding and ranking are done: this (process), processes:4 (of this "
+        "machine, which share the threads and the memory), or ray, ray:ADDRESS (a cluster; each "
+        "unit gets `threads` of a node, 1 where none are given). No byte depends on it",
+    )
     memory: int | None = Field(
         None,
         ge=1,
@@ -301,6 +307,11 @@ class RunConfig(BaseModel):
     @classmethod
     def _sizes_have_units(cls, value: Any) -> Any:
         return value if value is None else size_in_bytes(value)
+
+    @field_validator("executor", mode="before")
+    @classmethod
+    def _executors_are_known(cls, value: Any) -> Any:
+        return value if value is None else executor(value)
 
     @field_validator(*STRATEGIES, mode="before")
     @classmethod

@@ -1,21 +1,25 @@
-"""A command up to where its stage can be divided, and one shard of that stage.
+"""A command up to where its stage can be divided: one shard of that stage, or a worker's units.
 
 Shards work side by side under a shared lock. What all of them need first (found tasks, rows that
-are left out, features) is made by whoever comes first, alone.
+are left out, features) is made by whoever comes first, alone. Workers of an executor work under the
+lock of the process that started them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from smartx.engine.on_card import similarities_on
+from smartx.errors import WorkerError
+from smartx.executors.job import Job
 from smartx.files import NotAlone
-from smartx.lock import working_beside
-from smartx.progress import counted, step
-from smartx.session import Session
-from smartx.units import Divided, share
+from smartx.lock import working_beside, working_for
+from smartx.progress import Silent, counted, step
+from smartx.session import WORKER, Session
+from smartx.units import Divided, Unit, share
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,20 @@ def _make(session: Session, stage: str, work: Divided | None, shard: int, of: in
         making(session, work),
         step(session.progress, name, len(missing), "units") as advance,
     ):
-        for unit in missing:
-            work.make(unit, lambda _: None)
+        for _ in _made(work, missing):
             advance(1)
     return Shard(stage, len(missing), len(own) - len(missing), finished=False)
+
+
+def _made(work: Divided, units: Sequence[Unit]) -> Iterator[Unit]:
+    """Units as they are made; together where the stage has devices for several at once."""
+    together = getattr(work, "make_all", None)
+    if together is not None:
+        yield from together(units, lambda _: None)
+        return
+    for unit in units:
+        work.make(unit, lambda _: None)
+        yield unit
 
 
 @contextmanager
@@ -105,8 +119,60 @@ def making(session: Session, work: Divided) -> Iterator[None]:
             work.close()
 
 
+def opened(job: Job, note: Callable[[str], None]) -> Opened:
+    """A worker's part of a job. Raises WorkerError where it would not make the same units."""
+    os.chdir(job.folder)
+    session = Session(job.configuration(), Notes(note), command=WORKER)
+    with working_for(session.run.folder):
+        try:
+            work = divided(session, job.stage)
+        except NotAlone:
+            work = None
+    if work is None or work.key != job.key:
+        raise WorkerError(
+            f"the {job.stage} stage is another one here than where it is driven from",
+            place=str(session.run.folder),
+            fix="is it the same corpus, and the same file of a strategy of your own?",
+        )
+    return Opened(session, work)
+
+
+class Opened:
+    """A job at work in this process; implements smartx.executors.worker.Opened."""
+
+    def __init__(self, session: Session, work: Divided) -> None:
+        self._session, self._work = session, work
+        self._units = {unit.name: unit for unit in work.units()}
+
+    def make(self, name: str) -> None:
+        """Make a unit, if nobody has meanwhile."""
+        unit = self._units.get(name) or self._smaller(name)
+        with (
+            working_for(self._session.run.folder),
+            similarities_on(self._session.config.device, self._session.progress),
+        ):
+            if not self._work.done(unit):
+                self._work.make(unit, lambda _: None)
+
+    def _smaller(self, name: str) -> Unit:
+        whole = self._units[name.partition(".")[0]]
+        return next(unit for unit in self._work.split(whole) if unit.name == name)
+
+
+class Notes(Silent):
+    """Hands on what is noted, and nothing else."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+
+    def note(self, message: str) -> None:
+        """One line."""
+        self._note(message)
+
+
 def _rank(session: Session) -> None:
-    session.group()
+    if session.command != WORKER:  # the rows are under their tasks already
+        session.group()
     session.rank()
 
 

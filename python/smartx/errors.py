@@ -87,6 +87,10 @@ class StoreError(SmartxError):
     """A folder of a run is missing, damaged or belongs to something else."""
 
 
+class WorkerError(SmartxError):
+    """A process or node that was to make a part of the work cannot, or its work ended it."""
+
+
 class MissingPackageError(SmartxError, ImportError):
     """An optional package is needed. `package` and `extra` say what to install, `note` what to
     know before.

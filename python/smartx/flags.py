@@ -14,6 +14,7 @@ import typer
 PANELS: dict[str, tuple[str, ...]] = {
     "How much, and where to": (
         "rows", "tokens", "token_kind", "out", "overwrite", "run_dir", "threads", "memory",
+        "executor",
     ),
     "Who gets how much besides, and how often": (
         "floor", "cap", "pin", "exclude", "include_rows", "exclude_rows", "epochs", "rounding",

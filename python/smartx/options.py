@@ -73,6 +73,14 @@ def size_in_bytes(value: Any) -> int:
     return int(Fraction(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
+def executor(value: Any) -> str:
+    """The text this, processes:N, ray or ray:ADDRESS, as it is. Raises ValueError otherwise."""
+    text = str(value)
+    if not re.fullmatch(r"this|processes:[1-9]\d{0,3}|ray(:[^\s]+)?", text):
+        raise ValueError("this, processes:N, ray or ray:ADDRESS is needed")
+    return text
+
+
 def one_of(*names: str) -> Takes:
     """One of some names."""
 

@@ -36,6 +36,7 @@ from smartx.embed.student.spec import STUDENT
 from smartx.engine import default_memory, resolve_threads
 from smartx.engine.on_card import similarities_on
 from smartx.errors import ConfigError, StoreError
+from smartx.executors import elsewhere
 from smartx.features import feature_files, feature_there, kept_feature
 from smartx.files import storing
 from smartx.forecast import ranking_plan, tasks_plan
@@ -72,8 +73,8 @@ from smartx.runs import open_run as open_run
 from smartx.store import folder_of
 from smartx.strategies import facts_of
 from smartx.tasks import as_read, group_rows, grouped_there
-from smartx.units import Divide
 
+WORKER = "worker"  # the command of one who makes units for a process that checked everything
 _GOES_ON = ("embed", "tasks", "rank", "mix")  # commands with what an earlier one left
 
 
@@ -86,13 +87,15 @@ class Session:
         """
         if command in _GOES_ON and (config.run_dir or config.out):
             _check_there(config.work_folder)
-        check(config, command=command)
+        if command != WORKER:
+            check(config, command=command)
+        self.command = command
         self.config, self.progress = config, progress or Silent()
         self.run = Run(config.work_folder)
         self.law, self.ranker = config.law, config.row_ranker
         self.asked, self._goes_on = Asked(config), command in ("rank", "mix")
         self.left_out: LeftOut | None = None
-        self.divide: Divide | None = None  # has units of a stage made elsewhere
+        self.divide = elsewhere(config, self.progress)  # has units of a stage made elsewhere
         stages(self.progress, self._to_come(command))
 
     @cached_property
