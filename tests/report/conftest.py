@@ -38,6 +38,7 @@ def made(small_corpus, tmp_path_factory) -> Made:
         "rows": 60,
         "threads": 1,
         "near_duplicates": 0.97,
+        "preset": "smart-acl2024",
     }
     smartx.run(fields)
     mixture = open_mixture(folder / "mix")

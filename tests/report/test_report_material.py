@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import defaultdict
 
 import numpy as np
@@ -29,6 +30,7 @@ from smartx.report.repeat import configuration
 from smartx.report.stages import StageLine, stage_lines
 from smartx.report.walk import APART, PASSED, PICKED, scaled_budgets, walk
 from smartx.report.words import equal_rows, moved
+from smartx.store import sealed
 from smartx.strategies import facts_of
 
 
@@ -341,3 +343,30 @@ def test_files_about_a_mixture_lie_beside_it_and_never_in_it(made, tmp_path):
     assert str(path) in atlas_command(path)
     with pytest.raises(StoreError):
         write_report(home, tmp_path / "page.html")  # there is no folder MIXTURE.run
+
+
+LATER = ("budget", "tokens", "found_tasks", "leave_out", "left_out", "shares")
+
+
+def copied(made, folder, schema, without=()):
+    """The mixture, as another version would have sealed it."""
+    shutil.copytree(made.mixture.folder, folder)
+    facts = {k: v for k, v in made.mixture.manifest.items() if k not in {*without, "seal"}}
+    manifest = sealed({**facts, "schema": schema, "smartx": "9.9"})
+    (folder / "manifest.json").write_bytes(canonical_json(manifest))
+    return folder
+
+
+def test_a_mixture_of_an_earlier_version_has_a_page_of_what_its_manifest_knows(made, tmp_path):
+    old = copied(made, tmp_path / "old", 2, LATER)
+    page = write_report(old, tmp_path / "page.html", run=made.run).read_text()
+    assert "A mixture of 60 rows" in page
+    assert "Time and memory" in page
+    assert "<dt>weights</dt>" not in page  # nothing is known of these
+    assert "<dt>spread</dt>" in page
+
+
+def test_a_mixture_of_a_later_version_is_refused_with_the_reason(made, tmp_path):
+    new = copied(made, tmp_path / "new", 99)
+    with pytest.raises(InputError, match=r"9\.9.*\n.*update smartx"):
+        write_report(new, tmp_path / "page.html", run=made.run)
