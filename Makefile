@@ -5,6 +5,8 @@ OLD_PYTHON ?= python3.11
 DEMO ?= demo
 SOURCES := CMakeLists.txt pyproject.toml constraints.txt $(shell find cpp python -type f \
              \( -name '*.cpp' -o -name '*.hpp' -o -name '*.py' -o -name '*.pyi' -o -name '*.j2' -o -name '*.css' -o -name '*.js' \))
+# hnswlib, which bench/ compares with, is compiled for this machine: $(VENV) is not one to copy. Elsewhere set
+# HNSWLIB_NO_NATIVE=1 (docs/installing.md).
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt
 
