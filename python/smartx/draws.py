@@ -68,3 +68,4 @@ STUDENT_GROUPS = 46  # groups of which many rows are held out
 STUDENT_PAIRS = 47  # pairs that are compared; random choices of group g: this + 256 (g + 1)
 MAP_START = 50  # where the search for the axes of a map begins
 VALIDATION = 52  # the rows of a mixture that an export sets aside
+ORDER_CHECK = 54  # random orders of vectors, beside which theirs is judged

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from smartx.corpus import Corpus, Groups
 from smartx.embed.embeddings import Embeddings
+from smartx.embed.order import out_of_order
 from smartx.progress import counted
 
 _BLOCK = 262_144  # rows looked at together, unless one group has more
@@ -71,6 +72,14 @@ def warnings_of(embeddings: Embeddings, corpus: Corpus) -> list[str]:
             f"WARNING: in {counted(int(np.count_nonzero(one)), 'group')} most rows have one and "
             f"the same vector, so their order there says nothing ({named}). What tells these rows "
             "apart is not in what the encoder reads."
+        )
+    if wrong := out_of_order(manifest.get("order", {})):
+        named = ", ".join(wrong[:_NAMED]) + (", ..." if len(wrong) > _NAMED else "")
+        lines.append(
+            f"WARNING: the ready vectors of {named or 'the rows'} do not follow the texts of their "
+            "rows: are they in the order of the rows of the sources, and of all of these rows? "
+            "(Vectors are more alike where texts have words in common; these are so no more than "
+            "by chance, or as much if they are shifted by a row.)"
         )
     if rows := int(manifest["shared"]["rows"]):
         lines.append(

@@ -17,6 +17,7 @@ from smartx.corpus import Corpus
 from smartx.embed.counts import facts_of
 from smartx.embed.embeddings import SCHEMA, STAGE, Embeddings, open_embeddings, shard_name
 from smartx.embed.npy import open_npy, write_npy
+from smartx.embed.order import order_facts, sample_of
 from smartx.embed.parts import SHARD_ROWS, vector_digests
 from smartx.embed.placing import placed
 from smartx.errors import StoreError
@@ -107,4 +108,6 @@ def _shards(
             advance(stop - start)
     facts = facts_of(corpus.groups, lambda start, stop: digests[start:stop])
     size = {"dimensions": embeddings.dimensions, "shard_rows": SHARD_ROWS}
+    sample = sample_of(corpus.groups)
+    facts["order"] = order_facts(corpus, sample, embeddings.take(order[sample.rows]))
     return entries, {**size, **facts}

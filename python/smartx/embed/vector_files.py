@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from smartx.embed.npy import NpyRows, open_npy
+from smartx.embed.texts import text_digests
 from smartx.errors import VectorsError
 from smartx.files import signature, storing, temporary_path, unchanged_digest
 
+TEXT_COLUMN = "prompt"  # of a Parquet file: what each vector is of
 _CHUNK = 4_096  # rows copied at once
 _CORNER = 512  # rows of a square file that are compared with its columns
 _FLOATS: dict[pa.DataType, np.dtype[Any]] = {  # value types of a column of vectors
@@ -189,6 +191,24 @@ def _column_to_npy(path: Path, column: str | None, target: Path) -> None:
         # pyarrow before 26 cannot read a null among lists of fixed size
         fix = "write variable lists, or update pyarrow" if "lists to be of size" in line else ""
         raise fault(path, f"it cannot be read ({line})", fix) from None
+
+
+def texts_beside(path: Path) -> NDArray[np.uint64] | None:
+    """(n, 2) digests of the texts that a file has beside its vectors; None where it has none."""
+    if path.suffix.lower() != ".parquet":
+        return None
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            names = file.schema_arrow.names
+            kind = file.schema_arrow.field(TEXT_COLUMN).type if TEXT_COLUMN in names else pa.null()
+            if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+                return None
+            found = [np.empty((0, 2), dtype=np.uint64)]
+            for batch in file.iter_batches(batch_size=_CHUNK, columns=[TEXT_COLUMN]):
+                found.append(text_digests(batch.column(0).cast(pa.large_string()).fill_null("")))
+    except (OSError, pa.ArrowException) as problem:
+        raise fault(path, f"it cannot be read ({str(problem).splitlines()[0]})") from None
+    return np.concatenate(found)
 
 
 def _write_header(out: Any, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:

@@ -17,9 +17,18 @@ from smartx.corpus import Corpus
 from smartx.embed.counts import facts_of
 from smartx.embed.embeddings import shard_name
 from smartx.embed.npy import open_npy, write_npy
+from smartx.embed.order import order_facts, sample_of
 from smartx.embed.parts import SHARD_ROWS, vector_digests
 from smartx.embed.places import place_of
-from smartx.embed.vector_files import VectorsFile, VectorsSpec, fault, opened
+from smartx.embed.texts import ALL_TURNS, Texts
+from smartx.embed.vector_files import (
+    TEXT_COLUMN,
+    VectorsFile,
+    VectorsSpec,
+    fault,
+    opened,
+    texts_beside,
+)
 from smartx.engine.fixed_point import other_scale, quantize
 from smartx.errors import VectorsError
 from smartx.progress import Progress, step
@@ -46,8 +55,11 @@ def gathered(
     stage.begin()
     digests = np.empty((rows, 2), dtype=np.uint64)
     entries: list[FileEntry] = []
+    sample, looked = sample_of(corpus.groups), list[NDArray[np.int16]]()
     with opened(spec, digest, stage.folder) as file, step(progress, "embed", rows, "rows") as told:
         _check_count(file, corpus)
+        _check_texts(corpus, file)
+        file.check_unchanged()
         for number, start in enumerate(range(0, rows, size)):
             stop = min(start + size, rows)
             sidecar = Sidecar(stage.folder / shard_name(number), key)
@@ -59,9 +71,13 @@ def gathered(
                 entry = sidecar.commit(stop - start, partial(write_npy, made))
             entries.append(entry)
             digests[start:stop] = vector_digests(made)
+            looked.append(
+                made[sample.rows[slice(*np.searchsorted(sample.rows, (start, stop)))] - start]
+            )
             told(stop - start)
         width = file.rows.width
     facts = facts_of(corpus.groups, lambda start, stop: digests[start:stop])
+    facts["order"] = order_facts(corpus, sample, np.concatenate(looked))
     return entries, {"dimensions": width, "shard_rows": size, **facts}
 
 
@@ -95,6 +111,29 @@ def _check(
                 place=f"{os.fspath(file.name)}: row {at[row]} (from 0)",
                 fix=fix,
             )
+
+
+def _check_texts(corpus: Corpus, file: VectorsFile) -> None:
+    """Raise VectorsError where a file says beside each vector what it is of, and that is another
+    text than the row's: neither what smartx would embed, nor the prompt as it stands.
+    """
+    texts = texts_beside(file.name)
+    if texts is None:
+        return
+    wrong = np.ones(corpus.num_rows, dtype=np.bool_)
+    positions = corpus.source_positions(0, corpus.num_rows)
+    for turns in ("user", ALL_TURNS):
+        wrong &= (Texts(corpus, turns).digests != texts[positions]).any(axis=1)
+        if not wrong.any():
+            return
+    row = int(np.argmax(wrong))
+    raise VectorsError(
+        f"the text beside this vector is not that of its row, {place_of(corpus, row)} "
+        f"({int(wrong.sum()):,} of {corpus.num_rows:,} rows)",
+        place=f"{os.fspath(file.name)}: row {positions[row]} (from 0)",
+        fix="bring the vectors into the order of the rows of the sources; what is compared is the "
+        f"column {TEXT_COLUMN}",
+    )
 
 
 def _check_count(file: VectorsFile, corpus: Corpus) -> None:
