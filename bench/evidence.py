@@ -46,6 +46,8 @@ QUICK_DEMO = replace(DEMO, templates=0.5, of_template=4, held=1, ranked=1, optio
 def main() -> int:
     options = _options()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # Batches are of ever new shapes: kernels made for them are kept in vain, and pin memory.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
     if options.command == "render":
         from quality.render import render
 
