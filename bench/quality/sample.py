@@ -176,7 +176,8 @@ def draw(
     families = {task: rows.relatives.get(task, task) for task in by_task}
     rows_of: dict[str, int] = {}
     for task, groups in by_task.items():
-        rows_of[families[task]] = rows_of.get(families[task], 0) + sum(map(len, groups.values()))
+        size = sum(len(members[: sizes.of_template]) for members in groups.values())
+        rows_of[families[task]] = rows_of.get(families[task], 0) + size
     folds = folds_of(rows_of, sizes.folds)
     parts = np.array(drawn.parts, dtype=np.int8)
     names = ("pool", "held", "option", "other")
