@@ -248,6 +248,13 @@ def test_a_page_of_1840_tasks_opens_and_is_searched(browser, many_tasks):
         assert page.locator("#tasks tr").count() == 25  # as many as are looked at
 
 
+def test_one_row_is_spoken_of_as_one(browser, odd):
+    file, _ = odd("three_rows")
+    with opened(browser, file, 1280, title=title_of(3)) as page:
+        assert "Its only row is in the mixture: 33" in page.locator("#why").inner_text()
+        assert page.locator("#of-rows").is_hidden()  # a map of one row says nothing
+
+
 def test_a_page_of_facts_alone_works_too(browser, made, tmp_path):
     file = tmp_path / "report.html"
     facts = {**made.mixture.manifest, "rows": 300}

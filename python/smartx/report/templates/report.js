@@ -186,7 +186,7 @@
   if (at) {
     const behind = tasks.name.map((_, i) => i).sort((a, b) => tasks.rows[b] - tasks.rows[a]);
     const most = Math.max(1, ...tasks.rows);
-    const wide = count > 300 ? 13 : 20;
+    const wide = Math.min(20, Math.max(4, 160 / Math.sqrt(count)));
     drawTasks = field(find("map"), find("map-tip"), wide + 6, () => behind.map((i) => [
       at[2 * i], at[2 * i + 1], tasks.rows[i] ? 2.5 + wide * Math.sqrt(tasks.rows[i] / most) : 2,
       !tasks.rows[i] ? "--pale" : ratio(i) >= 1 ? "--mark" : "--main", tasks.rows[i] ? .5 : .8, i === state.chosen,
@@ -209,8 +209,8 @@
       said.push("The weights asked for " + rows(tasks.asked[i]) + "; the others are what other tasks could not give, or what was demanded.");
     if (tasks.rows[i] >= free && tasks.rows[i]) said.push("It is used up.");
     if (tasks.held && tasks.held[i] !== null) said.push("To the ranking they are worth " + percent(tasks.held[i]) + " of what all its rows are.");
-    for (const [column, words] of [["near", "are near duplicates of others and stay out"], ["out", "stand in evaluation sets or were trained on before"], ["cut", "are longer than the encoder reads"], ["shared", "have the very vector of another one"]])
-      if (tasks[column][i]) said.push(whole(tasks[column][i]) + " of its rows " + words + ".");
+    for (const [column, words] of [["near", ["is a near duplicate of another and stays out", "are near duplicates of others and stay out"]], ["out", ["stands in an evaluation set or was trained on before", "stand in evaluation sets or were trained on before"]], ["cut", ["is longer than the encoder reads", "are longer than the encoder reads"]], ["shared", ["has the very vector of another one", "have the very vector of another one"]]])
+      if (tasks[column][i]) said.push(whole(tasks[column][i]) + " of its rows " + words[tasks[column][i] === 1 ? 0 : 1] + ".");
     return said;
   }
   function sample(one) {
