@@ -80,13 +80,15 @@ def mixture_facts(
 
 
 def shares_line(facts: dict[str, Any]) -> str:
-    """How the law spread the rows, for a person; nothing where no task got a share."""
+    """How the law would spread the rows, for a person; nothing where no task got a share.
+
+    Sizes, whole rows and demands then decide: what tasks have in the mixture is another thing.
+    """
     found = facts.get("shares")
     if not found:
         return ""
     said = spread_line(found, shown(facts["tasks"][found["largest"]["task"]]["task"]))
-    changed = {"floors", "caps", "pins", "excludes"} & facts.get("budget", {}).keys()
-    return f"{said}; asked by the weights, before demands" if changed else said
+    return f"shares asked by the weights: {said}"
 
 
 def budget_line(facts: dict[str, Any]) -> str:
