@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from conftest import REPOSITORY
 from smartx import console, terminal
 from smartx.cli import app
 from smartx.console import application
+from smartx.errors import MissingPackageError
 from smartx.tellers import Bars, JsonLines, LogLines, Quiet
 
 STATUSES = {
@@ -93,6 +95,37 @@ def test_help_of_all_commands_is_the_same_without_their_options():
     )
     assert short == whole
     assert "verify" in whole
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="limits are those of Linux")
+def test_too_small_an_address_space_is_said_before_a_library_ends_the_process(tmp_path):
+    code = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))\n"
+        "from smartx.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", code, "run", "x.jsonl", "--rows", "5", "--out", "mix"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == terminal.FAILED
+    assert "limited to 400 MiB" in done.stderr
+    assert "fix: raise it (`ulimit -v unlimited`)" in done.stderr
+    shown = subprocess.run([*command[:3], "--help"], capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0
+
+
+def test_a_package_that_is_there_and_cannot_be_loaded_is_not_said_to_be_missing():
+    for problem, words in (
+        (ModuleNotFoundError("No module named 'torch'"), "is not installed"),
+        (ImportError("lib.so: failed to map segment"), "cannot be loaded (lib.so: failed to map"),
+    ):
+        try:
+            try:
+                raise problem
+            except ImportError:
+                raise MissingPackageError("torch", needed_for="embedding", extra="e") from None
+        except MissingPackageError as said:
+            assert words in said.fault
+            assert said.fix.startswith('pip install "smartx-mix[e]"')
 
 
 def test_help_and_version_load_nothing_heavy():

@@ -352,8 +352,12 @@ def main() -> None:
     before_work.append(terminal.spare_pandas)
     streams = terminal.guard()
     completes = "_SMARTX_COMPLETE" in os.environ
+    whole = completes or sys.argv[1:] not in ([], ["--help"], ["--version"])
+    if whole and (fault := terminal.address_space_fault()):
+        sys.stderr.write(f"{fault}\n")
+        sys.exit(terminal.FAILED)
     try:
-        application(whole=completes or sys.argv[1:] not in ([], ["--help"], ["--version"]))()
+        application(whole=whole)()
     except SystemExit as done:
         sys.exit(
             terminal.status(done.code if isinstance(done.code, int) else terminal.FAILED, *streams)

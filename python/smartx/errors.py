@@ -5,6 +5,7 @@ fields.
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
 
 # Controls, format characters (those that turn the direction of text among them), halves of a
@@ -98,7 +99,9 @@ class MissingPackageError(SmartxError, ImportError):
 
     def __init__(self, package: str, *, needed_for: str, extra: str, note: str = "") -> None:
         self.package, self.extra = package, extra
-        super().__init__(
-            f'{needed_for} needs the package "{package}", which is not installed',
-            fix=f'pip install "smartx-mix[{extra}]"' + (f" ({note})" if note else ""),
-        )
+        met, what = sys.exc_info()[1], "is not installed"
+        install = f'pip install "smartx-mix[{extra}]"' + (f" ({note})" if note else "")
+        if isinstance(met, ImportError) and not isinstance(met, ModuleNotFoundError):
+            what = f"is there and cannot be loaded ({(str(met).splitlines() or [''])[0][:200]})"
+            install += ", or give this process more memory (`ulimit -v` limits its addresses)"
+        super().__init__(f'{needed_for} needs the package "{package}", which {what}', fix=install)
