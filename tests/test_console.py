@@ -119,13 +119,11 @@ def test_a_package_that_is_there_and_cannot_be_loaded_is_not_said_to_be_missing(
         (ImportError("lib.so: failed to map segment"), "cannot be loaded (lib.so: failed to map"),
     ):
         try:
-            try:
-                raise problem
-            except ImportError:
-                raise MissingPackageError("torch", needed_for="embedding", extra="e") from None
-        except MissingPackageError as said:
-            assert words in said.fault
-            assert said.fix.startswith('pip install "smartx-mix[e]"')
+            raise problem
+        except ImportError:
+            said = MissingPackageError("torch", needed_for="embedding", extra="e")
+        assert words in said.fault
+        assert said.fix.startswith('pip install "smartx-mix[e]"')
 
 
 def test_help_and_version_load_nothing_heavy():
