@@ -7,12 +7,8 @@ of the mixture cannot be written. What needs the rows (how many tasks there are)
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
-from contextlib import nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
 
 from smartx.amounts import ROW_FILES, Percent
 from smartx.config import RunConfig
@@ -36,7 +32,12 @@ from smartx.errors import ConfigError, EncoderError, InputError, MissingPackageE
 from smartx.features import feature_files, missing
 from smartx.leave_out import Asked
 from smartx.needs import VECTORS
-from smartx.run_folder import NAMES
+from smartx.preflight_folders import (
+    check_out_folder,
+    check_readable,
+    check_run_folder,
+    refuse,
+)
 from smartx.strategies import check_together
 
 NEEDED = {"run": ("sources", "out"), "ingest": ("sources",), "mix": ("out",)}
@@ -50,8 +51,6 @@ _OF_AN_ENCODER = (
     *("max_length", "prompt_prefix", "embed_turns"),
 )
 _HUB_SECONDS = 10.0
-_BELOW = 120  # characters of the longest path that is written below OUT or RUN
-_LONGEST = 4_096  # bytes of a path that a system call takes
 
 
 def check(config: RunConfig, *, command: str) -> None:
@@ -64,7 +63,7 @@ def check(config: RunConfig, *, command: str) -> None:
     missing = [name for name in NEEDED.get(command, ()) if getattr(config, name) in (None, [])]
     if missing:
         fix = " and ".join(f"`{name}` (such as {_SUCH_AS[name]})" for name in missing)
-        _fault(missing[0], "it is needed here and not given", f"give {fix}")
+        refuse(missing[0], "it is needed here and not given", f"give {fix}")
     _budget(config, needed=command in NEED_BUDGET)
     _columns(config)
     _vectors(config)
@@ -77,13 +76,13 @@ def check(config: RunConfig, *, command: str) -> None:
     if command in LEAVES_OUT:
         _leave_out(config)
     if command in WRITES_OUT and config.out is not None:
-        _out(config, config.out)
-    _run_folder(config)
+        check_out_folder(config, config.out)
+    check_run_folder(config)
     if command in READS_SOURCES and config.tokenizer is not None:
         _tokenizer(config.tokenizer)
     if command == "embed" or (command in ("run", "plan", "demo") and _looks_at_vectors(config)):
         if config.vectors is not None:
-            _readable("vectors", config.vectors)
+            check_readable("vectors", config.vectors)
             check_head(VectorsSpec(config.vectors, config.vectors_column))
         else:
             _encoder(config, at_hand=command != "plan")
@@ -98,15 +97,11 @@ def check_tasks(config: RunConfig, corpus: Corpus) -> None:
     try:
         config.law.check(list(zip(tasks.source, tasks.task, strict=True)))
     except InputError as problem:
-        _fault("weights", f"{problem.place}: {problem.fault}", problem.fix)
+        refuse("weights", f"{problem.place}: {problem.fault}", problem.fix)
     given = feature_files(config.feature)
     for need in (*config.law.needs, *config.row_ranker.reads):
         if need.kind == "column" and need.name and need.name not in given:
             check_column(corpus, need.name)
-
-
-def _fault(field: str, fault: str, fix: str = "") -> NoReturn:
-    raise ConfigError(fault, place=field, fix=fix)
 
 
 def _working_directory() -> None:
@@ -133,29 +128,29 @@ def _leave_out(config: RunConfig) -> None:
     if not config.leave_out:
         for field in sorted(config.model_fields_set):
             if field.startswith("leave_out_") and getattr(config, field):
-                _fault(field, "no evaluation set is given", "give `leave_out`, or leave it out")
+                refuse(field, "no evaluation set is given", "give `leave_out`, or leave it out")
     for path in config.leave_out_vectors:
-        _readable("leave_out_vectors", path)
+        check_readable("leave_out_vectors", path)
     Asked(config).check()
 
 
 def _budget(config: RunConfig, *, needed: bool) -> None:
     """One budget, in rows or in tokens, and files of rows that are there."""
     if config.rows is None and config.tokens is None and needed:
-        _fault("rows", "it is needed here and not given", "give `rows`, or `tokens`")
+        refuse("rows", "it is needed here and not given", "give `rows`, or `tokens`")
     if config.rows is not None and config.tokens is not None:
-        _fault("tokens", "a budget in rows and one in tokens are given", "give `rows` or `tokens`")
+        refuse("tokens", "a budget in rows and one in tokens are given", "give `rows` or `tokens`")
     if config.tokens is None and "token_kind" in config.model_fields_set:
-        _fault("token_kind", "the budget is not in tokens", "give `tokens`, or leave it out")
+        refuse("token_kind", "the budget is not in tokens", "give `tokens`, or leave it out")
     for field in ("include_rows", "exclude_rows"):
         given = getattr(config, field)
         if given is not None and Path(given).suffix.lower() in ROW_FILES:
-            _readable(field, Path(given))
+            check_readable(field, Path(given))
 
 
 def _near_duplicates(config: RunConfig) -> None:
     if config.near_duplicates is None and config.near_duplicates_within is not None:
-        _fault(
+        refuse(
             "near_duplicates_within",
             "near duplicates are not looked for",
             "give `near_duplicates`, or leave it out",
@@ -166,20 +161,20 @@ def _columns(config: RunConfig) -> None:
     for field in ("task", "source"):
         name, column = getattr(config, field), f"{field}_column"
         if name is not None and getattr(config, column) is not None:
-            _fault(
+            refuse(
                 field,
                 "one name for every row and a column of names are both given",
                 f"give one of `{field}` and `{column}`",
             )
         if name is not None and not name.strip():
-            _fault(field, "the name is empty", f"give a name, or leave `{field}` out")
+            refuse(field, "the name is empty", f"give a name, or leave `{field}` out")
 
 
 def _vectors(config: RunConfig) -> None:
     """Fields that say how vectors are made, against those that say that they are there."""
     if config.vectors is None:
         if config.vectors_column is not None:
-            _fault(
+            refuse(
                 "vectors_column",
                 "a column of vectors is named, and no file",
                 "name the Parquet file in `vectors`, or leave `vectors_column` out",
@@ -187,13 +182,13 @@ def _vectors(config: RunConfig) -> None:
         return
     for field in _OF_AN_ENCODER:
         if field in config.model_fields_set and getattr(config, field):
-            _fault(
+            refuse(
                 "vectors",
                 f"ready vectors are given, and `{field}`, which is of an encoder",
                 f"give one of `vectors` and `{field}`",
             )
     if config.vectors_column is not None and config.vectors.suffix.lower() != ".parquet":
-        _fault(
+        refuse(
             "vectors_column",
             f"a column is named, and {config.vectors.name} has none",
             "leave it out, or name a Parquet file in `vectors`",
@@ -204,7 +199,7 @@ def _features(config: RunConfig) -> None:
     """Files of features are there; what only a file can give has one."""
     given = feature_files(config.feature)
     for file in given.values():
-        _readable("feature", file.path)
+        check_readable("feature", file.path)
     for need in (*config.law.needs, *config.row_ranker.reads):
         if need.name and need.kind != "column" and need.name not in given:
             raise missing(need)
@@ -212,20 +207,6 @@ def _features(config: RunConfig) -> None:
 
 def _machine(config: RunConfig) -> None:
     resolve_threads(config.threads)  # also asks which instruction set the core uses
-
-
-def _readable(field: str, path: Path) -> None:
-    """Raise unless a file is there and opens; a pipe or a device would wait, or never end."""
-    _is_utf8(field, path)
-    try:
-        plain = stat.S_ISREG(path.stat().st_mode)
-        with path.open("rb") if plain else nullcontext():
-            pass
-    except (OSError, ValueError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
-        _fault(field, f"{path} cannot be read ({reason})", "check the path")
-    if not plain:
-        _fault(field, f"{path} is not a file", "name a file on a disk")
 
 
 def _looks_at_vectors(config: RunConfig) -> bool:
@@ -244,7 +225,7 @@ def _encoder(config: RunConfig, *, at_hand: bool) -> None:
     _kinds(config)
     name = config.encoder_name or default_encoder()
     if local_folder(name) is None and _means_a_path(name):
-        _fault("encoder", f"there is no folder {name}", "check the path")
+        refuse("encoder", f"there is no folder {name}", "check the path")
     if not at_hand:
         return
     for package in packages_of(EncoderSpec(name, config.encoder_revision)):
@@ -268,14 +249,14 @@ def _named(config: RunConfig) -> None:
     """Raise for student: or hybrid: of nothing or of each other, and for a misspelt one."""
     kind, name = config.encoder_kind, config.encoder_name
     if kind and not name.strip():
-        _fault("encoder", f"no encoder is named behind {kind}:", f"write {kind}:{PACKAGED}, say")
+        refuse("encoder", f"no encoder is named behind {kind}:", f"write {kind}:{PACKAGED}, say")
     within, bare = split_encoder(name)
     if kind and within:
-        _fault(
+        refuse(
             "encoder", f"a {kind} learns from an encoder, not from {name}", f"give {kind}:{bare}"
         )
     if ":" in name and not _means_a_path(name) and not os.path.isdir(name):
-        _fault(
+        refuse(
             "encoder",
             f"{name} is no folder, and a name on the Hub has no colon",
             "write NAME, student:NAME or hybrid:NAME",
@@ -286,7 +267,7 @@ def _kinds(config: RunConfig) -> None:
     """Raise where a field has no effect with this kind of encoder."""
     kind = config.encoder_kind
     if kind == "hybrid" and config.tasks is not None:
-        _fault(
+        refuse(
             "encoder",
             "tasks are found among the vectors of one encoder, and a hybrid has those of two",
             f"give `encoder` student:{config.encoder_name}, or leave `tasks` out",
@@ -296,14 +277,14 @@ def _kinds(config: RunConfig) -> None:
         ("teacher_rows", "hybrid:", kind == "hybrid"),
     ):
         if getattr(config, field) is not None and not given:
-            _fault(
+            refuse(
                 field,
                 f"it has no effect: the encoder is not of the form {needed}",
                 f"put {needed.split()[0]} before the name in `encoder`, or leave `{field}` out",
             )
     share = config.teacher_rows
     if isinstance(share, Percent) and share.of_100 > 100:
-        _fault("teacher_rows", f"{share} is more than the whole", "give 100% or less")
+        refuse("teacher_rows", f"{share} is more than the whole", "give 100% or less")
 
 
 def _devices(asked: str) -> None:
@@ -318,7 +299,7 @@ def _devices(asked: str) -> None:
         except RuntimeError:
             there = False
         if not there:
-            _fault("device", f'torch has no "{name}" here', "pass `device` cpu, or auto")
+            refuse("device", f'torch has no "{name}" here', "pass `device` cpu, or auto")
 
 
 def _not_on_the_hub(name: str, revision: str | None) -> str:
@@ -336,7 +317,7 @@ def _not_on_the_hub(name: str, revision: str | None) -> str:
 def _tokenizer(name: str) -> None:
     path = Path(name)
     if path.is_dir() or _means_a_path(name) or path.suffix == ".json":
-        _readable("tokenizer", path / "tokenizer.json" if path.is_dir() else path)
+        check_readable("tokenizer", path / "tokenizer.json" if path.is_dir() else path)
     if find_spec("tokenizers") is None:
         raise MissingPackageError(
             "tokenizers", needed_for="counting tokens with a tokenizer", extra="tokens"
@@ -346,120 +327,3 @@ def _tokenizer(name: str) -> None:
 def _means_a_path(name: str) -> bool:
     """Whether a name that could be the Hub's can only be a path: the Hub has `org/name` at most."""
     return name.startswith(("/", ".", "~")) or name.endswith("/") or name.count("/") > 1
-
-
-def _out(config: RunConfig, out: Path) -> None:
-    real = _real("out", out)
-    here = os.path.realpath(os.getcwd())
-    if _inside(here, real):
-        _fault(
-            "out",
-            "the mixture takes the place of its folder, and the working directory is in it",
-            "name a folder that is not there yet, such as `out` mix",
-        )
-    if real in _mount_points() or os.path.ismount(real):
-        _fault("out", f"{out} is a mount point, which cannot be replaced", "name a folder in it")
-    _writable("out", real, f".{os.path.basename(real)}.tmp.")
-    run = _real("run_dir", config.work_folder)
-    if _inside(run, real):
-        _fault(
-            "out",
-            f"the run folder {config.work_folder} is {'it' if run == real else 'inside'}, and the "
-            "mixture would take its place",
-            "give `out` and `run_dir` two folders",
-        )
-    first = os.path.relpath(real, run).split(os.sep)[0]
-    if _inside(real, run) and first in NAMES:
-        _fault("out", f"{out} is where a stage keeps its work", "name another folder")
-    _not_eaten(config, real)
-
-
-def _not_eaten(config: RunConfig, out: str) -> None:
-    """Raise where something that is read lies in the folder that is replaced."""
-    fields = ("sources", "leave_out", "trained")
-    read = [(field, _fixed_part(one)) for field in fields for one in getattr(config, field)]
-    for field in ("include_rows", "exclude_rows"):
-        if getattr(config, field) is not None:
-            read.append((field, getattr(config, field)))
-    if config.vectors is not None:
-        read.append(("vectors", str(config.vectors)))
-    for field, path in read:
-        if os.path.exists(path) and _inside(os.path.realpath(path), out):
-            _fault(
-                field,
-                f"{path} is in {config.out}, which the mixture would replace",
-                "give the mixture another folder in `out`",
-            )
-
-
-def _fixed_part(source: str) -> str:
-    """The folder of a glob, the path behind NAME=, or the source itself."""
-    if not os.path.exists(source):
-        source = source.partition("=")[2] or source
-    while any(sign in source for sign in "*?[") and not os.path.exists(source):
-        source = os.path.dirname(source)
-    return source
-
-
-def _run_folder(config: RunConfig) -> None:
-    real = _real("run_dir", config.work_folder)
-    if os.path.lexists(real) and not os.path.isdir(real):
-        _fault("run_dir", f"{config.work_folder} is not a folder", "name another")
-    _writable("run_dir", real, ".smartx.tmp.", inside=True)
-
-
-def _real(field: str, path: Path) -> str:
-    """The path without links. Raises where it is longer than the system takes."""
-    absolute = os.path.abspath(path)
-    length = len(os.fsencode(absolute))
-    if length + _BELOW > _LONGEST:
-        _fault(field, f"its path has {length:,} bytes, too many", "choose a shorter one")
-    _is_utf8(field, path)
-    return os.path.realpath(absolute)
-
-
-def _is_utf8(field: str, path: Path) -> None:
-    """Raise for a path that the libraries which read and write Parquet cannot be told."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        _fault(field, f"the path {path} is not UTF-8", "rename the file or folder")
-
-
-def _inside(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
-def _writable(field: str, folder: str, prefix: str, *, inside: bool = False) -> None:
-    """Make and remove a folder of the kind that will be made: permissions tell half of it only.
-
-    inside: in the folder, where it is there; else beside it, or in the nearest above that is there.
-    """
-    place = folder if inside else os.path.dirname(folder)
-    try:
-        while not _exists(place):
-            place = os.path.dirname(place)
-        made = tempfile.mkdtemp(prefix=prefix, suffix="0" * 24, dir=place)  # as long as a UUID
-    except (OSError, ValueError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
-        _fault(field, f"{place} cannot be written ({reason})", "choose another folder")
-    with suppress(FileNotFoundError):  # a run that works there may have swept it
-        os.rmdir(made)
-
-
-def _exists(path: str) -> bool:
-    """Whether something is there. Raises OSError where that cannot be known."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
-
-
-def _mount_points() -> set[str]:
-    """Where this machine's file systems hang; also those that look like part of their parent."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return set()
-    return {line.split()[4].encode().decode("unicode_escape") for line in lines}
