@@ -37,7 +37,7 @@ class Shard:
     def line(self, shard: str) -> str:
         """For people. shard: as it was asked for."""
         if self.finished:
-            return f"{self.stage} {shard}: nothing to do, the stage is finished"
+            return f"{self.stage} {shard}: nothing to do, all is there"
         before = f", {self.there:,} were there" if self.there else ""
         return (
             f"{self.stage} {shard}: {counted(self.made, 'unit')} made{before}; when all shards are "
@@ -50,14 +50,17 @@ class _Reached(Exception):  # noqa: N818, a way out of the command and no fault
         self.work = work
 
 
-def divided(session: Session, stage: str) -> Divided | None:
+def divided(session: Session, stage: str, key: str = "") -> Divided | None:
     """The units of a stage ("rank", "embed") of a command, after what they need was made.
 
-    None: the stage is finished. Raises NotAlone beside others, where something is not there.
+    A stage that is divided more than once, one after another, gives the first units of which some
+    are missing, or those with this key. None: there are none, and the stage is finished.
+    Raises NotAlone beside others, where something is not there.
     """
 
     def reached(work: Divided) -> None:
-        raise _Reached(work)
+        if work.key == key or not all(work.done(unit) for unit in work.units()):
+            raise _Reached(work)
 
     before, session.divide = session.divide, reached
     try:
@@ -101,7 +104,7 @@ def _make(session: Session, stage: str, work: Divided | None, shard: int, of: in
 def _made(work: Divided, units: Sequence[Unit]) -> Iterator[Unit]:
     """Units as they are made; together where the stage has devices for several at once."""
     together = getattr(work, "make_all", None)
-    if together is not None:
+    if together is not None and units:
         yield from together(units, lambda _: None)
         return
     for unit in units:
@@ -125,7 +128,7 @@ def opened(job: Job, note: Callable[[str], None]) -> Opened:
     session = Session(job.configuration(), Notes(note), command=WORKER)
     with working_for(session.run.folder):
         try:
-            work = divided(session, job.stage)
+            work = divided(session, job.stage, job.key)
         except NotAlone:
             work = None
     if work is None or work.key != job.key:

@@ -59,8 +59,13 @@ class Job:
     @classmethod
     def of(cls, config: RunConfig) -> Job:
         """The job of a configuration. Raises ConfigError for a ranker that is only in memory."""
-        told = config.model_dump(exclude=_NOT_TOLD, exclude_defaults=True)
-        fields = {name: _plain(value) for name, value in told.items()}
+        told = {name: getattr(config, name) for name in RunConfig.model_fields}
+        usual = {name: field.default for name, field in RunConfig.model_fields.items()}
+        fields = {
+            name: _plain(value)
+            for name, value in told.items()
+            if name not in _NOT_TOLD and value != usual[name]
+        }
         fields |= {"ranker": _named(config.row_ranker), "run_dir": str(config.work_folder)}
         return cls(fields, os.getcwd(), kind_here())
 

@@ -24,7 +24,9 @@ from smartx.store import Sidecar, key_of
 from smartx.units import Unit
 
 PIECE_ROWS = 65_536  # a piece ends before it holds more rows than this,
-PIECE_SECONDS = 20.0  # or takes one thread longer by the cost model, unless it is one unit
+PIECE_SECONDS = 20.0  # or takes one thread longer by the cost model, unless it is one unit;
+MANY = 64  # sooner where there would be fewer pieces than these,
+LEAST_ROWS, LEAST_SECONDS = 1_024, 1.0  # but not before these
 _ROW_BYTES = 120  # while a piece is put together
 _FOLDER = "pieces"
 
@@ -58,7 +60,10 @@ class Pieces:
 
     @cached_property
     def _spans(self) -> dict[str, Span]:
-        spans = self._ranking.bundles(PIECE_ROWS, seconds=PIECE_SECONDS)
+        rows, took = int(self._ranking.units.rows.sum()), float(self._ranking.seconds.sum())
+        most = min(PIECE_ROWS, max(LEAST_ROWS, -(-rows // MANY)))
+        seconds = min(PIECE_SECONDS, max(LEAST_SECONDS, round(took / MANY, 3)))
+        spans = self._ranking.bundles(most, seconds=seconds)
         return {f"{self.name}-{number:05d}": span for number, span in enumerate(spans)}
 
     def units(self) -> list[Unit]:
