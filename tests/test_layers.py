@@ -131,6 +131,15 @@ def test_import_smartx_loads_neither_torch_nor_transformers():
     assert printed.strip() == "[]"
 
 
+def test_a_room_is_an_attribute_before_anything_loads_it():
+    code = (
+        "import smartx; print(smartx.engine.quantize.__name__, hasattr(smartx, 'nothing'), "
+        "hasattr(smartx, '__wrapped__'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["quantize", "False", "False"]
+
+
 def test_every_public_name_exists():
     assert set(smartx.__all__) == {*smartx._PUBLIC, "__version__"}
     assert [name for name in smartx.__all__ if not hasattr(smartx, name)] == []

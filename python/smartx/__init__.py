@@ -106,12 +106,16 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    place = _PUBLIC.get(name) or _OPTIONAL.get(name)
-    if place is None:
-        raise AttributeError(f"module 'smartx' has no attribute {name!r}")
     from importlib import import_module
+    from importlib.util import find_spec
 
-    value = getattr(import_module(place), name)
+    place = _PUBLIC.get(name) or _OPTIONAL.get(name)
+    if place is not None:
+        value = getattr(import_module(place), name)
+    elif not name.startswith("_") and find_spec(f"smartx.{name}") is not None:
+        value = import_module(f"smartx.{name}")  # a room, such as smartx.engine
+    else:
+        raise AttributeError(f"module 'smartx' has no attribute {name!r}")
     globals()[name] = value
     return value
 

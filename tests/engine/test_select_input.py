@@ -396,3 +396,9 @@ def test_log_det_over_a_graph_is_refused_where_memory_may_run_out() -> None:
     assert "budget" in message
     assert f"{8 * n * n >> 20:,} MiB" in message
     assert len(maximize(LogDet(), graph, 2).items) == 2
+
+
+def test_a_selection_is_a_sequence_of_its_rows():
+    found = maximize(FacilityLocation(), np.eye(6), 4)
+    assert list(found) == found.items.tolist() == found.indices.tolist()
+    assert len(found) == 4

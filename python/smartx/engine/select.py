@@ -80,6 +80,9 @@ class Subset:
     def __len__(self) -> int:
         return len(self.items)
 
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.items.tolist())
+
     @property
     def indices(self) -> NDArray[np.int32]:
         """`items` under the name that others give it."""
