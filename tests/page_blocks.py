@@ -132,7 +132,7 @@ def _block(token: Token, said: _Said, page: str, line: int) -> Block:
 
 
 def _is_looked_up(line: str) -> bool:
-    return line.partition(" ")[0] in ("", "#", *LOOKED_UP)
+    return re.match(rf"$|#|(?:\w+=\S* )*(?:{'|'.join(LOOKED_UP)}) ", line) is not None
 
 
 def _swapped(source: str, swaps: list[tuple[str, str]], place: str) -> str:
