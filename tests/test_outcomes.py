@@ -36,3 +36,19 @@ def test_tasks_that_get_nothing_are_named(rows, budget, line):
 
 def test_nothing_is_said_where_every_task_has_a_row():
     assert "no row of" not in told([1, 2, 3])
+
+
+def test_shares_of_a_budget_in_tokens_are_of_tokens():
+    tasks = [
+        {"task": "short", "source": "", "rows": 6, "capacity": 20, "tokens": 30},
+        {"task": "long", "source": "", "rows": 2, "capacity": 20, "tokens": 70},
+    ]
+    manifest = {"rows": 8, "tokens": 100, "tasks": tasks, "budget": {}, "near_duplicates": None}
+    shown, *_ = mixture_outcome(SimpleNamespace(manifest=manifest, folder=Path("mix")))
+    assert {column.header: [*column.cells] for column in shown.columns} == {
+        "task": ["long", "short"],
+        "rows": ["2", "6"],
+        "of": ["20", "20"],
+        "tokens": ["70", "30"],
+        "share": ["70.0%", "30.0%"],
+    }

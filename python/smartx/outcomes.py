@@ -111,14 +111,7 @@ def mixture_outcome(mixture: Mixture) -> Outcome:
     from smartx.rankers import near_duplicates_line
 
     total, given = mixture.manifest["rows"], [t for t in mixture.manifest["tasks"] if t["rows"]]
-    given.sort(key=lambda task: -int(task["rows"]))
-    yield table(
-        ("task", "rows", "of", "share"),
-        (
-            (name, f"{t['rows']:,}", f"{t['capacity']:,}", f"{t['rows'] / total:.1%}")
-            for name, t in zip(_told_apart(given), given[:SHOWN_TASKS], strict=False)
-        ),
-    )
+    yield _shares_table(given, mixture.manifest.get("tokens"))
     if len(given) > SHOWN_TASKS:
         yield line(f"... and {counted(len(given) - SHOWN_TASKS, 'more task')}")
     if without := [t for t in mixture.manifest["tasks"] if not t["rows"]]:
@@ -133,6 +126,20 @@ def mixture_outcome(mixture: Mixture) -> Outcome:
     yield line(f"\n{counted(total, 'row')} in {mixture.folder}", "bold")
     yield line(f"  look:  {mixture.folder / 'report.html'}")
     yield line(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")')
+
+
+def _shares_table(given: list[dict[str, Any]], tokens: int | None) -> Table:
+    """The largest tasks. tokens: of the mixture, where these were asked for; shares are of them."""
+    unit, whole = ("rows", sum(t["rows"] for t in given)) if tokens is None else ("tokens", tokens)
+    given.sort(key=lambda task: -int(task[unit]))
+    counts = ("rows", "capacity") if tokens is None else ("rows", "capacity", "tokens")
+    return table(
+        ("task", "rows", "of", *(() if tokens is None else ("tokens",)), "share"),
+        (
+            (name, *(f"{t[count]:,}" for count in counts), f"{t[unit] / max(1, whole):.1%}")
+            for name, t in zip(_told_apart(given), given[:SHOWN_TASKS], strict=False)
+        ),
+    )
 
 
 def _without_rows(without: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str:

@@ -80,7 +80,7 @@ def test_duplicates_are_kept_unless_asked_and_said(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", rows)
     corpus = ingest([path], tmp_path / "out", progress=progress)
     assert (corpus.num_rows, corpus.manifest["rows"]["duplicates"]) == (3, 2)
-    assert any("2 rows say word for word" in note for note in progress.notes)
+    assert any("2 word-for-word copies of earlier rows" in note for note in progress.notes)
     progress = Notes()
     fewer = ingest([path], tmp_path / "out", duplicates="drop", progress=progress)
     assert fewer.num_rows == 1

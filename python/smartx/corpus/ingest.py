@@ -288,7 +288,7 @@ def _report(reading: Reading, order: Order, progress: Progress) -> None:
         progress.note(plain(line))
     if order.repeats and order.kept is None:
         progress.note(
-            f"{order.repeats:,} rows say word for word what an earlier row says; they are kept "
+            f"{order.repeats:,} word-for-word copies of earlier rows; they are kept "
             "(`duplicates` drop leaves them out)"
         )
     tasks = len({(source, task) for source, task, _ in order.names})
