@@ -70,7 +70,7 @@ def test_json_lines_are_all_that_is_on_standard_error(small_corpus, tmp_path):
     done = smartx("run", small_corpus.file, *flags, "--out", tmp_path / "mix")
     assert done.exit_code == 0, done.output
     told = events(done.stderr)
-    stages = ["ingest", "embed", "rank", "means", "mix"]
+    stages = ["ingest", "embed", "rank", "mix"]
     assert [event["stages"] for event in told if event["event"] == "stages"] == [stages]
     assert [event["stage"] for event in told if event["event"] == "stage"] == stages
     finished = [event for event in told if event["event"] == "finish"]
