@@ -29,13 +29,14 @@ from embed_fakes import FakeEncoder, known_rate, some_prompts, write_rows
 from embed_tokenizers import model2vec_folder
 from smartx import forecast, pipeline, session
 from smartx.config import config_from
-from smartx.embed import embed_corpus
+from smartx.embed import embed_corpus, encoding
+from smartx.embed import work as embed_work
 from smartx.embed.encoders import PACKAGED
 from smartx.progress import Silent
 from smartx.rankers import pieces, rankings
 from smartx.rankers import run as rank_run
 
-SHARD_ROWS = 96
+SHARD_ROWS, PIECE_ROWS = 96, 48
 VOLATILE = "work/run.json"
 NEAR = {"near_duplicates": 0.9}  # so that rankings have all the columns there are
 
@@ -45,6 +46,11 @@ def use_small_files(*, real: bool = False) -> None:
     for module in (rank_run, rankings):
         module.PART_ROWS = module.BLOCK_ROWS = SHARD_ROWS
     rank_run.BUNDLE_ROWS, pieces.PIECE_ROWS = 50, 20
+    embed_work.FIRST_ROWS, encoding.KEPT_SECONDS = (
+        PIECE_ROWS,
+        0.0,
+    )  # a scrap in each part of vectors
+    embed_work.Sizes.took = lambda *_: None  # type: ignore[method-assign]
 
     def embed(corpus: Any, spec: Any, out: Path, **options: Any) -> Any:
         encoder = spec if real else FakeEncoder()

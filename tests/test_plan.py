@@ -280,7 +280,7 @@ def test_several_devices_share_the_shards_and_each_takes_memory(corpus, monkeypa
     monkeypatch.setattr(rate, "encoder_folder", lambda *_, **__: corpus.folder)
     monkeypatch.setattr(rate, "new_texts", lambda *_: None)
     for first_rows, devices, used in ((61, 2, 1), (31, 2, 2), (31, 3, 2), (10, 3, 3)):
-        monkeypatch.setattr(rate, "FIRST_ROWS", first_rows)  # no part is smaller
+        monkeypatch.setattr(rate, "TEXT_ROWS", first_rows)  # no part is smaller
         spec = EncoderSpec("some/encoder", device="cpu,cpu,cpu"[: 4 * devices - 1])
         found = rate.embedding_rate(corpus, spec, None, corpus.folder, Silent())
         assert (found.devices, found.seconds) == (used, pytest.approx(60 / used))

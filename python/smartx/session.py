@@ -221,7 +221,11 @@ class Session:
         corpus = self.corpus
         with self._doing("embed", self.run.folder / EMBEDDINGS):
             self.embeddings = embed_corpus(
-                corpus, self.encoding, self.run.folder, progress=self.progress
+                corpus,
+                self.encoding,
+                self.run.folder,
+                divide=self.divide,
+                progress=self.progress,
             )
             mean(self.run.folder, embeddings=self.embeddings.folder)
         if self.config.tasks is None:

@@ -116,19 +116,33 @@ def _check_key(stage: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _parts(folder: Path) -> list[Mapping[str, Any]]:
-    """Parts that stand for themselves, each with its sidecar, and the sidecars."""
+    """Parts that stand for themselves, each with its sidecar, the sidecars, and the plan of parts
+    that are yet to be made.
+    """
     entries: list[Mapping[str, Any]] = []
     for path in sorted(folder.glob("*.json")):
         try:
             content = path.read_bytes()
             entry = json.loads(content)
-            check_entry(entry)
-            if path.name != f"{entry['name']}.json":
-                raise ValueError
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            if path.name.startswith("plan-"):
+                read_manifest(path)
+            else:
+                check_entry(entry)
+                if path.name != f"{entry['name']}.json":
+                    raise ValueError
+                entries.append(entry)
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            OverflowError,
+            RecursionError,
+            StoreError,
+        ):
             raise StoreError(f"{path.name} is damaged", place=str(path)) from None
         sha = hashlib.sha256(content).hexdigest()
-        entries += [entry, {"name": path.name, "bytes": len(content), "sha256": sha}]
+        entries.append({"name": path.name, "bytes": len(content), "sha256": sha})
     return entries
 
 

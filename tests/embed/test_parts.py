@@ -15,7 +15,6 @@ from smartx.embed import embed_corpus, open_embeddings
 from smartx.embed import parts as parts_file
 from smartx.embed.parts import places_among, vector_digests
 from smartx.embed.run import new_texts
-from smartx.embed.work import Sizes
 from smartx.engine import quantize
 from smartx.errors import StoreError
 
@@ -149,21 +148,6 @@ def test_a_folder_with_things_of_somebody_else_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"notes\.txt"):
         embed_corpus(corpus, FakeEncoder(), tmp_path / "run")
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
-
-
-@pytest.mark.parametrize("rate", [3, 40, 900, 100_000])
-def test_a_part_takes_about_20_seconds_from_the_third_on(rate):
-    """A kill loses the part that is being made: at most a minute of work."""
-    sizes = Sizes(None)
-    taken = []
-    for _ in range(6):
-        seconds = sizes.rows / rate
-        sizes.took(sizes.rows, seconds)
-        taken.append(seconds)
-    assert sizes.rows <= 65_536
-    assert max(taken[1:]) <= 60
-    assert taken[0] <= 60 or rate < 5
-    assert 15 <= taken[-1] <= 25 or sizes.rows == 65_536
 
 
 def test_the_whole_of_a_part_is_in_its_two_files(tmp_path: Path):

@@ -24,6 +24,7 @@ from smartx.embed import (
     open_student,
 )
 from smartx.embed.encoders import identity_of
+from smartx.embed.plan import part_sizes
 from smartx.embed.run import encoder_of
 from smartx.embed.student import kept_student, student_there, token_vectors
 from smartx.embed.student.exact import least_squares, mapped
@@ -31,7 +32,6 @@ from smartx.embed.student.fit import _RIDGE, _ridge
 from smartx.embed.student.loss import gain_kept, measured_loss, pair_correlation, random_pairs
 from smartx.embed.student.sample import held_rows, training_rows
 from smartx.embed.texts import Texts
-from smartx.embed.work import Sizes
 from smartx.engine import quantize
 from smartx.engine.token_table import Bags
 from smartx.errors import EncoderError, InputError, StoreError
@@ -269,6 +269,7 @@ def test_a_kill_while_the_teacher_embeds_tokens_loses_a_part_of_them(
 ):
     tokenizer = Path(teacher.name) / "tokenizer.json"
     asked = (teacher, identity_of(teacher), tokenizer)
+    monkeypatch.setattr(token_vectors, "part_sizes", lambda texts, _: part_sizes(texts, 100))
     whole = token_vectors.token_vectors(*asked, tmp_path / "whole", Silent())
     real, calls = token_vectors._encoded, []
 
@@ -279,17 +280,18 @@ def test_a_kill_while_the_teacher_embeds_tokens_loses_a_part_of_them(
         return real(encoder, texts, lengths, advance)
 
     monkeypatch.setattr(token_vectors, "_encoded", encoded)
-    monkeypatch.setattr(token_vectors, "Sizes", lambda _: Sizes(100))
     with pytest.raises(KeyboardInterrupt):
         token_vectors.token_vectors(*asked, tmp_path / "killed", Silent())
     assert token_vectors.tokens_to_embed(*asked[1:], tmp_path / "killed") == len(whole)
     made = token_vectors.token_vectors(*asked, tmp_path / "killed", Silent())
-    assert calls[3:] == [len(whole) - 200]
+    sizes = part_sizes(len(whole), 100)
+    assert len(sizes) == 3
+    assert calls[3:] == sizes[2:]
     assert (made == whole).all()
     (folder,) = (tmp_path / "killed").iterdir()
     (folder / "tokens-00001.npy").write_bytes(b"damaged")
     again = token_vectors.token_vectors(*asked, tmp_path / "killed", Silent())
-    assert calls[4:] == [100, len(whole) - 200]
+    assert calls[4:] == sizes[1:2]
     assert (again == whole).all()
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from smartx.corpus import Corpus
 from smartx.corpus.cost import row_sizes
 from smartx.costs import BASE_BYTES, StagePlan
@@ -15,6 +18,8 @@ FILE_BYTES = 40 << 20  # of a file of ready vectors, while it is read
 _FOUND_BYTES = 24  # of each ready vector: its digest, and its place
 _TOLD_BYTES = 160  # of each text: its digest and its vector's, while they are sorted
 _KNOWN_BYTES = 48  # of these on disk
+_SPECIAL = 2  # tokens that an encoder adds to every text
+_BLOCK = 1 << 20  # rows whose tokens are read at once
 
 
 @dataclass(frozen=True)
@@ -69,3 +74,12 @@ def embed_cost(corpus: Corpus, vectors: Vectors, dimensions: int, folder: Path) 
         memory = BASE_BYTES + vectors.devices * maker + _TOLD_BYTES * rows
     disk = (2 * dimensions + _KNOWN_BYTES) * rows
     return StagePlan("embed", folder, vectors.seconds, memory, disk, how=how)
+
+
+def tokens_read(corpus: Corpus, window: int) -> NDArray[np.int64]:
+    """(n,) that an encoder reads of each row, by the counts of the corpus. window: at most."""
+    found = np.empty(corpus.num_rows, dtype=np.int64)
+    for start in range(0, corpus.num_rows, _BLOCK):
+        stop = min(start + _BLOCK, corpus.num_rows)
+        found[start:stop] = corpus.token_counts(start, stop)[:, 0]
+    return np.minimum(found + _SPECIAL, window)

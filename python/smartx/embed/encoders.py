@@ -28,6 +28,9 @@ from smartx.files import unchanged_digest
 PUBLISHED = "thenlper/gte-large"  # SMART as published
 PACKAGED = "all-MiniLM-L6-v2"
 LIBRARIES = ("torch", "sentence-transformers", "transformers", "tokenizers")
+# Rows of a part at least, where there are several: of a transformer on the processor; of one on a
+# card, so that batches, which are filled up, are full; of a table, whose parts take no time.
+TEXT_ROWS, CARD_ROWS, TABLE_ROWS = 1_024, 8_192, 16_384
 STATIC = 1  # raised when static encoders' vectors change
 _PACKAGED_NAMES = (PACKAGED, f"sentence-transformers/{PACKAGED}")
 # What of an encoder's files is never read: weights for other libraries, and what is for people.
@@ -108,11 +111,13 @@ class Identity:
 
     parameters: what was asked for, "auto" resolved.  inputs: digest of its files.
     turns: of a chat that are embedded; it names the texts, not their vectors.
+    part_rows: of a part of these vectors, at least, where there are several parts.
     """
 
     parameters: Mapping[str, Any]
     inputs: Mapping[str, str]
     turns: str = "user"
+    part_rows: int = TEXT_ROWS
 
 
 def source_name(parameters: Mapping[str, Any]) -> str:
@@ -143,12 +148,13 @@ def identity_of(encoder: EncoderSpec | Encoder, *, fetch: bool = False) -> Ident
         "max_length": encoder.max_length,
         "prompt_prefix": encoder.prompt_prefix,
     }
+    part_rows = TABLE_ROWS
     if static_files(folder) is None:
-        device = devices_of(encoder.device)[0]
+        part_rows, device = TEXT_ROWS, devices_of(encoder.device)[0]
         parameters |= {"dtype": dtype_of(encoder.dtype, device), "device": kind_of(device)}
         if kind_of(device) != "cpu":
-            parameters["shape"] = CARD_TOKENS
-    return Identity(parameters, {"encoder": folder_digest(folder)}, encoder.turns)
+            part_rows, parameters["shape"] = CARD_ROWS, CARD_TOKENS
+    return Identity(parameters, {"encoder": folder_digest(folder)}, encoder.turns, part_rows)
 
 
 def made_by(encoder: EncoderSpec | Encoder) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""Texts -> vectors, in this process: texts of one length are encoded together."""
+"""Texts -> vectors, in this process: a part in pieces, texts of one length together."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,77 @@ from smartx.corpus import Corpus
 from smartx.corpus.ahead import one_ahead
 from smartx.embed.batches import batches
 from smartx.embed.encoders import Encoder, Read
-from smartx.embed.parts import Part
+from smartx.embed.parts import Part, PartFile
 from smartx.embed.places import place_of
+from smartx.embed.scraps import delete_scraps, scrap_of, scraps_of
 from smartx.embed.texts import Texts, strings
-from smartx.embed.work import Advance, Sizes, Work
+from smartx.embed.work import KEPT_SECONDS, Advance, Sizes, Work
 from smartx.engine.fixed_point import quantize
 from smartx.errors import EncoderError, InputError
+
+NOTHING = Read([], np.empty(0, np.int64), np.empty(0, np.bool_))
+
+
+class Making:
+    """A part while it is made: which of its rows are there, and what of them is kept on disk."""
+
+    def __init__(self, work: Work) -> None:
+        """Takes up the scraps of whoever began it."""
+        self.work = work
+        self._vectors: NDArray[np.int16] | None = None
+        self._cut = np.zeros(len(work.rows), dtype=np.bool_)
+        self._there = np.zeros(len(work.rows), dtype=np.bool_)
+        for first, vectors, texts, cut in scraps_of(work.file):
+            rows = np.arange(first, first + len(vectors))
+            if np.array_equal(work.digests[first : first + len(rows)], texts):
+                self.put(rows, vectors)
+                self._cut[rows] = cut
+        self.found = int(self._there.sum())
+        self._kept_from: int | None = None
+        self._seconds = 0.0
+
+    @property
+    def missing(self) -> NDArray[np.int64]:
+        """Rows of the part that are yet to be encoded, rising."""
+        return np.flatnonzero(~self._there)
+
+    def put(self, rows: NDArray[np.int64], vectors: NDArray[np.int16]) -> None:
+        """Vectors of some rows of the part."""
+        if self._vectors is None:
+            shape = (len(self._there), vectors.shape[1])
+            self._vectors = np.empty(shape, dtype=np.int16)
+        self._vectors[rows] = vectors
+        self._there[rows] = True
+
+    def did(self, rows: NDArray[np.int64], cut: NDArray[np.bool_], seconds: float) -> None:
+        """A piece is done, and it took so long. Keeps what is too much to lose."""
+        self._cut[rows] = cut
+        self._seconds += seconds
+        first = int(rows[0]) if self._kept_from is None else self._kept_from
+        self._kept_from = first
+        if self._seconds >= KEPT_SECONDS and not self._there.all():
+            self._commit(scrap_of(self.work.file, first), slice(first, int(rows[-1]) + 1))
+            self._kept_from, self._seconds = None, 0.0
+
+    def commit(self) -> Part:
+        """Write the part, which is whole."""
+        part = self._commit(self.work.file, slice(None))
+        delete_scraps(self.work.file)
+        return part
+
+    def _commit(self, file: PartFile, own: slice) -> Part:
+        assert self._vectors is not None  # a part has rows
+        return file.commit(self._vectors[own], self.work.digests[own], self._cut[own])
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some rows of a part, rising, and what is read of their texts in so many seconds."""
+
+    part: Making
+    rows: NDArray[np.int64]
+    read: Read
+    seconds: float
 
 
 class EncodedParts:
@@ -28,57 +94,65 @@ class EncodedParts:
     def __init__(self, corpus: Corpus, encoder: Encoder, turns: str = "user") -> None:
         self._corpus, self._encoder, self._turns = corpus, encoder, turns
         self.made_by = dict(encoder.made_by)
+        self._sizes = Sizes()
         # A card leaves the processor free to read the next texts; a CPU has nothing to spare.
         self._ahead = self.made_by.get("device", "cpu") != "cpu"
 
-    def make(
-        self, work: Iterable[Work], sizes: Sizes, advance: Advance
-    ) -> Iterator[tuple[Work, Part]]:
+    def make(self, parts: Iterable[Work], advance: Advance) -> Iterator[tuple[Work, Part]]:
         """Part after part; one goes to disk while the next is encoded."""
         with ThreadPoolExecutor(1) as writer:
             written: tuple[Work, Future[Part]] | None = None
-            began = time.perf_counter()
-            for part, read in self.reads(work):
-                made = self._vectors(part, read, advance)
-                sizes.took(len(part.rows), time.perf_counter() - began)
-                began = time.perf_counter()
+            for made in self.encoded(parts, advance):
                 if written:
                     yield written[0], written[1].result()
-                written = part, writer.submit(part.file.commit, *made)
+                written = made.work, writer.submit(made.commit)
             if written:
                 yield written[0], written[1].result()
 
-    def reads(self, work: Iterable[Work]) -> Iterator[tuple[Work, Read]]:
-        """What is read of the texts of each part; with a card of one part ahead."""
-        found = ((part, self._encoder.read(self._texts(part))) for part in work)
-        return one_ahead(found) if self._ahead else found
+    def encoded(self, parts: Iterable[Work], advance: Advance) -> Iterator[Making]:
+        """Each part when all its vectors are there; it is for the caller to commit it."""
+        pieces = self._pieces(parts)
+        for piece in one_ahead(pieces) if self._ahead else pieces:
+            part, began = piece.part, time.perf_counter()
+            if part.found:
+                advance(part.found)
+                part.found = 0
+            if len(piece.rows):
+                self._encode(piece, advance)
+                took = time.perf_counter() - began
+                took = max(took, piece.seconds) if self._ahead else took + piece.seconds
+                self._sizes.took(len(piece.rows), took)
+                part.did(piece.rows, piece.read.cut, took)
+            if not len(part.missing):
+                yield part
 
-    def part(self, work: Work, read: Read, advance: Advance) -> Part:
-        """Encode and commit a part."""
-        return work.file.commit(*self._vectors(work, read, advance))
+    def _pieces(self, parts: Iterable[Work]) -> Iterator[_Piece]:
+        """The texts of each part, read, a piece after the other; with a card one piece ahead."""
+        for work in parts:
+            part, start = Making(work), 0
+            rows = part.missing
+            while start < len(rows) or not start:
+                own = rows[start : start + self._sizes.of(max(1, len(rows) - start))]
+                began = time.perf_counter()
+                read = self._encoder.read(self._texts(work, own)) if len(own) else NOTHING
+                yield _Piece(part, own, read, time.perf_counter() - began)
+                start += max(1, len(own))
 
-    def _texts(self, work: Work) -> list[str]:
-        arrays = Texts(self._corpus, self._turns, work.own_system).of(work.rows)
+    def _texts(self, work: Work, own: NDArray[np.int64]) -> list[str]:
+        rows = work.rows[own]
+        arrays = Texts(self._corpus, self._turns, work.own_system).of(rows)
         return [text for array in arrays for text in strings(array)]
 
-    def _vectors(
-        self, work: Work, read: Read, advance: Advance
-    ) -> tuple[NDArray[np.int16], NDArray[np.uint64], NDArray[np.bool_]]:
-        """What a part holds; progress moves with what texts cost, not with the rows."""
-        vectors: NDArray[np.int16] | None = None
-        texts = len(read.texts)
+    def _encode(self, piece: _Piece, advance: Advance) -> None:
+        """Progress moves with what texts cost, not with the rows."""
+        read, rows = piece.read, piece.part.work.rows[piece.rows]
         cost, done, told = int(read.lengths.sum()), 0, 0
         for batch, encoded in self._encoded(read.texts, read.lengths):
-            own = self._quantized(encoded, work.rows[batch])
-            if vectors is None:
-                vectors = np.empty((texts, own.shape[1]), dtype=np.int16)
-            vectors[batch] = own
+            piece.part.put(piece.rows[batch], self._quantized(encoded, rows[batch]))
             done += int(read.lengths[batch].sum())
-            now = done * texts // cost
+            now = done * len(rows) // cost
             advance(now - told)
             told = now
-        assert vectors is not None  # a part has rows
-        return vectors, work.digests, read.cut
 
     def _encoded(
         self, texts: list[Any], lengths: NDArray[np.int64]

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
+from smartx.embed.cost import tokens_read
 from smartx.embed.embeddings import Embeddings
 from smartx.embed.encoders import source_name
 from smartx.embed.parts import ENCODER_PLACES, Parts, Places
@@ -32,8 +33,6 @@ from smartx.errors import ConfigError, InputError
 from smartx.store import FileEntry, Stage
 
 WINDOW = 512  # tokens of a text that an encoder reads, where nothing else is known
-_SPECIAL = 2  # tokens that it adds to every text
-_BLOCK = 1 << 20  # rows whose tokens are read at once
 
 
 def taught_groups(
@@ -56,7 +55,7 @@ def taught_groups(
             fix="give a part such as 10%",
         )
     first, text = np.unique(texts[:, 0], return_index=True, return_inverse=True)[1:]
-    tokens, tasks = _tokens(corpus, window)[first], corpus.groups.tasks()
+    tokens, tasks = tokens_read(corpus, window)[first], corpus.groups.tasks()
     held = [
         np.unique(text[start : start + rows])
         for start, rows in zip(tasks.start.tolist(), tasks.rows.tolist(), strict=True)
@@ -81,15 +80,6 @@ def taught_groups(
 def rows_of(corpus: Corpus, taught: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Rising rows of these groups. taught: (g,) bool."""
     return np.flatnonzero(np.repeat(taught, corpus.groups.rows)).astype(np.int64)
-
-
-def _tokens(corpus: Corpus, window: int) -> NDArray[np.int64]:
-    """(n,) that the teacher reads of each row, by the counts of the corpus."""
-    found = np.empty(corpus.num_rows, dtype=np.int64)
-    for start in range(0, corpus.num_rows, _BLOCK):
-        stop = min(start + _BLOCK, corpus.num_rows)
-        found[start:stop] = corpus.token_counts(start, stop)[:, 0]
-    return np.minimum(found + _SPECIAL, window)
 
 
 def _within(

@@ -3,12 +3,13 @@
 A part holds the vectors of some texts, in two files with a sidecar each: `part-00000.npy`, Q12
 rows, and `part-00000.texts.npy`, (n, 5) uint64: digest of the text (2 words), digest of the vector
 (2), whether the text was cut (1). Parts are only ever added, so every corpus of the run folder may
-point into them. One that is damaged is taken away, and its texts are embedded again.
+point into them. One that is damaged is taken away, and its texts are embedded again. Which texts
+are a part is in a plan (`plan.py`); what is there of one that takes long, in scraps (`scraps.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -42,16 +43,19 @@ def number_of(name: str) -> int:
 
 @dataclass(frozen=True)
 class PartFile:
-    """Where a part is, or will be. key: of the encoder."""
+    """Where a part is, or will be; or rows of it from `first` on, a scrap. key: of the encoder."""
 
     folder: Path
     number: int
     key: str
+    first: int | None = None
 
     @property
     def name(self) -> str:
         """For messages."""
-        return f"part-{self.number:05d}"
+        if self.first is None:
+            return f"part-{self.number:05d}"
+        return f"scrap-{self.number:05d}-{self.first:05d}"
 
     def commit(self, vectors: NDArray[np.int16], texts: _Words, cut: NDArray[np.bool_]) -> Part:
         """Write a part: whoever made it writes it, with this one protocol.
@@ -111,6 +115,17 @@ class Part:
         words: _Words = open_npy(self.told).read(0, self.vectors.rows)[:, which].copy()
         return words
 
+    @property
+    def texts(self) -> _Words:
+        """(n, 2) digests of the texts."""
+        return self.words(_TEXT)
+
+    @property
+    def cut(self) -> NDArray[np.bool_]:
+        """(n,) whether the texts were cut."""
+        cut: NDArray[np.bool_] = self.words(slice(_CUT, None))[:, 0] != 0
+        return cut
+
 
 class Parts:
     """The whole parts of one encoder. The place of a vector is number of its part * 65,536 + row:
@@ -140,22 +155,24 @@ class Parts:
         """Values of a vector."""
         return open_npy(next(iter(self.whole.values())).path).width
 
-    def free(self) -> Iterator[PartFile]:
-        """Where new parts go: the lowest numbers that are not taken."""
-        taken = set(self.whole)
-        return (PartFile(self.folder, n, self.key) for n in count() if n not in taken)
+    def file(self, number: int) -> PartFile:
+        """Where the part with this number is, or will be."""
+        return PartFile(self.folder, number, self.key)
 
-    def add(self, file: PartFile, part: Part) -> Places:
-        """A part that was just made; gives the places of its rows."""
+    def free(self) -> Iterator[int]:
+        """Numbers of new parts: the lowest that are not taken."""
+        return (number for number in count() if number not in self.whole)
+
+    def add(self, file: PartFile, part: Part) -> None:
+        """A part that was just made."""
         self.whole[file.number] = part
-        places: Places = file.number * SHARD_ROWS + np.arange(part.vectors.rows)
-        return places
 
-    def places_of(self, texts: _Words) -> Places:
+    def places_of(self, texts: _Words, *, without: Collection[int] = ()) -> Places:
         """Where the vector of each text is, or ~r where there is none and r is the first row with
-        that text. texts: (n, 2) digests.
+        that text. texts: (n, 2) digests.  without: parts that are not looked at.
         """
-        known = [(part.words(_TEXT), number) for number, part in self.whole.items()]
+        held = ((number, part) for number, part in self.whole.items() if number not in without)
+        known = [(part.texts, number) for number, part in held]
         places = [number * SHARD_ROWS + np.arange(len(words)) for words, number in known]
         found = np.concatenate([np.empty(0, np.int64), *places])
         digests = np.concatenate([np.empty((0, 2), np.uint64), *(words for words, _ in known)])

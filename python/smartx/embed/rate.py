@@ -17,9 +17,10 @@ from smartx.corpus import Corpus
 from smartx.embed.batches import batches
 from smartx.embed.cost import Vectors, Way
 from smartx.embed.embeddings import Embeddings
-from smartx.embed.encoders import EncoderSpec, encoder_folder, source_name
+from smartx.embed.encoders import TEXT_ROWS, EncoderSpec, encoder_folder, identity_of, source_name
 from smartx.embed.loading import devices_for, loaded
 from smartx.embed.npy import open_npy
+from smartx.embed.plan import part_sizes
 from smartx.embed.run import new_texts
 from smartx.embed.static_files import static_files
 from smartx.embed.student import (
@@ -33,7 +34,6 @@ from smartx.embed.student import (
 )
 from smartx.embed.texts import Texts, strings
 from smartx.embed.vector_files import VectorsSpec
-from smartx.embed.work import FIRST_ROWS
 from smartx.embed.workers import share_of
 from smartx.engine import resolve_threads
 from smartx.errors import EncoderError, MissingPackageError
@@ -88,7 +88,7 @@ def _by_encoder(
         if folder is None and fetch:
             progress.note(f"fetching the encoder {encoder.name} from the hub")
             folder = encoder_folder(encoder, fetch=True)
-        devices = devices_for(encoder)[: -(-corpus.num_rows // FIRST_ROWS)]
+        devices = devices_for(encoder)[: _parts(corpus, encoder)]
         if folder is not None:
             seconds = _measured(corpus, share_of(encoder, devices, devices[0])) / len(devices)
             hybrid = HybridSpec(StudentSpec(encoder))
@@ -99,6 +99,12 @@ def _by_encoder(
             seconds *= 1.0 if new is None else new / corpus.num_rows
     width = None if folder is None else _width_of_encoder(folder)
     return Vectors(width, seconds, True, False, len(devices), encoder.name, new, ways)
+
+
+def _parts(corpus: Corpus, encoder: EncoderSpec) -> int:
+    """Into how many parts all rows go, at most: a device without one is not started."""
+    identity = identity_of(encoder)
+    return len(part_sizes(corpus.num_rows, identity.part_rows if identity else TEXT_ROWS))
 
 
 def _by_student(

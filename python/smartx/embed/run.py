@@ -8,19 +8,21 @@ its rows are stored in RUN/embeddings/ID themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
-from smartx.embed.embeddings import SCHEMA, STAGE, Embeddings, open_embeddings
-from smartx.embed.encoded import encoded, parts_of
+from smartx.embed.divided import EmbedUnits
+from smartx.embed.embeddings import SCHEMA, STAGE, Embeddings, encoders_of, open_embeddings
+from smartx.embed.encoded import ToEmbed, encoded, parts_of, to_embed
 from smartx.embed.encoders import Encoder, EncoderSpec, Identity, identity_of, made_by
 from smartx.embed.hybrid import Teaching, placed_hybrid, rows_of, taught_groups
+from smartx.embed.parts import number_of
 from smartx.embed.placing import placed
 from smartx.embed.student import (
     HybridSpec,
@@ -37,6 +39,7 @@ from smartx.embed.vectors import gathered
 from smartx.errors import StoreError
 from smartx.progress import Progress, Silent
 from smartx.store import FileEntry, Stage, folder_of, key_of
+from smartx.units import Divide
 
 Spec: TypeAlias = EncoderSpec | StudentSpec | HybridSpec | VectorsSpec
 Source: TypeAlias = Spec | Encoder
@@ -47,6 +50,7 @@ def embed_corpus(
     encoder: Source,
     run_folder: Path,
     *,
+    divide: Divide | None = None,
     part_rows: int | None = None,
     progress: Progress | None = None,
 ) -> Embeddings:
@@ -55,6 +59,8 @@ def embed_corpus(
     encoder: which sentence encoder, or whose student, or a file of ready vectors, or an object that
     encodes. A student is fitted on the corpus first, where the run folder does not have it; of a
     hybrid the rows of some tasks are then embedded by the teacher.
+    divide: is given the parts of vectors that are planned, of a hybrid those of both encoders, to
+    have them made; not what a student learns from, nor vectors from a file, nor finished ones.
     part_rows: rows a file; only in tests.
     Finished embeddings of the same texts and encoder are used again, and so is every vector of one
     of its texts. Nothing that stands is changed before the new embeddings are whole.
@@ -62,16 +68,18 @@ def embed_corpus(
     """
     run_folder, progress = Path(run_folder), progress or Silent()
     if not isinstance(encoder, StudentSpec | HybridSpec):
-        return _embedded(corpus, encoder, run_folder, part_rows, progress, None)
+        return _embedded(corpus, encoder, run_folder, part_rows, progress, None, divide)
     spec = encoder.student if isinstance(encoder, HybridSpec) else encoder
     texts = Texts(corpus, spec.teacher.turns)
     if isinstance(encoder, HybridSpec) and student_there(corpus, spec, run_folder) is None:
         _taught(corpus, encoder, texts)  # what it cannot be given is said before it works
     student = kept_student(corpus, spec, run_folder, texts, progress)
-    made = _embedded(corpus, student, run_folder, part_rows, progress, texts)
-    if isinstance(encoder, HybridSpec):
-        return _mended(corpus, encoder, made, run_folder, progress, texts)
-    return made
+    if not isinstance(encoder, HybridSpec):
+        return _embedded(corpus, student, run_folder, part_rows, progress, texts, divide)
+    if divide is not None:
+        _divide_hybrid(corpus, encoder, student, run_folder, part_rows, progress, texts, divide)
+    made = _embedded(corpus, student, run_folder, part_rows, progress, texts, None)
+    return _mended(corpus, encoder, made, run_folder, progress, texts)
 
 
 def _embedded(
@@ -81,6 +89,7 @@ def _embedded(
     part_rows: int | None,
     progress: Progress,
     texts: Texts | None,
+    divide: Divide | None,
 ) -> Embeddings:
     """As `embed_corpus`. texts: of the corpus, where the caller has them."""
     asked = _asked(corpus, encoder, fetch=True)
@@ -93,16 +102,13 @@ def _embedded(
         files, facts = gathered(corpus, encoder, digest, stage, asked.key, part_rows, progress)
     else:
         assert asked.identity is not None
-        parts, places = encoded(
-            corpus,
-            encoder,
-            asked.identity,
-            run_folder,
-            progress,
-            texts=texts,
-            part_rows=part_rows,
-            name="embed by the student" if isinstance(encoder, Student) else "embed",
-        )
+        asks = corpus, encoder, asked.identity, run_folder, progress
+        options: _Options = {"texts": texts, "part_rows": part_rows}
+        options["pointed"] = _pointed(stage, asked.key)
+        if divide is not None:
+            _made_by(divide, embed=to_embed(*asks, **options))
+        name = "embed by the student" if isinstance(encoder, Student) else "embed"
+        parts, places = encoded(*asks, **options, name=name)
         files, facts = placed(corpus, [parts], places, stage, asked.key)
         facts["made_by"] = made_by(encoder)
         if isinstance(encoder, Student):
@@ -128,6 +134,7 @@ def _mended(
     assert identity is not None
     taught = _taught(corpus, spec, texts)
     rows = rows_of(corpus, taught)
+    pointed = _pointed(stage, asked.key)
     parts, places = encoded(
         corpus,
         teacher,
@@ -136,6 +143,7 @@ def _mended(
         progress,
         rows=rows,
         texts=texts,
+        pointed=pointed,
         name="embed by the teacher",
     )
     name = str(identity.parameters["encoder"])
@@ -145,12 +153,63 @@ def _mended(
     return _finished(asked, stage, corpus, files, facts)
 
 
+def _divide_hybrid(
+    corpus: Corpus,
+    spec: HybridSpec,
+    student: Student,
+    run_folder: Path,
+    part_rows: int | None,
+    progress: Progress,
+    texts: Texts,
+    divide: Divide,
+) -> None:
+    """Have the parts of both encoders made at once: the teacher's take nearly all the time."""
+    there = embeddings_there(corpus, spec, run_folder)
+    if there is not None and there.whole():
+        return
+    teacher, rows = spec.student.teacher, rows_of(corpus, _taught(corpus, spec, texts))
+    identity = identity_of(teacher, fetch=True)
+    assert identity is not None
+    own = to_embed(
+        corpus, student, student.named, run_folder, progress, texts=texts, part_rows=part_rows
+    )
+    its = to_embed(corpus, teacher, identity, run_folder, progress, rows=rows, texts=texts)
+    _made_by(divide, embed=own, teach=its)
+
+
+def _made_by(divide: Divide, **asked: ToEmbed) -> None:
+    """Have parts made. Where `divide` raises, it goes on with the units it was given."""
+    units = EmbedUnits(asked)
+    divide(units)
+    units.close()
+
+
+class _Options(TypedDict, total=False):
+    """Arguments of `to_embed`."""
+
+    texts: Texts | None
+    part_rows: int | None
+    pointed: Sequence[tuple[int, int]]
+
+
 def _whole(asked: _Asked, stage: Stage, corpus: Corpus, progress: Progress) -> Embeddings | None:
     """The embeddings, if they stand there and all that they need."""
     if not stage.reuse(asked.key) or not (found := open_embeddings(stage.folder, corpus)).whole():
         return None
     progress.note(f"embed: the vectors of {corpus.num_rows:,} rows are there and used again")
     return found
+
+
+def _pointed(stage: Stage, key: str) -> list[tuple[int, int]]:
+    """Numbers and rows of the parts that finished embeddings point into, which lost some of them;
+    of a hybrid those of its teacher.
+    """
+    try:
+        found = open_embeddings(stage.folder).manifest
+        parts = encoders_of(found)[0]["parts"] if found["key"] == key else []
+        return [(number_of(part["name"]), int(part["rows"])) for part in parts]
+    except (StoreError, LookupError, TypeError, ValueError):
+        return []
 
 
 def _finished(

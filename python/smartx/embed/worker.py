@@ -62,9 +62,8 @@ def _work(link: Connection[Any, Any], tell: Any) -> None:
         parts = EncodedParts(open_corpus(Path(job["corpus"])), encoder, spec.turns)
         tell("ready", parts.made_by)
         notes.ready = True
-        for work, read in parts.reads(_asked_for(link)):
-            made = parts.part(work, read, lambda amount: tell("advance", amount))
-            tell("done", vars(made.vectors))
+        for made in parts.encoded(_asked_for(link), lambda amount: tell("advance", amount)):
+            tell("done", vars(made.commit().vectors))
 
 
 def _asked_for(link: Connection[Any, Any]) -> Iterator[Work]:

@@ -13,9 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from multiprocessing import Pipe
@@ -26,7 +25,7 @@ from smartx.corpus import Corpus
 from smartx.embed.devices import kind_of
 from smartx.embed.encoders import EncoderSpec
 from smartx.embed.parts import Part
-from smartx.embed.work import Advance, Sizes, Work
+from smartx.embed.work import Advance, Work
 from smartx.engine import resolve_threads
 from smartx.errors import EncoderError, StoreError
 from smartx.progress import Progress
@@ -86,13 +85,12 @@ class Workers:
                     fix="name devices of one kind, and one `dtype` for all",
                 )
 
-    def make(
-        self, work: Iterator[Work], sizes: Sizes, advance: Advance
-    ) -> Iterator[tuple[Work, Part]]:
+    def make(self, parts: Iterable[Work], advance: Advance) -> Iterator[tuple[Work, Part]]:
         """Parts go out in order, each to the first worker that is free.
 
         One on a card has the next part there already, and reads its texts.
         """
+        work = iter(parts)
         for worker in [*self._workers, *(one for one in self._workers if one.on_card)]:
             worker.give(next(work, None))
         while busy := [worker for worker in self._workers if worker.work]:
@@ -102,7 +100,7 @@ class Workers:
                 elif kind == "note":
                     self._progress.note(content)
                 elif kind == "done" and (done := worker.work) is not None:
-                    sizes.took(len(done.rows), worker.done())
+                    worker.done()
                     worker.give(next(work, None))
                     yield done, done.file.holding(FileEntry(**content))
 
@@ -114,7 +112,6 @@ class _Worker:
         self.spec = spec
         self.on_card = kind_of(spec.device) != "cpu"
         self._given: deque[Work] = deque()
-        self._began = 0.0
         self.link, theirs = Pipe()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed by `close`
         program = (
@@ -139,17 +136,13 @@ class _Worker:
         """The part that it makes."""
         return self._given[0] if self._given else None
 
-    def done(self) -> float:
-        """It has made that part: in so many seconds."""
+    def done(self) -> None:
+        """It has made that part."""
         self._given.popleft()
-        began, self._began = self._began, time.perf_counter()
-        return self._began - began
 
     def give(self, work: Work | None) -> None:
         """The next part to make, or nothing."""
         if work is not None:
-            if not self._given:
-                self._began = time.perf_counter()
             self._given.append(work)
             folder = os.path.abspath(work.file.folder)
             file = [folder, work.file.number, work.file.key]

@@ -31,7 +31,7 @@ from smartx.embed.texts import Texts, strings
 from smartx.embed.tokens import Ids, TokenReader, tokens_of
 from smartx.engine import resolve_threads
 from smartx.errors import EncoderError, StoreError
-from smartx.files import commit_bytes
+from smartx.files import check_alone, commit_bytes
 from smartx.progress import Progress, warn
 from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
 
@@ -214,7 +214,8 @@ def _fit(
     run_folder: Path,
     progress: Progress,
 ) -> None:
-    """Sample, fit, judge, and write the stage."""
+    """Sample, fit, judge, and write the stage. Raises NotAlone beside others."""
+    check_alone()
     corpus, spec = asked.corpus, asked.spec
     held = held_rows(corpus.groups.rows, texts.digests, spec.seed, _held(corpus.num_rows, spec))
     _worth_it(asked, held, texts.digests, progress)

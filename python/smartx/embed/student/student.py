@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.embed.encoders import Identity, Read
+from smartx.embed.encoders import TABLE_ROWS, Identity, Read
 from smartx.embed.npy import open_npy
 from smartx.embed.student.fit import Table
 from smartx.embed.student.loss import Loss
@@ -51,7 +51,8 @@ class Student:
         self.identity: Mapping[str, Any] = {"encoder": self.name, **asked}
         files = "".join(f"{entry['name']} {entry['sha256']}\n" for entry in manifest["files"])
         digest = hashlib.sha256(files.encode()).hexdigest()
-        self.named = Identity(self.identity, {"student": digest}, asked["teacher"]["turns"])
+        turns = asked["teacher"]["turns"]
+        self.named = Identity(self.identity, {"student": digest}, turns, TABLE_ROWS)
         self.made_by: Mapping[str, str] = {"student": str(SCHEMA)}
         self.batch_tokens = self.batch_rows = _BATCH
         self.workers, self._threads = 1, threads

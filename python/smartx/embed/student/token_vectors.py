@@ -2,13 +2,12 @@
 
 A sample of rows holds few of the rare words, and these decide which rows of a task differ. They
 depend on the teacher alone, so they are kept in RUN/students/ID and serve every corpus; a kill
-loses no more than a part that takes some 20 seconds.
+loses no more than the part that is being made.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -22,7 +21,8 @@ from smartx.embed.batches import batches
 from smartx.embed.encoders import Encoder, EncoderSpec, Identity, Read
 from smartx.embed.loading import devices_for, loaded
 from smartx.embed.npy import open_npy, write_npy
-from smartx.embed.work import Advance, Sizes
+from smartx.embed.plan import part_sizes
+from smartx.embed.work import Advance
 from smartx.engine import quantize
 from smartx.files import unchanged_digest
 from smartx.progress import Progress, Silent, step
@@ -62,7 +62,7 @@ def token_vectors(
             schema=SCHEMA,
             parameters=identity.parameters,
             inputs=inputs,
-            files=_parts(_texts(tokenizer), teacher, stage, key, progress),
+            files=_parts(_texts(tokenizer), teacher, identity, stage, key, progress),
             facts={},
         )
     parts = [open_npy(stage.folder / entry["name"]) for entry in stage.manifest(SCHEMA)["files"]]
@@ -83,30 +83,37 @@ def _asked(identity: Identity, tokenizer: Path, folder: Path) -> tuple[Stage, st
 
 
 def _parts(
-    texts: list[str], teacher: EncoderSpec, stage: Stage, key: str, progress: Progress
+    texts: list[str],
+    teacher: EncoderSpec,
+    identity: Identity,
+    stage: Stage,
+    key: str,
+    progress: Progress,
 ) -> list[FileEntry]:
-    """The files of the vectors, one after another: those that are there, then those made now."""
-    entries, start = list[FileEntry](), 0
-    while start < len(texts) and (entry := _part(stage, key, len(entries)).whole_part()):
-        entries.append(entry)
-        start += entry.rows
-    if start == len(texts):
-        return entries
-    spec, sizes = replace(teacher, device=devices_for(teacher)[0]), Sizes(None)
+    """The files of the vectors, one after another: those that are there, and those made now. They
+    are as large as the number of tokens says, however fast the teacher is.
+    """
+    sizes = part_sizes(len(texts), identity.part_rows)
+    found = [_part(stage, key, number).whole_part() for number in range(len(sizes))]
+    there = {n: e for n, e in enumerate(found) if e is not None and e.rows == sizes[n]}
+    left = [number for number in range(len(sizes)) if number not in there]
+    if not left:
+        return list(there.values())
+    spec = replace(teacher, device=devices_for(teacher)[0])
+    rows = sum(sizes[number] for number in left)
     with (
         loaded(spec, Silent()) as encoder,
-        step(progress, "embed the tokens", len(texts) - start, "tokens") as advance,
+        step(progress, "embed the tokens", rows, "tokens") as advance,
     ):
         read = encoder.singles(len(texts)) if isinstance(encoder, _OfTokens) else None
         read = read or encoder.read(texts)
-        while start < len(texts):
-            part, began = slice(start, start + sizes.rows), time.perf_counter()
-            made = _encoded(encoder, read.texts[part], read.lengths[part], advance)
-            entry = _part(stage, key, len(entries)).commit(len(made), partial(write_npy, made))
-            entries.append(entry)
-            start += entry.rows
-            sizes.took(entry.rows, time.perf_counter() - began)
-    return entries
+        for number in left:
+            start = sum(sizes[:number])
+            own = slice(start, start + sizes[number])
+            made = _encoded(encoder, read.texts[own], read.lengths[own], advance)
+            file = _part(stage, key, number)
+            there[number] = file.commit(len(made), partial(write_npy, made))
+    return [there[number] for number in range(len(sizes))]
 
 
 def _part(stage: Stage, key: str, number: int) -> Sidecar:
