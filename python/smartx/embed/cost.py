@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from smartx.corpus import Corpus
 from smartx.corpus.cost import row_sizes
 from smartx.costs import BASE_BYTES, StagePlan
+from smartx.embed.encoders import TABLE_ROWS
 from smartx.embed.parts import SHARD_ROWS
+from smartx.embed.plan import part_sizes
 
 TORCH_BYTES = 900 << 20  # torch and a small encoder at work
 FILE_BYTES = 40 << 20  # of a file of ready vectors, while it is read
@@ -68,7 +70,8 @@ def embed_cost(corpus: Corpus, vectors: Vectors, dimensions: int, folder: Path) 
     if not vectors.encoder:
         memory, disk = maker + FILE_BYTES + _FOUND_BYTES * rows, 2 * dimensions * rows
         return StagePlan("embed", folder, vectors.seconds, memory, disk, how=how)
-    maker += TORCH_BYTES + shard * 3 * row_sizes(corpus).held
+    part = max(part_sizes(rows, TABLE_ROWS))  # as large as of any encoder
+    maker = BASE_BYTES + TORCH_BYTES + part * (2 * dimensions + 3 * row_sizes(corpus).held)
     memory = maker + _TOLD_BYTES * rows
     if vectors.devices > 1:  # each makes vectors in a process of its own, beside this one
         memory = BASE_BYTES + vectors.devices * maker + _TOLD_BYTES * rows
