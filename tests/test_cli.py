@@ -123,6 +123,8 @@ def test_each_stage_alone_gives_what_run_gives(small_corpus, tmp_path):
     ):
         done = smartx(*stage)
         assert done.exit_code == 0, done.output
+    said = f"corpus: 398 rows of {small_corpus.file.name}, 7 tasks (the last one read)"
+    assert said in " ".join(done.output.split())
     smartx(
         "run",
         small_corpus.file,

@@ -26,12 +26,29 @@ def told(rows: list[int], **budget: object) -> str:
     [
         ([3, 0, 2, 0], {}, "no row of 2 of 4 tasks (t1, t3); --floor '*=1' gives each at least"),
         ([3, 0, 2, 0], {"excludes": ["t1"]}, "no row of 2 of 4 tasks (t1, t3)\n"),
+        ([3, 0, 2, 0], {"tokens": 900}, "no row of 2 of 4 tasks (t1, t3)\n"),  # *=1 is a token
         ([1, 0, 0, 0, 0, 0, 0], {}, "no row of 6 of 7 tasks (t1, t2, t3, t4, t5, ...)\n"),
     ],
 )
 def test_tasks_that_get_nothing_are_named(rows, budget, line):
     """And what gives each a row, unless there are too few rows or the user has said otherwise."""
     assert line in told(rows, **budget)
+
+
+def test_a_floor_is_not_advised_where_no_row_of_a_task_may_be_taken():
+    def hint(**task: int) -> bool:
+        tasks = [
+            {"task": "a", "source": "", "rows": 2, "capacity": 9},
+            {"task": "b", "source": "", "rows": 0, "capacity": 3, **task},
+        ]
+        manifest = {"rows": 2, "tasks": tasks, "budget": {"rows": 2}, "near_duplicates": None}
+        mixture = SimpleNamespace(manifest=manifest, folder=Path("mix"))
+        return "--floor" in "\n".join(str(part) for part in mixture_outcome(mixture))
+
+    assert hint()
+    assert hint(left_out=2)
+    assert not hint(left_out=3)
+    assert not hint(left_out=1, near_duplicates=2)
 
 
 def test_nothing_is_said_where_every_task_has_a_row():

@@ -428,9 +428,8 @@ def _config_error(problem: ValidationError, of_file: str, values: Mapping[str, A
     fault, fix = _words(first)
     given = repr(first["input"])
     given = given if len(given) <= 60 else given[:59] + "…"
-    return ConfigError(
-        fault if "(given: " in fault else f"{fault} (given: {given})", place=place, fix=fix
-    )
+    told = "(given: " in fault or fault.startswith('"')  # then it names the part that is wrong
+    return ConfigError(fault if told else f"{fault} (given: {given})", place=place, fix=fix)
 
 
 def _words(error: Any) -> tuple[str, str]:

@@ -147,10 +147,16 @@ def _without_rows(without: Sequence[dict[str, Any]], manifest: dict[str, Any]) -
     names = [*_told_apart([*without[:SHOWN_WITHOUT]])]
     names += ["..."] if len(without) > SHOWN_WITHOUT else []
     tasks = f"{len(without):,} of {counted(len(manifest['tasks']), 'task')}"
-    asked = manifest["budget"].keys() & {"excludes", "pins", "caps", "floors"}
-    fits = manifest["rows"] >= len(manifest["tasks"])
+    asked = manifest["budget"].keys() & {"excludes", "pins", "caps", "floors", "tokens"}
+    fits = manifest["rows"] >= len(manifest["tasks"]) and all(_has_rows(task) for task in without)
     hint = "; --floor '*=1' gives each at least one" if fits and not asked else ""
     return f"no row of {tasks} ({', '.join(names)}){hint}"
+
+
+def _has_rows(task: dict[str, Any]) -> bool:
+    """Whether a task has a row that may be taken."""
+    gone = task.get("left_out", 0) + task.get("near_duplicates", 0)
+    return int(task["capacity"]) > int(gone)
 
 
 def _told_apart(tasks: list[dict[str, Any]]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.dividing import Shard, make_shard
 from smartx.embed import Embeddings
+from smartx.errors import plain
 from smartx.forecast import forecast
 from smartx.frames import call_of
 from smartx.mixture import Mixture
@@ -181,4 +182,14 @@ def mix_step(config: RunConfig, progress: Progress) -> Mixture:
     session.check_out()
     with session.alone():
         session.group()
+        session.progress.note(_which_corpus(session.corpus))
         return session.mix()
+
+
+def _which_corpus(corpus: Corpus) -> str:
+    """Whose rows are mixed: of the last command on the run folder, which may have read others."""
+    files = [file["name"] for file in corpus.manifest.get("sources", [])]
+    more = [f"{len(files) - 3:,} more"] if len(files) > 3 else []
+    names = f" of {', '.join([*files[:3], *more])}" if files else ""
+    tasks = counted(len(corpus.groups.tasks()), "task")
+    return plain(f"corpus: {counted(corpus.num_rows, 'row')}{names}, {tasks} (the last one read)")

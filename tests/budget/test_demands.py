@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sized_groups import Fixed, FixedGroups, equal, groups_of
 from smartx.amounts import Percent, amount, demands
 from smartx.budget import Demands, allot, supply_of
+from smartx.budget.tree import Tree
 from smartx.errors import BudgetError, ConfigError
 
 PATTERNS = ["a/", "b/", "*/", "one", "b/*", "*", "a/two", "*/x", "a/one/y", "c/three"]
@@ -331,3 +332,12 @@ def test_what_a_law_did_not_choose_gets_its_floor_and_no_more():
     }  # fmt: skip
     with pytest.raises(BudgetError, match="what the weight law did not choose"):
         allotted(900, law=law, floors=["p3/toxic=10"])
+
+
+def test_a_task_without_a_source_is_named_without_one():
+    tree = Tree(
+        ([("", "maths", "t")], [("", "maths")], [("",)]),
+        (np.zeros(1, np.int64), np.zeros(1, np.int64)),
+    )
+    assert tree.called(1, 0) == "the task maths"
+    assert tree.called(0, 0) == "the template maths/t"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,16 @@ def test_the_table_is_short_and_its_names_are_clean(tmp_path):
 def test_a_task_name_and_a_task_column_exclude_each_other(tmp_path):
     with pytest.raises(InputError, match="exclude"):
         ingest([tmp_path], tmp_path / "out", columns=Columns(task="t"), task_name="x")
+
+
+def test_rows_without_a_task_are_spoken_of(tmp_path):
+    """They are in a task called after their file, which nobody asked for."""
+    rows = [{"prompt": f"p{i}", "response": "r", "topic": "sums" if i else None} for i in range(3)]
+    (tmp_path / "mail.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    notes = Notes()
+    ingest([tmp_path / "mail.jsonl"], tmp_path / "out", progress=notes)
+    assert "rows that say no task are in the task mail, called after the file" in notes.notes
+    (tmp_path / "mail.jsonl").write_text(json.dumps(rows[1]) + "\n")
+    notes = Notes()
+    ingest([tmp_path / "mail.jsonl"], tmp_path / "out", progress=notes)
+    assert not any("say no task" in note for note in notes.notes)

@@ -67,6 +67,7 @@ def test_without_a_format_all_are_explained():
     [
         (["--format", "messages", "--out", "x"], "the mixture to export is not given"),
         (["nowhere", "--format", "messages"], "--out: it is not given"),
+        (["nowhere", "--out", "x"], "--format: it is not given"),
         (["nowhere", "--format", "messages", "--out", "x"], "it is not a mixture"),
         (["nowhere", "--format", "mesages", "--out", "x"], "did you mean messages?"),
     ],

@@ -63,7 +63,7 @@ class Tree:
 
     def called(self, level: int, place: int) -> str:
         """A unit, for messages."""
-        return f"the {LEVELS[level]} {'/'.join(self.names[level][place])}"
+        return f"the {LEVELS[level]} {'/'.join(filter(None, self.names[level][place]))}"
 
 
 def tree_of(groups: Groups) -> Tree:

@@ -291,7 +291,13 @@ def _report(reading: Reading, order: Order, progress: Progress) -> None:
             f"{order.repeats:,} word-for-word copies of earlier rows; they are kept "
             "(`duplicates` drop leaves them out)"
         )
-    tasks = len({(source, task) for source, task, _ in order.names})
+    named = {(source, task) for source, task, _ in order.names}
+    columns = [file for file in reading.facts if "column" in file["task"]]
+    for label in sorted({file["set"] for file in columns if (file["set"], file["set"]) in named}):
+        progress.note(
+            plain(f"rows that say no task are in the task {label}, called after the file")
+        )
+    tasks = len(named)
     if tasks > _MANY_TASKS and reading.options.columns.task is None:
         progress.note(
             f"{tasks:,} tasks were found; if that is not meant, pass `task_column` or `task`"

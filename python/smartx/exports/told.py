@@ -29,8 +29,15 @@ def exported_outcome(
     progress: Progress,
 ) -> list[str]:
     """Lines for a person, once an export is written; what formats there are if none is named."""
-    if format is None:
+    if format is None and mixture is None:
         return list(format_lines())
+    if format is None:
+        raise InputError(
+            "it is not given",
+            place="format",
+            fix=f"smartx export {mixture} --format trl --out {out or 'OUT'}, or another of "
+            f"{', '.join([*FORMATS, MAP])}",
+        )
     if mixture is None or out is None:
         raise InputError(
             "the mixture to export is not given" if mixture is None else "it is not given",
