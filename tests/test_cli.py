@@ -83,7 +83,7 @@ def test_on_a_terminal_the_whole_outcome_stands_below_the_notes(
         )
     ]
     assert places == sorted(places)
-    assert text.count("%") == 7 + 1  # a line a task, and the largest share
+    assert text.count("%") == 7 + 2  # a line a task, the largest share, and what is elsewhere
     status, text = in_terminal(["plan", *fields], columns, rows)
     assert status == 0, text
     for words in ("398 rows, 7 tasks", "largest groups", "stage", "embed", "rank", "mix", "may be"):

@@ -128,14 +128,16 @@ def ingest(config: RunConfig, progress: Progress) -> Outcome:
     return [line(f"{counted(corpus.num_rows, 'row')} in {corpus.folder}")]
 
 
-@command(["run_dir", "threads", *EMBEDDING], use=STEPS)
-def embed(config: RunConfig, progress: Progress) -> Outcome:
+@command(["run_dir", "threads", "executor", *EMBEDDING], use=STEPS, own=SHARD)
+def embed(config: RunConfig, progress: Progress, *, shard: str | None) -> Outcome:
     """Embed the prompts of RUN/corpus into RUN/embeddings (or take ready vectors).
 
     Example:  smartx embed --run-dir work --encoder all-MiniLM-L6-v2
     """
     from smartx import pipeline
 
+    if shard is not None:
+        return [line(pipeline.shard_step(config, progress, "embed", shard).line(shard))]
     vectors = pipeline.embed_step(config, progress)
     made = f"{counted(vectors.num_rows, 'vector')} of {counted(vectors.dimensions, 'dimension')}"
     return [line(f"{made} in {vectors.folder}")]

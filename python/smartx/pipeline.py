@@ -162,7 +162,7 @@ def rank_step(config: RunConfig, progress: Progress) -> Rankings:
 
 
 def shard_step(config: RunConfig, progress: Progress, stage: str, shard: str) -> Shard:
-    """One shard of a stage, "0/4" the first of four: rank. The step without shards finishes it.
+    """One shard of a stage (embed, rank), "0/4" the first of four; the step without finishes it.
 
     Any number of shards may be at work at once, on one machine or on several that share the run
     folder. Raises ConfigError for what is no shard.

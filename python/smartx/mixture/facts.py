@@ -88,7 +88,7 @@ def shares_line(facts: dict[str, Any]) -> str:
     if not found:
         return ""
     said = spread_line(found, shown(facts["tasks"][found["largest"]["task"]]["task"]))
-    return f"shares asked by the weights: {said}"
+    return f"by the weights, {said}"
 
 
 def budget_line(facts: dict[str, Any]) -> str:
