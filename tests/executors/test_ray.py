@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import pytest
 
 import small_pieces
 import smartx
-from conftest import tree_digest
+from conftest import REPOSITORY, tree_digest
 from smartx.config import config_from
 from smartx.errors import ConfigError, MissingPackageError, WorkerError
 from smartx.executors import elsewhere, on_ray
@@ -27,8 +28,10 @@ pytestmark = [
 def cluster():
     """A head without processors, and two nodes with one each."""
     pytest.importorskip("ray", reason="Ray is not installed (pip install smartx-mix[ray])")
-    with warnings.catch_warnings():
+    seen = os.pathsep.join([str(REPOSITORY / "tests"), os.environ.get("PYTHONPATH", "")])
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
+        patch.setenv("PYTHONPATH", seen)  # the nodes' workers find small_pieces
         import ray
         from ray.cluster_utils import Cluster
 
