@@ -208,6 +208,8 @@ def test_what_is_no_shard_is_refused_before_any_work(runs):
     for text in ("2/2", "one", "1"):
         with pytest.raises(ConfigError, match="i/N"):
             runs.shard(text)
+    with pytest.raises(ConfigError, match="not both"):
+        runs.shard("0/2", executor="processes:2")
 
 
 def plan_of(runs):

@@ -20,7 +20,7 @@ from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.dividing import Shard, make_shard
 from smartx.embed import Embeddings
-from smartx.errors import plain
+from smartx.errors import ConfigError, plain
 from smartx.forecast import forecast
 from smartx.frames import call_of
 from smartx.mixture import Mixture
@@ -165,9 +165,15 @@ def shard_step(config: RunConfig, progress: Progress, stage: str, shard: str) ->
     """One shard of a stage (embed, rank), "0/4" the first of four; the step without finishes it.
 
     Any number of shards may be at work at once, on one machine or on several that share the run
-    folder. Raises ConfigError for what is no shard.
+    folder. Raises ConfigError for what is no shard, and for an executor beside one.
     """
     number = shard_of(shard)
+    if config.executor not in (None, "this"):
+        raise ConfigError(
+            "a shard is made by the process that it is started in",
+            place="executor",
+            fix="give `executor` or a shard, not both",
+        )
     return make_shard(Session(config, progress, command=stage), stage, *number)
 
 
