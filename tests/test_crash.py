@@ -105,7 +105,8 @@ class Whole:
     def config(self, folder: Path, **fields) -> smartx.RunConfig:
         return smartx.RunConfig(
             sources=[str(self.small.file)], vectors=self.small.vectors, rows=120, threads=1,
-            overwrite=True, out=folder / "mix", run_dir=folder / "work", **fields,
+            preset="smart-acl2024", overwrite=True, out=folder / "mix", run_dir=folder / "work",
+            **fields,
         )  # fmt: skip
 
     def run(self, folder: Path) -> dict[str, str]:

@@ -32,6 +32,7 @@ def config(small_corpus, tmp_path):
         sources=[str(small_corpus.file)],
         vectors=small_corpus.vectors,
         rows=120,
+        preset="smart-acl2024",  # its law looks at means
         threads=1,
         out=tmp_path / "mix",
         run_dir=tmp_path / "work",

@@ -52,6 +52,7 @@ class Project:
 
     def config(self, **fields: object) -> smartx.RunConfig:
         asked = {"sources": [str(self.rows)], "vectors": self.vectors, "rows": 5, "threads": 1}
+        asked["preset"] = "smart-acl2024"  # whose law reads means
         places = {"out": self.folder / "mix", "run_dir": self.folder / "work"}
         return config_from({**asked, **places, **fields})
 

@@ -198,10 +198,8 @@ def test_the_mixture_is_measured_as_a_whole(facts, ground, plain):
 
 def test_strategies_choose_what_mixtures_hold(facts, run_dir, tmp_path):
     """The rows by task and the tokens of `smartx mix` with the same strategy."""
-    mixture = pipeline.mix_step(
-        config_from({"run_dir": str(run_dir), "rows": ROWS, "out": str(tmp_path / "mix")}),
-        Silent(),
-    )
+    fields = {"run_dir": str(run_dir), "rows": ROWS, "out": str(tmp_path / "mix")}
+    mixture = pipeline.mix_step(config_from({**fields, "preset": "smart-acl2024"}), Silent())
     one = strategy(facts, "smart-acl2024")
     assert one["rows_by_task"] == [task["rows"] for task in mixture.manifest["tasks"]]
 

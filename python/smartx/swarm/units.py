@@ -134,5 +134,6 @@ def parts_of(tasks: Sequence[tuple[str, str]], shares: Vector) -> dict[str, floa
 
 
 def _literal(name: str) -> str:
-    """A pattern that fits this name alone."""
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+    """A pattern that fits this name alone; one that ends with a slash would mean a source."""
+    found = "".join(f"[{char}]" if char in "*?[" else char for char in name)
+    return f"{found[:-1]}[/]" if found.endswith("/") else found
