@@ -8,14 +8,13 @@ import threading
 import numpy as np
 import pytest
 
-import smartx
-from conftest import tree_digest
+from side_by_side import Runs
 from smartx import pipeline
 from smartx.errors import ConfigError
 from smartx.files import temporary_path
 from smartx.progress import Silent
 from smartx.rankers import Ranking, pieces, rankings, run
-from smartx.run_folder import RECORDS
+from smartx.run_folder import LOCK, RECORDS
 from smartx.units import share
 
 RANKED = {
@@ -37,23 +36,16 @@ def small_files(monkeypatch):
     monkeypatch.setattr(pieces, "PIECE_ROWS", 100)
 
 
-class Runs:
-    """Runs of one small corpus, in folders side by side."""
+class Shards(Runs):
+    """Those that shards make."""
 
     def __init__(self, small, folder, **fields):
-        self.small, self.folder, self.fields = small, folder, dict(fields)
+        super().__init__(small, folder, **{"threads": 1, **fields})
         if fields.get("leave_out"):
             held = folder / "held.jsonl"
             lines = small.file.read_text().splitlines(keepends=True)
             held.write_text("".join(line for line in lines[3:90:7] if '"targets": ""' not in line))
             self.fields["leave_out"] = [str(held)]
-
-    def config(self, name="work", **fields):
-        fields = {"threads": 1, **self.fields, **fields}
-        return smartx.RunConfig(
-            sources=[str(self.small.file)], vectors=self.small.vectors, rows=120,
-            out=self.folder / name / "mix", run_dir=self.folder / name / "work", **fields,
-        )  # fmt: skip
 
     def prepared(self, name="work", **fields):
         config = self.config(name, **fields)
@@ -70,22 +62,17 @@ class Runs:
         pipeline.mix_step(config, Silent())
         return self.tree(name)
 
-    def tree(self, name):
-        tree = tree_digest(self.folder / name)
-        del tree[f"work/{RECORDS}"]
-        return tree
-
 
 @pytest.fixture
 def runs(small_corpus, tmp_path):
-    return Runs(small_corpus, tmp_path)
+    return Shards(small_corpus, tmp_path)
 
 
 @pytest.mark.parametrize("fields", RANKED.values(), ids=RANKED)
 def test_shards_in_any_order_and_the_command_that_finishes_give_the_bytes_of_one_process(
     small_corpus, tmp_path, fields
 ):
-    runs = Runs(small_corpus, tmp_path, **fields)
+    runs = Shards(small_corpus, tmp_path, **fields)
     runs.prepared("one")
     expected = runs.finished("one")
     runs.prepared()
@@ -184,17 +171,16 @@ def test_shards_at_once_in_threads(runs):
 
 def test_shards_write_neither_records_nor_what_is_meant(runs):
     runs.prepared()
-    kept = {
-        name: (runs.folder / "work/work" / name).read_bytes() for name in (RECORDS, "current.json")
-    }
+    folder = runs.config().run_dir
+    kept = {name: (folder / name).read_bytes() for name in (RECORDS, "current.json")}
     runs.shard("0/2")
-    assert {n: (runs.folder / "work/work" / n).read_bytes() for n in kept} == kept
-    assert (runs.folder / "work/work/.lock").read_bytes() == b""
+    assert {name: (folder / name).read_bytes() for name in kept} == kept
+    assert (folder / LOCK).read_bytes() == b""
 
 
 def test_found_tasks_are_made_by_the_first_shard_alone(small_corpus, tmp_path):
     pytest.importorskip("sklearn")
-    runs = Runs(small_corpus, tmp_path, tasks="auto:clusters=5")
+    runs = Shards(small_corpus, tmp_path, tasks="auto:clusters=5")
     runs.prepared("one")
     expected = runs.finished("one")
     runs.prepared()

@@ -14,7 +14,7 @@ import pytest
 
 import small_pieces
 import smartx
-from conftest import tree_digest
+from side_by_side import Runs
 from smartx import pipeline
 from smartx.config import config_from
 from smartx.errors import ConfigError, InputError, WorkerError
@@ -23,7 +23,6 @@ from smartx.executors.drive import TRIES, Heard, drive
 from smartx.executors.job import Job, check_answer, handshake
 from smartx.progress import Silent
 from smartx.rankers import Ranker, pieces, rankings, run
-from smartx.run_folder import RECORDS
 from smartx.units import Unit
 
 pytestmark = pytest.mark.processes
@@ -39,28 +38,9 @@ def small(monkeypatch):
     monkeypatch.setattr(processes, "WORKER", "small_pieces:main")
 
 
-class Runs:
-    def __init__(self, small_corpus, folder):
-        self.small, self.folder = small_corpus, folder
-
-    def config(self, name, **fields):
-        values = {"sources": [str(self.small.file)], "vectors": self.small.vectors, "rows": 120}
-        values |= {"out": self.folder / name / "mix", "run_dir": self.folder / name / "work"}
-        return config_from({**values, "threads": 2, "near_duplicates": 0.95, **fields})
-
-    def run(self, name, **fields):
-        smartx.run(self.config(name, **fields))
-        return self.tree(name)
-
-    def tree(self, name):
-        tree = tree_digest(self.folder / name)
-        del tree[f"work/{RECORDS}"]
-        return tree
-
-
 @pytest.fixture
 def runs(small_corpus, tmp_path):
-    return Runs(small_corpus, tmp_path)
+    return Runs(small_corpus, tmp_path, threads=2, near_duplicates=0.95)
 
 
 def test_a_pool_of_processes_makes_the_bytes_of_one(runs):

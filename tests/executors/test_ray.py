@@ -9,13 +9,13 @@ import pytest
 
 import small_pieces
 import smartx
-from conftest import REPOSITORY, tree_digest
+from conftest import REPOSITORY
+from side_by_side import Runs
 from smartx.config import config_from
 from smartx.errors import ConfigError, MissingPackageError, WorkerError
 from smartx.executors import elsewhere, on_ray
 from smartx.progress import Silent
 from smartx.rankers import pieces, rankings, run
-from smartx.run_folder import RECORDS
 
 pytestmark = [
     pytest.mark.processes,
@@ -54,25 +54,9 @@ def small(monkeypatch):
     monkeypatch.setattr(on_ray, "make_there", small_pieces.make_there)
 
 
-class Runs:
-    def __init__(self, small_corpus, folder):
-        self.small, self.folder = small_corpus, folder
-
-    def run(self, name, **fields):
-        values = {"sources": [str(self.small.file)], "vectors": self.small.vectors, "rows": 120}
-        values |= {"out": self.folder / name / "mix", "run_dir": self.folder / name / "work"}
-        smartx.run(config_from({**values, "threads": 1, "near_duplicates": 0.95, **fields}))
-        return self.tree(name)
-
-    def tree(self, name):
-        tree = tree_digest(self.folder / name)
-        del tree[f"work/{RECORDS}"]
-        return tree
-
-
 @pytest.fixture
 def runs(small_corpus, tmp_path):
-    return Runs(small_corpus, tmp_path)
+    return Runs(small_corpus, tmp_path, threads=1, near_duplicates=0.95)
 
 
 def test_two_nodes_make_the_bytes_of_one_process(cluster, runs):
