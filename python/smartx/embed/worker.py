@@ -9,7 +9,6 @@ import importlib
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,9 +22,8 @@ from smartx.embed.encoding import EncodedParts
 from smartx.embed.parts import PartFile
 from smartx.embed.work import Work
 from smartx.errors import SmartxError
+from smartx.executors.worker import end_with
 from smartx.progress import Silent
-
-_LOOK_SECONDS = 0.2
 
 
 def main(descriptor: int, parent: int) -> None:
@@ -34,7 +32,7 @@ def main(descriptor: int, parent: int) -> None:
     It sends what to load, then parts; it hears ready, advance, note, done and failed.
     """
     os.set_inheritable(descriptor, False)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     link: Connection[Any, Any] = Connection(descriptor)
     one = threading.Lock()
 
@@ -88,10 +86,3 @@ class _Notes(Silent):
         """One line."""
         if self.ready:
             self._tell("note", message)
-
-
-def _end_with(parent: int) -> None:
-    """A parent that was killed can end nobody; its children then belong to another process."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK_SECONDS)
-    os._exit(1)

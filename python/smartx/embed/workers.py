@@ -7,17 +7,12 @@ does, so a kill at any moment leaves whole parts and the next run goes on from t
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
-from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -28,11 +23,11 @@ from smartx.embed.parts import Part
 from smartx.embed.work import Advance, Work
 from smartx.engine import resolve_threads
 from smartx.errors import EncoderError, StoreError
+from smartx.executors.child import Child
 from smartx.progress import Progress
 from smartx.store import FileEntry
 
 LOADER = "smartx.embed.loading:loaded"  # what a worker calls with its EncoderSpec
-_ENDING_SECONDS = 5.0
 _KEPT = "finished parts are kept, and the same command goes on from there"
 
 
@@ -112,21 +107,8 @@ class _Worker:
         self.spec = spec
         self.on_card = kind_of(spec.device) != "cpu"
         self._given: deque[Work] = deque()
-        self.link, theirs = Pipe()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, closed by `close`
-        program = (
-            f"import sys; sys.path[:] = {sys.path!r}; from smartx.embed.worker import main; "
-            f"main({theirs.fileno()}, {os.getpid()})"
-        )
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", program],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                start_new_session=True,  # a Ctrl-C is for the parent, which ends its workers
-            )
+        self._child = Child("smartx.embed.worker:main")
+        self.process, self.link = self._child.process, self._child.link
         self._send(
             {"loader": LOADER, "spec": asdict(spec), "corpus": os.path.abspath(corpus.folder)}
         )
@@ -151,25 +133,21 @@ class _Worker:
 
     def hear(self) -> tuple[str, Any]:
         """What it says next. Raises what went wrong there, or that it is no more."""
-        try:
-            kind, *content = json.loads(self.link.recv_bytes())
-        except (EOFError, OSError):
-            raise self._ended() from None
+        heard = self._child.hear()
+        if heard is None:
+            raise self._ended()
+        kind, *content = heard
         if kind == "failed":
             raise self._failed(*content)
         return kind, content[0]
 
     def close(self) -> None:
-        """To be called once the process is killed; leaves no zombie."""
-        self.process.wait()
-        self.link.close()
-        self._errors.close()
+        """End it; leaves no zombie."""
+        self._child.close()
 
     def _send(self, message: Any) -> None:
-        try:
-            self.link.send_bytes(json.dumps(message).encode())
-        except OSError:
-            raise self._ended() from None
+        if not self._child.say(message):
+            raise self._ended()
 
     def _failed(self, kind: str, fault: str, place: str, fix: str) -> EncoderError | StoreError:
         error = StoreError if kind == "StoreError" else EncoderError
@@ -178,21 +156,14 @@ class _Worker:
 
     def _ended(self) -> EncoderError:
         """It went without a word: the system or a library ended it."""
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(_ENDING_SECONDS)
-        self.process.kill()  # where only its socket is gone
-        status = self.process.wait()
-        how = signal.Signals(-status).name if status < 0 else f"status {status}"
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        said = f": {lines[-1][:200]}" if lines else ""
+        status, how = self._child.ending()
         fix = f"see `smartx doctor`, or leave {self.spec.device} out of `device`; {_KEPT}"
         if status == -signal.SIGKILL:
             fix = (
                 "if memory ran out, pass a smaller `batch_size` or fewer devices in `device`; "
                 + _KEPT
             )
-        return EncoderError(f"a worker process ended ({how}{said}; {self._doing})", fix=fix)
+        return EncoderError(f"a worker process ended ({how}; {self._doing})", fix=fix)
 
     @property
     def _doing(self) -> str:
