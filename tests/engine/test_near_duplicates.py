@@ -402,6 +402,7 @@ def test_near_duplicates_of_t0_are_those_of_a_brute_force_search(real_data, tmp_
     fields = {
         "sources": [str(real_data / "t0.parquet")],
         "vectors": real_data / "t0_minilm_q12.npy",
+        "preset": "smart-acl2024",  # which looks for them in each template
         "run_dir": tmp_path / "work",
         "out": tmp_path / "mix",
         "rows": 1000,
