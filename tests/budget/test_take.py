@@ -51,7 +51,7 @@ def test_rows_are_the_first_of_each_unit_and_begin_anew_where_they_end(units, ep
     assert found.units.tolist() == found.amounts.tolist() == budgets
 
 
-def plainly_in_tokens(each, tokens, budgets, epochs, high, limits):
+def plainly_in_tokens(each, tokens, budgets, epochs, high, limits, tasks):
     """How many rows each unit takes."""
     endless = [line * epochs for line in each]
     counts, used = [], []
@@ -75,7 +75,11 @@ def plainly_in_tokens(each, tokens, budgets, epochs, high, limits):
         return more <= left and used[unit] + more <= high[unit] and within
 
     while fitting := [unit for unit in range(len(each)) if fits(unit)]:
-        unit = max(fitting, key=lambda u: (budgets[u] - used[u], -u))
+        behind = [budget - u for budget, u in zip(budgets, used, strict=True)]
+        of_task = {
+            task: sum(b for b, t in zip(behind, tasks, strict=True) if t == task) for task in tasks
+        }
+        unit = max(fitting, key=lambda u: (of_task[tasks[u]], -tasks[u], behind[u], -u))
         more = int(tokens[endless[unit][counts[unit]]])
         counts[unit] += 1
         used[unit] += more
@@ -94,11 +98,17 @@ def test_tokens_are_taken_by_prefixes_and_then_a_row_at_a_time(units, epochs, da
     of = np.array([data.draw(st.integers(0, 1)) for _ in each])
     least = np.bincount(of, budgets, minlength=2).astype(np.int64)
     caps = least + data.draw(st.lists(st.integers(0, 30), min_size=2, max_size=2))
+    tasks = data.draw(
+        st.none() | st.lists(st.integers(0, 2), min_size=len(each), max_size=len(each))
+    )
     found = take(
         sizes, np.array(budgets), tokens=tokens, takeable=takeable, epochs=epochs,
         high=np.array(high), limits=[Limit(of, caps)],
+        tasks=None if tasks is None else np.array(tasks),
     )  # fmt: skip
-    plain = plainly_in_tokens(each, tokens, budgets, epochs, high, [(of.tolist(), caps.tolist())])
+    own = list(range(len(each))) if tasks is None else tasks
+    limits = [(of.tolist(), caps.tolist())]
+    plain = plainly_in_tokens(each, tokens, budgets, epochs, high, limits, own)
     assert [found.amounts.tolist(), tokens[found.places].sum()] == [plain[1], sum(plain[1])]
     # Rows without tokens are free, so a unit may have more of them, never fewer of the others.
     nonzero = [
@@ -120,6 +130,19 @@ def test_a_budget_in_tokens_is_met_within_one_row():
     next_rows = tokens[(ends - sizes + found.units)[found.units < sizes]]
     left = int(budgets.sum() - found.amounts.sum())
     assert 0 <= left < next_rows.min()
+
+
+def test_a_task_of_many_templates_gets_its_tokens_though_no_template_has_a_row_for_its_share():
+    """40 templates of 5 tokens each, rows of 20, beside a task of one template."""
+    sizes, tasks = np.array([*[10] * 40, 400]), np.array([*[0] * 40, 1])
+    tokens = np.full(int(sizes.sum()), 20, dtype=np.int64)
+    budgets = np.array([*[5] * 40, 210])
+    high = np.full(41, 10_000)
+    found = take(sizes, budgets, tokens=tokens, high=high, tasks=tasks)
+    assert np.bincount(tasks, found.amounts).tolist() == [200, 200]
+    assert found.units[:40].tolist() == [*[1] * 10, *[0] * 30]
+    alone = take(sizes, budgets, tokens=tokens, high=high)
+    assert np.bincount(tasks, alone.amounts).tolist() == [180, 220]
 
 
 def test_rows_without_tokens_are_taken_for_free_and_included_ones_come_first():

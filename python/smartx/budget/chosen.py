@@ -58,6 +58,7 @@ def chosen_rows(
         epochs=epochs,
         high=allotment.bounds.high[level],
         limits=_limits(tree, level, allotment),
+        tasks=tree.above[TEMPLATE] if level == TEMPLATE else None,
     )
     if not len(found.places) and tokens is not None:
         _refuse_none(tokens if takeable is None else tokens[takeable], allotment)

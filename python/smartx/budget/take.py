@@ -2,7 +2,9 @@
 
 Rows that must be included come first in their unit, rows that may not be taken are passed over. In
 tokens, each unit takes as many rows as fit into its budget; what is then left of the whole goes out
-a row at a time, to the unit furthest behind its budget whose next row fits.
+a row at a time, to the task furthest behind its budget, and of its units to the one furthest behind
+its own whose next row fits. So a task of many templates, none of which is given as much as a row
+has, still gets what it was given.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ def take(
     epochs: int = 1,
     high: IntVector | None = None,
     limits: Sequence[Limit] = (),
+    tasks: IntVector | None = None,
 ) -> Taken:
     """The rows that budgets take of n ranked rows in u units, one unit after the other.
 
@@ -60,7 +63,8 @@ def take(
     tokens: (n,) int64 >= 0.  included, takeable: (n,) which rows must, and may, be taken; None:
     none must, all may. All arrays follow the ranking.  epochs: how often a row may be taken.
     high, limits: what a unit, and what units together, may not exceed where rows go out one at a
-    time; only budgets in tokens need them.
+    time.  tasks: (u,) whose part each unit is; None: each is one of its own. Only budgets in tokens
+    need these.
     Raises BudgetError where a unit has fewer rows (or tokens) than its budget.
     """
     lines = _lined_up(sizes, included, takeable)
@@ -69,7 +73,8 @@ def take(
     mine = tokens[lines.places]
     counts = _Tokens(lines, mine, budgets, epochs)
     counts.prefixes()
-    counts.top_up(budgets if high is None else high, limits)
+    own = np.arange(len(sizes)) if tasks is None else tasks
+    counts.top_up(budgets if high is None else high, limits, own)
     return _taken(lines, counts.passes * lines.sizes + counts.rows, mine)
 
 
@@ -164,17 +169,14 @@ class _Tokens:
         done = (rows == lines.sizes) & (rows > 0)  # a line of nothing but rows without tokens
         self.passes, self.rows = self.passes + done, np.where(done, 0, rows)
 
-    def top_up(self, high: IntVector, limits: Sequence[Limit]) -> None:
+    def top_up(self, high: IntVector, limits: Sequence[Limit], tasks: IntVector) -> None:
         """One row at a time, while any fits into what is left of the whole budget."""
         used = self.passes * self._whole + self._partly()
         left = int(self._budgets.sum() - used.sum())
         room = high - used
         rooms = [limit.high - _sums(limit.of, used, len(limit.high)) for limit in limits]
-        queue = [(-behind, unit) for unit, behind in enumerate((self._budgets - used).tolist())]
-        queue = [(behind, unit) for behind, unit in queue if high[unit] > 0]
-        heapq.heapify(queue)
-        while queue:
-            behind, unit = heapq.heappop(queue)
+        queue = _Queue(self._budgets - used, tasks, high > 0)
+        while (unit := queue.pop()) is not None:
             upper = [(here, int(limit.of[unit])) for here, limit in zip(rooms, limits, strict=True)]
             most = min(left, int(room[unit]), *(int(here[at]) for here, at in upper))
             needed = self._next(unit)
@@ -185,7 +187,7 @@ class _Tokens:
             room[unit] -= needed
             for here, at in upper:
                 here[at] -= needed
-            heapq.heappush(queue, (behind + needed, unit))
+            queue.push(unit, needed)
 
     def _partly(self) -> IntVector:
         starts = self._lines.starts
@@ -208,3 +210,45 @@ def _sums(of: IntVector, values: IntVector, size: int) -> IntVector:
     sums = np.zeros(size, dtype=np.int64)
     np.add.at(sums, of, values)
     return sums
+
+
+class _Queue:
+    """Units by how far their tasks are behind, then by how far they are themselves; of equal ones
+    the lower task, the lower unit.
+    """
+
+    def __init__(self, behind: IntVector, tasks: IntVector, served: NDArray[np.bool_]) -> None:
+        self._of = tasks.tolist()
+        size = int(tasks.max(initial=-1)) + 1
+        self._behind = behind.tolist()
+        self._of_tasks = _sums(tasks, behind, size).tolist()
+        self._units: list[list[tuple[int, int]]] = [[] for _ in range(size)]
+        for unit in np.flatnonzero(served).tolist():
+            self._units[self._of[unit]].append((-self._behind[unit], unit))
+        for own in self._units:
+            heapq.heapify(own)
+        self._tasks = [(-self._of_tasks[task], task) for task in range(size) if self._units[task]]
+        heapq.heapify(self._tasks)
+
+    def pop(self) -> int | None:
+        """The first unit, which is no longer in the queue; None: there is none."""
+        if not self._tasks:
+            return None
+        own = self._units[self._tasks[0][1]]
+        unit = heapq.heappop(own)[1]
+        if not own:
+            heapq.heappop(self._tasks)
+        return unit
+
+    def push(self, unit: int, taken: int) -> None:
+        """A unit that was popped last and has taken so much since comes back."""
+        task = self._of[unit]
+        self._behind[unit] -= taken
+        self._of_tasks[task] -= taken
+        own = self._units[task]
+        entry = (-self._of_tasks[task], task)
+        if own:  # the task still stands first
+            heapq.heapreplace(self._tasks, entry)
+        else:
+            heapq.heappush(self._tasks, entry)
+        heapq.heappush(own, (-self._behind[unit], unit))
