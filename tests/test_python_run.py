@@ -228,6 +228,16 @@ def test_what_is_no_rows_is_refused_by_name(given, place, told):
     assert not [name for name in os.listdir() if name.startswith("smartx-")]
 
 
+def test_errors_name_what_was_given_and_not_the_file_that_it_became():
+    good, bad = [{"prompt": "a", "response": "b"}], [{"one": 1}]
+    with pytest.raises(InputError) as first:
+        smartx.run(bad, rows=1, preset="random")
+    assert str(first.value).startswith("sources: no columns were recognised")
+    with pytest.raises(InputError) as second:
+        smartx.run([good, bad], rows=1, preset="random")
+    assert (second.value.place, second.value.path) == ("sources[1]", "sources[1]")
+
+
 def test_a_frame_without_rows_is_refused():
     with pytest.raises(InputError, match="no rows"):
         smartx.run(table()[:0], rows=3)

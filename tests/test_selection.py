@@ -309,3 +309,12 @@ def test_an_argument_at_fault_is_named(arrays, arguments, error, fault):
     asked = {"X": arrays.X, "tasks": arrays.tasks, "budget": 9, **arguments}
     with pytest.raises(error, match=fault):
         smartx.select(asked.pop("X"), **asked)
+
+
+def test_a_budget_that_is_too_large_is_said_by_the_name_of_the_argument():
+    with pytest.raises(BudgetError, match=r"fix: lower `budget`: at most 3"):
+        smartx.select(tasks=["sums"] * 3, budget=5, preset="random")
+    with pytest.raises(BudgetError, match=r"fix: raise `budget`"):
+        smartx.select(
+            tasks=["sums"] * 3, budget=5, preset="random", tokens=[9, 9, 9], token_kind="all"
+        )

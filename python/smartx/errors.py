@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
+from collections.abc import Mapping
 
 # Controls, format characters (those that turn the direction of text among them), halves of a
 # character (file names that are no text), line ends of Unicode.
@@ -45,8 +46,20 @@ class SmartxError(Exception):
 
     def __init__(self, fault: str, *, place: str = "", fix: str = "") -> None:
         self.place, self.fault, self.fix = place, fault, fix
-        head = f"{place}: {fault}" if place else fault
-        super().__init__(plain(f"{head}\n  fix: {fix}" if fix else head))
+        super().__init__(self._words())
+
+    def renamed(self, names: Mapping[str, str]) -> None:
+        """Say it in the caller's words. names: what things are called there, by their names here."""
+        for field, text in vars(self).items():
+            if isinstance(text, str):
+                for ours, theirs in names.items():
+                    text = text.replace(ours, theirs)
+                setattr(self, field, text)
+        self.args = (self._words(),)
+
+    def _words(self) -> str:
+        head = f"{self.place}: {self.fault}" if self.place else self.fault
+        return plain(f"{head}\n  fix: {self.fix}" if self.fix else head)
 
 
 class InputError(SmartxError, ValueError):

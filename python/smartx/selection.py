@@ -32,7 +32,7 @@ from smartx.budget import (
 from smartx.config import DEFAULT_PRESET, RunConfig, config_from
 from smartx.corpus import Groups
 from smartx.engine import resolve_threads
-from smartx.errors import InputError
+from smartx.errors import BudgetError, InputError
 from smartx.features import in_memory
 from smartx.means import task_means
 from smartx.mixture.assemble import mixture_order
@@ -125,9 +125,13 @@ def select(
         "takeable": None if takeable.all() else takeable,
         "epochs": epochs,
     }
-    allotment = _allotted(rows, ranked, config, known, limits, _amount(budget), demands)
     per: Any = config.row_ranker.per
-    taken = chosen_rows(ranked.row_ids, rows.groups, allotment, ranked=per, **limits)
+    try:
+        allotment = _allotted(rows, ranked, config, known, limits, _amount(budget), demands)
+        taken = chosen_rows(ranked.row_ids, rows.groups, allotment, ranked=per, **limits)
+    except BudgetError as problem:
+        problem.renamed({"`rows`": "`budget`", "`tokens`": "`budget`"})
+        raise
     return _selection(rows, ranked, allotment, taken, seed)
 
 

@@ -24,7 +24,7 @@ from smartx.config import RunConfig, config_from
 from smartx.config_file import read_fields
 from smartx.corpus.sources import ENDINGS
 from smartx.engine.fixed_point import native
-from smartx.errors import ConfigError, InputError
+from smartx.errors import ConfigError, InputError, SmartxError
 from smartx.files import MARK, committing, own, sweep
 from smartx.frames.rows import KINDS, ending_of, is_rows, train_of, write_rows
 from smartx.lock import working_in
@@ -49,6 +49,12 @@ class _Held:
     @property
     def is_array(self) -> bool:
         return self.place not in _SOURCES
+
+    @property
+    def called(self) -> str:
+        """As the caller may know it: sources, or sources[1]."""
+        number = self.stem.rpartition("-")[2]
+        return f"{self.place}[{number}]" if number.isdecimal() else self.place
 
     def path(self, folder: Path) -> Path:
         """Where it is written."""
@@ -92,7 +98,10 @@ class Call:
                     yield self.config
                 finally:
                     _clear(given, self.held)
-        except BaseException:
+        except BaseException as problem:
+            if isinstance(problem, SmartxError):  # names what was given, not the file it became
+                given = self.config.work_folder / GIVEN
+                problem.renamed({str(one.path(given)): one.called for one in self.held})
             self.clean()
             raise
 
