@@ -49,7 +49,7 @@ class SmartxError(Exception):
         super().__init__(self._words())
 
     def renamed(self, names: Mapping[str, str]) -> None:
-        """Say it in the caller's words. names: what things are called there, by their names here."""
+        """Say it in the caller's words. names: theirs, by ours."""
         for field, text in vars(self).items():
             if isinstance(text, str):
                 for ours, theirs in names.items():
