@@ -5,6 +5,7 @@ only file that prints.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,10 @@ Exit status: 0 done; 1 it could not be done, or a fault was found; 2 what was as
 130 stopped by Ctrl-C, 143 by a kill; 141 nobody read the output any more. Finished work is kept.
 """
 before_work: list[Callable[[], None]] = []  # what the process of the command is to do first
+IN_A_FILE = 160  # columns of a table where nobody's terminal says how wide it is
 out = Console(soft_wrap=True, highlight=False)
+if not out.is_terminal and "COLUMNS" not in os.environ:
+    out.width = IN_A_FILE
 err = Console(stderr=True, highlight=False)
 
 
