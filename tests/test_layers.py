@@ -23,7 +23,7 @@ ROOMS = [
     "rankers", "tasks", "budget", "mixture", "selection", "selector", "report", "exports", "frames",
     "planning", "runs", "verify", "preflight_folders", "preflight", "forecast", "session",
     "dividing", "pipeline",
-    "doctor", "demo", "compare", "swarm",
+    "doctor", "demo", "compare", "swarm", "online",
     "terminal", "display", "tellers", "outcomes", "flags", "field_flags", "starter", "console",
     "cli", "__main__",
 ]  # fmt: skip

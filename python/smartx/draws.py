@@ -69,3 +69,5 @@ STUDENT_PAIRS = 47  # pairs that are compared; random choices of group g: this +
 MAP_START = 50  # where the search for the axes of a map begins
 VALIDATION = 52  # the rows of a mixture that an export sets aside
 ORDER_CHECK = 54  # random orders of vectors, beside which theirs is judged
+ONLINE_TASKS = 56  # the task of each row that online mixing draws
+ONLINE_ROWS = 57  # the order of a task's rows there
