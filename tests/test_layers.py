@@ -19,13 +19,13 @@ MAP = REPOSITORY / "docs" / "architecture.md"
 ROOMS = [
     "errors", "progress", "usage", "costs", "draws", "options", "amounts", "needs", "strategies",
     "config_file", "config", "files", "store", "run_folder", "lock", "units",
-    "engine", "executors", "corpus", "embed", "features", "means", "leave_out", "weights",
-    "rankers", "tasks", "budget", "mixture", "selection", "selector", "report", "exports", "frames",
-    "planning", "runs", "verify", "preflight_folders", "preflight", "forecast", "session",
-    "dividing", "pipeline",
+    "engine", "executors", "corpus", "embed", "features", "causal", "collect", "means",
+    "leave_out", "weights", "rankers", "tasks", "budget", "mixture", "selection", "selector",
+    "report", "exports", "frames", "planning", "runs", "verify", "preflight_folders", "preflight",
+    "forecast", "session", "dividing", "pipeline",
     "doctor", "demo", "compare", "swarm", "online",
     "terminal", "display", "tellers", "outcomes", "flags", "field_flags", "starter", "console",
-    "cli", "__main__",
+    "feature_commands", "cli", "__main__",
 ]  # fmt: skip
 
 

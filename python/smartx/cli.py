@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smartx import terminal
-from smartx.console import application, before_work, command, out, stopped
+from smartx import feature_commands, terminal
+from smartx.console import application, before_work, command, group, out, stopped
 from smartx.display import line, table
 from smartx.flags import (
     COLUMNS,
@@ -48,6 +48,7 @@ STEPS = "The same, a step at a time"
 USE = "Take a mixture to a trainer, and look at it"
 CHOOSE = "Find out which mixture is best"
 ABOUT = "What smartx knows, and what it finds on this machine"
+COLLECT = "Have a model look at the rows first"
 
 
 @command([*OUTPUT, *DEMANDS, *STRATEGY, *LEAVING, *EMBEDDING, *COLUMNS], use=MAKE, sources=True)
@@ -337,6 +338,10 @@ def doctor(config: RunConfig, progress: Progress) -> Outcome:
 
 def __getattr__(name: str) -> Any:
     """`app`, made when it is asked for."""
+# Last, as typer lists groups.
+group("features", feature_commands.WORDS, use=COLLECT, commands=feature_commands.FEATURE_COMMANDS)
+
+
     if name == "app":
         return application()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

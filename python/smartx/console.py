@@ -52,7 +52,7 @@ class Command:
     sources: bool
     own: Sequence[inspect.Parameter]
     works: bool
-    use: str
+    use: str | None
 
     @property
     def name(self) -> str:
@@ -84,7 +84,27 @@ class Command:
         return [*self.own, *(common_options(config=False) if self.works else ())]
 
 
-COMMANDS: list[Command] = []  # all that there are, once cli.py is loaded
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands that are typed behind one word, such as `smartx features llm`.
+
+    words: what its help says.  use: the heading of --help that it stands under.
+    """
+
+    name: str
+    words: str
+    use: str
+    commands: list[Command]
+
+    def add_to(self, app: typer.Typer, *, whole: bool) -> None:
+        """Let an app have it, as a command."""
+        own = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+        for one in self.commands:
+            one.add_to(own, whole=whole)
+        app.add_typer(own, name=self.name, help=paragraphs(self.words), rich_help_panel=self.use)
+
+
+COMMANDS: list[Command | Group] = []  # all that there are, once cli.py is loaded
 
 
 def command(
@@ -105,6 +125,11 @@ def command(
         COMMANDS.append(Command(function, fields, sources, own, works, use))
 
     return register
+
+
+def group(name: str, words: str, *, use: str, commands: Sequence[Command]) -> None:
+    """Register commands that are typed behind one word."""
+    COMMANDS.append(Group(name, words, use, list(commands)))
 
 
 @cache

@@ -85,6 +85,10 @@ class EncoderError(SmartxError):
     """The sentence encoder cannot be loaded or gave something unusable."""
 
 
+class ModelError(SmartxError):
+    """A causal language model cannot be loaded or gave something unusable."""
+
+
 class VectorsError(InputError):
     """A file of ready vectors does not fit the corpus or holds an unusable row."""
 

@@ -135,7 +135,7 @@ def kept_feature(
         values = _placed(corpus, need, file, whole)
         width, rows = values.shape[1], len(values)
         entries = [
-            Sidecar(stage.folder / _shard_name(number), key).commit(
+            Sidecar(stage.folder / shard_name(number), key).commit(
                 len(piece), partial(write_npy, piece)
             )
             for number, piece in enumerate(
@@ -192,7 +192,8 @@ def _stage(
     return Stage(STAGE, folder_of(folder, key)), key, parameters, inputs
 
 
-def _shard_name(number: int) -> str:
+def shard_name(number: int) -> str:
+    """Name of the file that holds rows number * SHARD_ROWS and following."""
     return f"values-{number:05d}.npy"
 
 
@@ -207,7 +208,7 @@ def _shards(
         _check_count(corpus, file, source.rows.num_rows)
         for number, start in enumerate(range(0, rows, SHARD_ROWS)):
             stop = min(start + SHARD_ROWS, rows)
-            sidecar = Sidecar(stage.folder / _shard_name(number), key)
+            sidecar = Sidecar(stage.folder / shard_name(number), key)
             entry = sidecar.whole_part()
             if entry is None:
                 places = corpus.source_positions(start, stop)

@@ -99,6 +99,8 @@ def _own(name: str, kind: Any, default: Any, words: str, **more: Any) -> inspect
     return keyword(name, Annotated[kind, option], default)
 
 
+own_option = _own  # for commands whose options stand with them
+
 SHARD = (
     _own(
         "shard",

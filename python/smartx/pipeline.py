@@ -10,7 +10,9 @@ seconds.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,8 @@ from smartx.session import Session
 from smartx.strategies import TASKS as TASK_FINDERS
 from smartx.tasks import FoundTasks, tasks_of
 from smartx.units import shard_of
+
+_T = TypeVar("_T")
 
 
 def run(config: Any = None, *, progress: Progress | None = None, **fields: Any) -> Mixture:
@@ -126,6 +130,19 @@ def ingest_step(config: RunConfig, progress: Progress) -> Corpus:
 def embed_step(config: RunConfig, progress: Progress) -> Embeddings:
     """The corpus of a run -> RUN/embeddings/ID."""
     return Session(config, progress, command="embed").embed()
+
+
+def features_step(
+    config: RunConfig, progress: Progress, work: Callable[[Corpus, Path, Progress], _T]
+) -> _T:
+    """Sources, or the corpus of a run -> RUN/features/ID: what a model says of the rows.
+
+    work: gets the corpus, the run folder and progress, and keeps what it finds by
+    `smartx.collect.Collected`.
+    """
+    session = Session(config, progress, command="features")
+    with session.alone():
+        return session.collect(work)
 
 
 def tasks_step(config: RunConfig, progress: Progress) -> FoundTasks:

@@ -38,12 +38,13 @@ from smartx.preflight_folders import (
     check_run_folder,
     refuse,
 )
+from smartx.run_folder import collected, collected_names
 from smartx.strategies import check_together
 
 NEEDED = {"run": ("sources", "out"), "ingest": ("sources",), "mix": ("out",)}
 _SUCH_AS = {"sources": "data/*.jsonl", "out": "mix"}
 NEED_BUDGET = ("run", "mix")
-READS_SOURCES = ("run", "plan", "ingest")
+READS_SOURCES = ("run", "plan", "ingest", "features")
 LEAVES_OUT = ("run", "plan", "rank", "mix")
 WRITES_OUT = ("run", "mix", "plan", "demo")
 _OF_AN_ENCODER = (
@@ -99,8 +100,10 @@ def check_tasks(config: RunConfig, corpus: Corpus) -> None:
     except InputError as problem:
         refuse("weights", f"{problem.place}: {problem.fault}", problem.fix)
     given = feature_files(config.feature)
+    run = config.work_folder if _works_in(config) else None
+    there = {*given, *(collected(run, corpus.digest) if run else ())}
     for need in (*config.law.needs, *config.row_ranker.reads):
-        if need.kind == "column" and need.name and need.name not in given:
+        if need.kind == "column" and need.name and need.name not in there:
             check_column(corpus, need.name)
 
 
@@ -196,13 +199,18 @@ def _vectors(config: RunConfig) -> None:
 
 
 def _features(config: RunConfig) -> None:
-    """Files of features are there; what only a file can give has one."""
+    """Files of features are there; what a file or a model must give has one, or was collected."""
     given = feature_files(config.feature)
     for file in given.values():
         check_readable("feature", file.path)
+    there = {*given, *(collected_names(config.work_folder) if _works_in(config) else ())}
     for need in (*config.law.needs, *config.row_ranker.reads):
-        if need.name and need.kind != "column" and need.name not in given:
+        if need.name and need.kind != "column" and need.name not in there:
             raise missing(need)
+
+
+def _works_in(config: RunConfig) -> bool:
+    return config.run_dir is not None or config.out is not None
 
 
 def _machine(config: RunConfig) -> None:

@@ -2,7 +2,8 @@
 
     RUN/corpus/ID  RUN/vectors/ID  RUN/students/ID  RUN/embeddings/ID  RUN/tasks/ID  RUN/features/ID
     RUN/means/ID  RUN/rankings/ID
-    RUN/current.json   the corpus, the embeddings and the ranking of the last command
+    RUN/current.json   the corpus, the embeddings and the ranking of the last command; by corpus and
+                       name the features that were collected last
     RUN/run.json       when, where, how long: for people
     RUN/.lock          who works in the folder
 
@@ -33,6 +34,8 @@ STAGES = (CORPUS, VECTORS, STUDENTS, EMBEDDINGS, TASKS, FEATURES, LEAVE_OUT, MEA
 CURRENT, RECORDS, LOCK = "current.json", "run.json", ".lock"
 NAMES = (*STAGES, CURRENT, RECORDS, LOCK, MARK)
 _COMMANDS = {CORPUS: "ingest", EMBEDDINGS: "embed"}
+_COLLECTED = "collected"
+_DIGITS = 16  # of a corpus's digest, by which its features stand
 
 
 def current(run: Path) -> Mapping[str, str]:
@@ -63,7 +66,54 @@ def mean(run: Path, **stages: Path) -> None:
     now = {**before, **{stage: folder.name for stage, folder in stages.items()}}
     if now != before:
         check_alone()
-        commit_bytes(run / CURRENT, canonical_json(now))
+        _mean(run, now, _all_collected(run))
+
+
+def collected(run: Path, corpus: str) -> Mapping[str, Path]:
+    """Folders of the features that were collected last for a corpus, by name.
+
+    corpus: its digest.
+    """
+    found = _all_collected(run).get(corpus[:_DIGITS], {})
+    return {name: run / FEATURES / folder for name, folder in found.items()}
+
+
+def collected_names(run: Path) -> set[str]:
+    """Names of all that were collected, for whichever corpus."""
+    return {name for found in _all_collected(run).values() for name in found}
+
+
+def collect(run: Path, corpus: str, name: str, folder: Path) -> None:
+    """From now on this feature of a corpus is found by its name. corpus: its digest.
+
+    Raises NotAlone beside others.
+    """
+    before = _all_collected(run)
+    own = {**before.get(corpus[:_DIGITS], {}), name: folder.name}
+    now = {**before, corpus[:_DIGITS]: own}
+    if now != before:
+        check_alone()
+        _mean(run, current(run), now)
+
+
+def _all_collected(run: Path) -> dict[str, dict[str, str]]:
+    """Folder of each collected feature, by corpus and name; what is damaged is left out."""
+    found = _read(run / CURRENT)
+    told = found.get(_COLLECTED) if isinstance(found, dict) else None
+    return {
+        corpus: {
+            name: folder
+            for name, folder in own.items()
+            if isinstance(folder, str) and folder.isalnum()
+        }
+        for corpus, own in (told.items() if isinstance(told, dict) else ())
+        if isinstance(own, dict)
+    }
+
+
+def _mean(run: Path, stages: Mapping[str, str], features: Mapping[str, Mapping[str, str]]) -> None:
+    more = {_COLLECTED: features} if features else {}
+    commit_bytes(run / CURRENT, canonical_json({**stages, **more}))
 
 
 def record(run: Path, step: str, started: datetime, seconds: float, threads: int) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx import __version__
 from smartx.budget import Budget
+from smartx.collect import needed_feature
 from smartx.config import RunConfig
 from smartx.corpus import Columns, Corpus, ingestion
 from smartx.corpus.overview import one_task_advice
@@ -37,7 +38,7 @@ from smartx.engine import default_memory, resolve_threads
 from smartx.engine.on_card import similarities_on
 from smartx.errors import ConfigError, StoreError
 from smartx.executors import elsewhere
-from smartx.features import feature_files, feature_there, kept_feature
+from smartx.features import feature_files
 from smartx.files import storing
 from smartx.forecast import ranking_plan, tasks_plan
 from smartx.leave_out import Asked, LeftOut, left_out_line
@@ -70,10 +71,10 @@ from smartx.run_folder import (
 )
 from smartx.runs import Run
 from smartx.runs import open_run as open_run
-from smartx.store import folder_of
 from smartx.strategies import facts_of
 from smartx.tasks import as_read, group_rows, grouped_there
 
+_T = TypeVar("_T")
 WORKER = "worker"  # the command of one who makes units for a process that checked everything
 _GOES_ON = ("embed", "tasks", "rank", "mix")  # commands with what an earlier one left
 
@@ -82,10 +83,11 @@ class Session:
     """One command at work in a run folder: each stage is opened once, or made, and then held."""
 
     def __init__(self, config: RunConfig, progress: Progress | None, *, command: str) -> None:
-        """command: run, plan, ingest, embed, tasks, rank or mix. Raises what can be known at the
-        start.
+        """command: run, plan, ingest, embed, features, tasks, rank or mix. Raises what can be known
+        at the start.
         """
-        if command in _GOES_ON and (config.run_dir or config.out):
+        goes_on = command in _GOES_ON or (command == "features" and not config.sources)
+        if goes_on and (config.run_dir or config.out):
             _check_there(config.work_folder)
         if command != WORKER:
             check(config, command=command)
@@ -118,14 +120,13 @@ class Session:
 
         make: what is not in the run folder yet; else it is not among what is returned.
         """
-        given, folder = feature_files(self.config.feature), self.run.folder / FEATURES
+        given, folder = feature_files(self.config.feature), self.run.folder
         found: dict[str, Feature] = {}
         for need in needs:
             if not need.name:
                 continue
-            asked = (self.corpus, need, given.get(need.name), folder)
-            feature = (
-                kept_feature(*asked, progress=self.progress) if make else feature_there(*asked)
+            feature = needed_feature(
+                self.corpus, need, given, folder, make=make, progress=self.progress
             )
             if feature is not None:
                 found[need.key] = feature
@@ -252,6 +253,7 @@ class Session:
         return of_command.get(command, [])
 
     def _tell_of_vectors(self) -> None:
+            "features": [*read, "features"],
         for line in warnings_of(self.embeddings, self.corpus):
             worst = line.startswith("WARNING: ")
             tell = partial(warn, self.progress) if worst else self.progress.note
@@ -262,6 +264,16 @@ class Session:
         and embeddings of the same rows. What is there is used again.
         """
         asked, folder = self.config.tasks, self.run.folder
+    def collect(self, work: Callable[[Corpus, Path, Progress], _T]) -> _T:
+        """What a model says of the rows of the corpus -> RUN/features/ID.
+
+        work: gets the corpus, the run folder and progress, and keeps what it finds as `Collected`.
+        """
+        if self.config.sources:
+            self.ingest()
+        with self._doing("features", self.run.folder / FEATURES):
+            return work(self.corpus, self.run.folder, self.progress)
+
         if asked is None:
             return
         corpus = as_read(self.corpus)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
 import queue
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -19,6 +17,7 @@ from smartx.embed.crew import Crew, crews, fastest
 from smartx.embed.devices import devices_of, dtype_of, kind_of, torch_library
 from smartx.embed.encoders import EncoderSpec, Read, encoder_folder, made_by
 from smartx.embed.packed import pack
+from smartx.embed.quiet import quiet
 from smartx.embed.sentence_tokens import IdTokens, tokens_for
 from smartx.engine.card import full_precision
 from smartx.errors import EncoderError, MissingPackageError
@@ -29,7 +28,6 @@ _CPU_TOKENS = 2_048
 _ROWS = 1_024
 _WORTH = 1_000  # texts for which a second of measuring pays
 _PROBE = ["what", "a text of some more words, and an end"]
-_CHATTY = ("transformers", "sentence_transformers", "huggingface_hub", "httpx")
 
 
 class SentenceEncoder:
@@ -169,7 +167,7 @@ def loaded(spec: EncoderSpec, progress: Progress) -> Iterator[SentenceEncoder]:
     dtype = dtype_of(spec.dtype, device)
     before = torch.get_num_threads()
     try:
-        with _quiet():
+        with quiet():
             progress.note(f"encoder {spec.name} on {device} in {dtype}")
             model = _load(sentence_transformers, spec, device, getattr(torch, dtype))
             card = None if kind_of(device) == "cpu" else Card(device)
@@ -246,27 +244,6 @@ def _checked_device(asked: str) -> str:
             fix="pass `device` cpu",
         ) from None
     return asked
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' progress bars and advice off the terminal; their errors still raise."""
-    from transformers.utils import logging as transformers_logging
-
-    bars = transformers_logging.is_progress_bar_enabled()
-    levels = {name: logging.getLogger(name).level for name in _CHATTY}
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _line(problem: BaseException) -> str:
