@@ -336,12 +336,12 @@ def doctor(config: RunConfig, progress: Progress) -> Outcome:
     return (line(f"{name + ':':<28}{value}") for name, value in findings())
 
 
-def __getattr__(name: str) -> Any:
-    """`app`, made when it is asked for."""
 # Last, as typer lists groups.
 group("features", feature_commands.WORDS, use=COLLECT, commands=feature_commands.FEATURE_COMMANDS)
 
 
+def __getattr__(name: str) -> Any:
+    """`app`, made when it is asked for."""
     if name == "app":
         return application()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

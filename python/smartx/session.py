@@ -248,22 +248,17 @@ class Session:
             "plan": read,
             "ingest": read,
             "embed": ["embed"],
+            "features": [*read, "features"],
             "tasks": grouped,
         }
         return of_command.get(command, [])
 
     def _tell_of_vectors(self) -> None:
-            "features": [*read, "features"],
         for line in warnings_of(self.embeddings, self.corpus):
             worst = line.startswith("WARNING: ")
             tell = partial(warn, self.progress) if worst else self.progress.note
             tell(line.removeprefix("WARNING: "))
 
-    def group(self) -> None:
-        """Put the rows under found tasks, where these are asked for: RUN/tasks/ID, then a corpus
-        and embeddings of the same rows. What is there is used again.
-        """
-        asked, folder = self.config.tasks, self.run.folder
     def collect(self, work: Callable[[Corpus, Path, Progress], _T]) -> _T:
         """What a model says of the rows of the corpus -> RUN/features/ID.
 
@@ -274,6 +269,11 @@ class Session:
         with self._doing("features", self.run.folder / FEATURES):
             return work(self.corpus, self.run.folder, self.progress)
 
+    def group(self) -> None:
+        """Put the rows under found tasks, where these are asked for: RUN/tasks/ID, then a corpus
+        and embeddings of the same rows. What is there is used again.
+        """
+        asked, folder = self.config.tasks, self.run.folder
         if asked is None:
             return
         corpus = as_read(self.corpus)
