@@ -157,6 +157,7 @@ def test_tasks_of_one_name_are_told_apart_by_their_source():
     assert tasks_of(mixing, ["one", "two", "two"], ["a", "a", "b"]).tolist() == [0, 1, 2]
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of a fork
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.processes)])
 def test_a_loader_with_workers_gives_what_the_sampler_draws(tmp_path, workers):
     pytest.importorskip("torch")

@@ -54,6 +54,7 @@ class TaskBatches:
         if batch_rows < 1 or batches_per_turn < 1:
             raise InputError("batch_rows and batches_per_turn are at least 1")
         self.mixing, self.batch_size, self.batches_per_turn = mixing, batch_rows, batches_per_turn
+        self.tasks = tasks
         order = np.argsort(tasks, kind="stable")
         self._rows = np.split(order, np.cumsum(sizes)[:-1].astype(np.int64))
         self._digest = hashlib.sha256(tasks.astype("<i8").tobytes()).hexdigest()

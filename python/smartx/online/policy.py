@@ -112,7 +112,7 @@ class OnlineMixing:
         """End a turn in which rows of one task were drawn. loss: their mean, in nats a token."""
         self.update_all({task: loss})
 
-    def update_all(self, losses: Mapping[str | int, float]) -> None:
+    def update_all(self, losses: Mapping[Any, float]) -> None:
         """End a turn. losses: of the tasks that were drawn, by name or place; each a mean.
 
         Raises InputError for an unknown task or a loss that is no number; nothing changes then.
