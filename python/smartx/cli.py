@@ -117,14 +117,16 @@ def demo(config: RunConfig, progress: Progress) -> Outcome:
     return mixture_outcome(run_demo(config, progress))
 
 
-@command(["run_dir", "threads", "memory", *COLUMNS], use=STEPS, sources=True)
-def ingest(config: RunConfig, progress: Progress) -> Outcome:
+@command(["run_dir", "threads", "memory", "executor", *COLUMNS], use=STEPS, own=SHARD, sources=True)
+def ingest(config: RunConfig, progress: Progress, *, shard: str | None) -> Outcome:
     """Read SOURCES into RUN/corpus: rows sorted by (source, task, template), unusable rows counted.
 
     Example:  smartx ingest data/*.jsonl.gz --run-dir work
     """
     from smartx import pipeline
 
+    if shard is not None:
+        return [line(pipeline.shard_step(config, progress, "ingest", shard).line(shard))]
     corpus = pipeline.ingest_step(config, progress)
     return [line(f"{counted(corpus.num_rows, 'row')} in {corpus.folder}")]
 

@@ -51,7 +51,7 @@ class _Reached(Exception):  # noqa: N818, a way out of the command and no fault
 
 
 def divided(session: Session, stage: str, key: str = "") -> Divided | None:
-    """The units of a stage ("rank", "embed") of a command, after what they need was made.
+    """The units of a stage ("ingest", "embed", "rank") of a command, after what they need was made.
 
     A stage that is divided more than once, one after another, gives the first units of which some
     are missing, or those with this key. None: there are none, and the stage is finished.
@@ -179,4 +179,8 @@ def _rank(session: Session) -> None:
     session.rank()
 
 
-_STAGES: dict[str, Callable[[Session], object]] = {"rank": _rank, "embed": Session.embed}
+_STAGES: dict[str, Callable[[Session], object]] = {
+    "ingest": Session.ingest,
+    "embed": Session.embed,
+    "rank": _rank,
+}

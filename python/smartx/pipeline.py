@@ -179,7 +179,9 @@ def rank_step(config: RunConfig, progress: Progress) -> Rankings:
 
 
 def shard_step(config: RunConfig, progress: Progress, stage: str, shard: str) -> Shard:
-    """One shard of a stage (embed, rank), "0/4" the first of four; the step without finishes it.
+    """One shard of a stage, "0/4" the first of four; the step without finishes it.
+
+    stage: ingest, embed or rank.
 
     Any number of shards may be at work at once, on one machine or on several that share the run
     folder. Raises ConfigError for what is no shard, and for an executor beside one.

@@ -17,7 +17,7 @@ from smartx import __version__
 from smartx.budget import Budget
 from smartx.collect import needed_feature
 from smartx.config import RunConfig
-from smartx.corpus import Columns, Corpus, ingestion
+from smartx.corpus import Columns, Corpus, ingested, ingestion
 from smartx.corpus.overview import one_task_advice
 from smartx.embed import (
     Embeddings,
@@ -204,11 +204,16 @@ class Session:
                 other_columns=not config.drop_other_columns,
                 duplicates=config.duplicates,
                 tokenizer=config.tokenizer,
+                progress=Silent() if self.command == WORKER else progress,
+            )
+            self.corpus = ingested(
+                wanted,
+                self.run.folder / CORPUS,
+                divide=self.divide,
+                memory=self.memory,
                 progress=progress,
             )
-            folder = folder_of(self.run.folder / CORPUS, wanted.key)
-            self.corpus = wanted.into(folder, memory=self.memory, progress=progress)
-            mean(self.run.folder, corpus=folder)
+            mean(self.run.folder, corpus=self.corpus.folder)
         tasks, groups = len(self.corpus.groups.tasks()), len(self.corpus.groups)
         counts = ((self.corpus.num_rows, "row"), (tasks, "task"), (groups, "group"))
         progress.note(f"corpus: {', '.join(counted(number, one) for number, one in counts)}")

@@ -2,6 +2,7 @@
 
 from smartx.corpus.columns import Columns
 from smartx.corpus.corpus import Corpus, Groups, Tasks, open_corpus
+from smartx.corpus.divided import ingested
 from smartx.corpus.ingest import Ingestion, ingest, ingestion
 from smartx.corpus.pieces import pieces
 
@@ -12,6 +13,7 @@ __all__ = [
     "Ingestion",
     "Tasks",
     "ingest",
+    "ingested",
     "ingestion",
     "open_corpus",
     "pieces",

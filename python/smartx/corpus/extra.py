@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -32,7 +32,7 @@ from smartx.corpus.arrow_types import (
     unify,
 )
 from smartx.corpus.blocks import BLOCK_BYTES, Block, Drop, RowCells
-from smartx.corpus.tables import ROW_GROUP, TableWriter, table_file
+from smartx.corpus.tables import ROW_GROUP, table_file
 from smartx.store import FileEntry
 
 TOO_DEEP = "nested too deeply"
@@ -243,16 +243,33 @@ def is_vector(cells: pa.Array | list[Any]) -> bool:
     )
 
 
+class RowsWriter(Protocol):
+    """Writes tables one below the other; `rows` counts them."""
+
+    rows: int
+
+    def write(self, table: pa.Table) -> None:
+        """Append a table."""
+
+
+Opened = Callable[[Path, pa.Schema], AbstractContextManager[RowsWriter]]
+
+
+def table_of_others(path: Path, schema: pa.Schema) -> AbstractContextManager[RowsWriter]:
+    """The file of other columns as it stands in a corpus."""
+    return table_file(path, schema, sought=POSITION)
+
+
 class OthersFile:
     """The file of the other columns of a source; it appears if any row has one.
 
     entry: of the finished file, or None.
     """
 
-    def __init__(self, path: Path, opened: ExitStack) -> None:
-        self._path, self._opened = path, opened
+    def __init__(self, path: Path, opened: Opened, held: ExitStack) -> None:
+        self._path, self._opened, self._stack = path, opened, held
         self._held: list[pa.Table] = []
-        self.writer: TableWriter | None = None
+        self.writer: RowsWriter | None = None
         self.entry: FileEntry | None = None
 
     def add(self, positions: NDArray[np.int64], others: pa.Table) -> None:
@@ -260,26 +277,27 @@ class OthersFile:
         self._held.append(others.add_column(0, POSITION, pa.array(positions)))
         rows, held = (sum(getattr(t, size) for t in self._held) for size in ("num_rows", "nbytes"))
         if rows >= ROW_GROUP or held >= BLOCK_BYTES:
-            self.write()
+            self.flush()
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """Write what waits."""
-        if not self._held:
-            return
-        table, self._held = pa.concat_tables(self._held), []
+        if self._held:
+            table, self._held = pa.concat_tables(self._held), []
+            self.write(table)
+
+    def write(self, table: pa.Table) -> None:
+        """Write a table, which nothing is joined to."""
         if self.writer is None:
-            opened = table_file(self._path, table.schema, sought=POSITION)
-            self.writer = self._opened.enter_context(opened)
+            self.writer = self._stack.enter_context(self._opened(self._path, table.schema))
         self.writer.write(table)
 
 
 @contextmanager
-def others_file(folder: Path, source: int) -> Iterator[OthersFile]:
-    """The file of a source in a corpus folder; whole, or absent, when the block ends."""
-    path = folder / others_name(source)
-    with ExitStack() as opened:
-        file = OthersFile(path, opened)
+def others_file(path: Path, opened: Opened = table_of_others) -> Iterator[OthersFile]:
+    """The file of a source; whole, or absent, when the block ends. opened: how it is written."""
+    with ExitStack() as held:
+        file = OthersFile(path, opened, held)
         yield file
-        file.write()
+        file.flush()
     if file.writer is not None:
         file.entry = FileEntry.of(path, file.writer.rows)

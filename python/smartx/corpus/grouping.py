@@ -7,7 +7,7 @@ text is put there in buckets of bounded size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from smartx.corpus.duplicates import repeats_in, row_digests
-from smartx.corpus.records import Found, Records
+from smartx.corpus.records import Found, Records, chunks_of
 from smartx.corpus.room import Room
+from smartx.corpus.tokens import COLUMNS as TOKEN_COLUMNS
+from smartx.corpus.tokens import TokenCounter, with_counts
 from smartx.corpus.turns import TEXT, TURN, TURNS
 from smartx.files import temporary_path
 
@@ -33,7 +35,8 @@ ARRIVAL = pa.schema(
         ("source_position", pa.int64()),
     ]
 )
-PLACED = pa.schema([("row_id", pa.int64()), ("group_id", pa.int32()), *ARRIVAL])
+COUNTED = pa.schema([*ARRIVAL, *((name, pa.int32()) for name in TOKEN_COLUMNS)])
+_IDS = (("row_id", pa.int64()), ("group_id", pa.int32()))
 _OPEN_BUCKETS = 128  # files that are written at the same time
 _SPLIT_BYTES = 16 << 20  # rows that are spread over them at a time
 _UNKNOWN = np.int32(-1)
@@ -73,21 +76,35 @@ class Arrivals:
     """The rows as they arrive, kept in files of the folder until they are placed; then `close`.
 
     piece_rows: rows of the corpus that are written together.
+    counter: rows have their numbers of tokens (schema COUNTED), by this one where they are added
+    here.  path, records: the files of the text and of the numbers of what was added here.
     """
 
-    def __init__(self, folder: Path, piece_rows: int, room: Room) -> None:
+    def __init__(
+        self, folder: Path, piece_rows: int, room: Room, counter: TokenCounter | None = None
+    ) -> None:
         self._folder, self._piece_rows, self._room = folder, piece_rows, room
+        self._counter = counter
+        self._schema = ARRIVAL if counter is None else COUNTED
+        self._placed = pa.schema([*(pa.field(*one) for one in _IDS), *self._schema])
         self._ids: dict[Name, int] = {}
         self._files: list[Path] = []
+        self._adopted: list[tuple[Path, int]] = []
+        self._stopped = False
         self.name_bytes = 0
         self.records = Records(self._new_path())
-        self._path = self._new_path()
-        self._writer = _stream(self._path, ARRIVAL)
+        self.path = self._new_path()
+        self._writer = _stream(self.path, self._schema)
 
     @property
     def groups(self) -> int:
         """How many groups there are so far."""
         return len(self._ids)
+
+    @property
+    def names(self) -> list[Name]:
+        """The groups so far, by number."""
+        return list(self._ids)
 
     def add(self, rows: pa.RecordBatch, names: tuple[pa.Array, pa.Array, pa.Array]) -> None:
         """More rows (schema ARRIVAL) with their source, task and template."""
@@ -103,7 +120,28 @@ class Arrivals:
                 "digest": row_digests(*texts),
             },
         )
+        if self._counter is not None:
+            rows = with_counts(rows, self._counter).cast(self._schema)
         self._writer.write_batch(rows)
+
+    def adopt(self, text: Path, records: Path, rows: int, names: Sequence[Name], at: int) -> None:
+        """More rows, from the files of other arrivals, whose first has the position `at`.
+
+        names: of their groups, by number there. `text` is to stand until the rows are placed.
+        """
+        numbers = np.array([self._number_of(name) for name in names], dtype=np.int32)
+        for _, chunk in chunks_of(records, rows):
+            chunk["group"] = numbers[chunk["group"]]
+            chunk["position"] += at
+            self.records.append(chunk)
+        self._adopted.append((text, at))
+
+    def stop(self) -> None:
+        """No more rows will come: the files are whole."""
+        if not self._stopped:  # closing twice would write a second end
+            self._stopped = True
+            self._writer.close()
+            self.records.close()
 
     def order(self, *, drop_repeats: bool = False) -> Order:
         """Rows by group, groups by codepoint order of their names, arrival order inside a group.
@@ -111,8 +149,7 @@ class Arrivals:
         drop_repeats: of rows with the same words only the first has a place.
         Raises ConfigError where the room is too small for it.
         """
-        self._writer.close()
-        self.records.close()
+        self.stop()
         kept, again, first, repeats = self._repeats(drop_repeats)
         counts = np.zeros(len(self._ids), dtype=np.int64)
         for start, chunk in self.records.chunks():
@@ -130,10 +167,10 @@ class Arrivals:
         return Order(names, sizes, group_id, kept, bounds, largest, repeats, again, first)
 
     def placed(self, order: Order) -> Iterator[pa.Table]:
-        """All rows (schema PLACED) in row_id order, in pieces of `piece_rows` rows."""
+        """All rows, with row_id and group_id first, in row_id order, in pieces of `piece_rows`."""
         runs = list(zip(order.bounds, order.bounds[1:], strict=False))
         if len(runs) == 1:
-            yield from self._pieces(pa.Table.from_batches(self._with_ids(order), PLACED))
+            yield from self._pieces(pa.Table.from_batches(self._with_ids(order), self._placed))
             return
         for first in range(0, len(runs), _OPEN_BUCKETS):
             some = runs[first : first + _OPEN_BUCKETS]
@@ -147,7 +184,7 @@ class Arrivals:
     def close(self) -> None:
         """Delete the files, also where the disk takes no more."""
         with suppress(OSError, pa.ArrowException):
-            self._writer.close()
+            self.stop()
         with suppress(OSError):
             self.records.close()
         for path in self._files:
@@ -172,7 +209,9 @@ class Arrivals:
     def _group_number(self, words: list[list[str]], code: int) -> int:
         rest, template = divmod(code, len(words[2]))
         source, task = divmod(rest, len(words[1]))
-        name = words[0][source], words[1][task], words[2][template]
+        return self._number_of((words[0][source], words[1][task], words[2][template]))
+
+    def _number_of(self, name: Name) -> int:
         number = self._ids.get(name)
         if number is None:
             number = self._ids[name] = len(self._ids)
@@ -220,7 +259,7 @@ class Arrivals:
         """Files of the rows between each two of the bounds, in no order. bounds: row ids."""
         paths = [self._new_path() for _ in bounds[1:]]
         with ExitStack() as stack:
-            writers = [stack.enter_context(_stream(path, PLACED)) for path in paths]
+            writers = [stack.enter_context(_stream(path, self._placed)) for path in paths]
             for rows in _gathered(self._with_ids(order, bounds[0], bounds[-1])):
                 cuts = np.searchsorted(rows.column("row_id").to_numpy(), bounds)
                 for writer, start, stop in zip(writers, cuts, cuts[1:], strict=False):
@@ -231,18 +270,27 @@ class Arrivals:
     def _with_ids(
         self, order: Order, first: int = 0, stop: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Rows first..stop-1 in order of arrival (schema PLACED)."""
+        """Rows first..stop-1 in order of arrival, with row_id and group_id first."""
         places, done = _Places(order.group_id, order.sizes, order.kept), 0
         stop = order.rows if stop is None else stop
-        with pa.OSFile(str(self._path)) as file, pa.ipc.open_stream(file) as stream:
-            for batch in stream:
-                group, row_id = places.of(done, self.records.read(done, batch.num_rows))
-                done += batch.num_rows
-                columns = [pa.array(row_id), pa.array(group), *batch.columns]
-                here = (row_id >= first) & (row_id < stop)
-                if here.any():
-                    placed = pa.RecordBatch.from_arrays(columns, schema=PLACED)
-                    yield placed if here.all() else placed.filter(pa.array(here))
+        for batch in self._batches():
+            group, row_id = places.of(done, self.records.read(done, batch.num_rows))
+            done += batch.num_rows
+            columns = [pa.array(row_id), pa.array(group), *batch.columns]
+            here = (row_id >= first) & (row_id < stop)
+            if here.any():
+                placed = pa.RecordBatch.from_arrays(columns, schema=self._placed)
+                yield placed if here.all() else placed.filter(pa.array(here))
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """All rows in order of arrival."""
+        place = ARRIVAL.get_field_index("source_position")
+        for path, at in [*self._adopted, (self.path, 0)]:
+            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+                for batch in stream:
+                    columns = batch.columns
+                    columns[place] = pc.add(columns[place], at)
+                    yield pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def _pieces(self, table: pa.Table) -> Iterator[pa.Table]:
         """The rows of a bucket, in order. A take from chunks would join them every time."""
@@ -283,7 +331,7 @@ def _stream(path: Path, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches (schema PLACED) joined to tables of some size, each in row_id order."""
+    """Batches joined to tables of some size, each in row_id order."""
     held: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from smartx.corpus.blocks import Drop
 from smartx.corpus.columns import Columns
 from smartx.corpus.corpus import DROPPED_FILE, SCHEMA, STAGE, Corpus, open_corpus
 from smartx.corpus.dropped import DROPPED, DropLedger
+from smartx.corpus.extra import OthersFile, others_file, others_name
 from smartx.corpus.grouping import Arrivals, Order
 from smartx.corpus.layouts import Options, look_at
 from smartx.corpus.names import readable
@@ -36,6 +38,7 @@ _MANY_TASKS = 5_000  # a guessed task column with more values than this is point
 _BESIDES_TEXT = ("other_columns", "tokens")
 _SIZE = 2  # in a signature
 _NO_COLUMNS = Columns()
+Gather = Callable[[Reading], None]  # gives the reading all rows of all files, in order
 _SILENT = Silent()
 T = TypeVar("T")
 
@@ -130,7 +133,15 @@ class Ingestion:
     def digests(self) -> dict[str, str]:
         """SHA-256 of the sources, by name."""
         assert len(self.signatures) == len(self.files)  # taken before the first byte is read
-        return {file.name: _asked(unchanged_digest, file) for file in self.files}
+        return {file.name: self.digest_of(file) for file in self.files}
+
+    def digest_of(self, file: SourceFile) -> str:
+        """SHA-256 of one of the sources."""
+        return _asked(unchanged_digest, file)
+
+    def know(self, digests: Mapping[str, str]) -> None:
+        """Take the digests of all sources from whoever read them."""
+        vars(self)["digests"] = {file.name: digests[file.name] for file in self.files}
 
     @cached_property
     def key(self) -> str:
@@ -148,15 +159,23 @@ class Ingestion:
         }
 
     def into(
-        self, folder: Path, *, memory: int | None = None, progress: Progress = _SILENT
+        self,
+        folder: Path,
+        *,
+        memory: int | None = None,
+        progress: Progress = _SILENT,
+        gather: Gather | None = None,
     ) -> Corpus:
-        """Make the corpus in a folder, or use it where it stands there already. See `ingest`."""
+        """Make the corpus in a folder, or use it where it stands there already. See `ingest`.
+
+        gather: where the rows come from; None: they are read here.
+        """
         if Stage(STAGE, folder).reuse(self.key):
             progress.note(f"the corpus in {folder} is up to date and is used again")
         else:
             room = Room() if memory is None else Room(memory)
             room.check()
-            self._do(folder, room, progress)
+            self._do(folder, room, progress, gather)
         corpus = open_corpus(folder)
         for line in source_lines(corpus.manifest["sources"]):
             progress.note(line)
@@ -168,12 +187,12 @@ class Ingestion:
     def _key(self, parameters: Mapping[str, Any]) -> str:
         return key_of(STAGE, SCHEMA, parameters, self.digests)
 
-    def _do(self, folder: Path, room: Room, progress: Progress) -> None:
+    def _do(self, folder: Path, room: Room, progress: Progress, gather: Gather | None) -> None:
         stage, parameters = Stage(STAGE, folder), self.parameters
         stage.begin()
         try:
             with storing(stage.folder):
-                facts, entries = self._make(folder, room, progress)
+                facts, entries = self._make(folder, room, progress, gather)
         except BaseException:
             stage.abandon()
             raise
@@ -195,20 +214,23 @@ class Ingestion:
             each = zip(self.files, looks, self.signatures, strict=True)
             for number, (file, look, before) in enumerate(each):
                 reading.read(number, file, look, before)
-        if sum(reading.ledger.reasons.values()) == reading.position:
-            reasons = "\n  ".join(["no row can be used", *reading.ledger.summary()])
-            raise CorpusError(self.files[0].path, 0, reasons, fix=_nothing_left_fix(reading))
 
     def _make(
-        self, folder: Path, room: Room, progress: Progress
+        self, folder: Path, room: Room, progress: Progress, gather: Gather | None
     ) -> tuple[dict[str, Any], list[FileEntry]]:
         """Write the files of the corpus. Returns what the manifest says, and the files."""
-        arrivals, counting = Arrivals(folder, ROW_GROUP, room), Counting(self.counter)
+
+        def others(number: int) -> AbstractContextManager[OthersFile]:
+            return others_file(folder / others_name(number))
+
+        counting = Counting(self.counter)
+        arrivals = Arrivals(folder, ROW_GROUP, room, self.counter if gather else None)
         try:
             with table_file(folder / DROPPED_FILE, DROPPED) as writer:
                 ledger = DropLedger(writer)
-                reading = Reading(self.options, folder, room, arrivals, ledger, progress)
-                self._read(reading)
+                reading = Reading(self.options, others, room, arrivals, ledger, progress)
+                (gather or self._read)(reading)
+                _check_left(reading, self.files)
                 order = arrivals.order(drop_repeats=self.duplicates == "drop")
                 _account_for_repeats(reading, order, self.files)
             with step(progress, "group rows", order.rows, "rows") as advance:
@@ -270,6 +292,13 @@ def _account_for_repeats(reading: Reading, order: Order, files: list[SourceFile]
             why = Drop("duplicate", f"of {files[of].name}:{line}")
             reading.ledger.add(position, files[file], row, why)
     reading.ledger.flush()
+
+
+def _check_left(reading: Reading, files: list[SourceFile]) -> None:
+    """Raise CorpusError where no row can be used."""
+    if sum(reading.ledger.reasons.values()) == reading.position:
+        reasons = "\n  ".join(["no row can be used", *reading.ledger.summary()])
+        raise CorpusError(files[0].path, 0, reasons, fix=_nothing_left_fix(reading))
 
 
 def _nothing_left_fix(reading: Reading) -> str:

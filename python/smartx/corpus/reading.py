@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,6 @@ from smartx.corpus.extra import (
     Taken,
     is_vector,
     other_columns,
-    others_file,
 )
 from smartx.corpus.formats import open_source
 from smartx.corpus.grouping import ARRIVAL, Arrivals
@@ -38,11 +38,12 @@ class Reading:
 
     position: rows read so far.  facts: of each finished source.
     extra, turns: the types of the other columns, and of the other keys of turns.
-    folder: takes the files of other columns.  entries: of those that are finished.
+    others: opens the file of the other columns of a source, by its number.
+    entries: of those files that are finished.
     """
 
     options: Options
-    folder: Path
+    others: Callable[[int], AbstractContextManager[OthersFile]]
     room: Room
     arrivals: Arrivals
     ledger: DropLedger
@@ -59,7 +60,7 @@ class Reading:
         Raises CorpusError where it changes under the reader's hands.
         """
         start = self.position
-        with watching(file, before), others_file(self.folder, number) as others:
+        with watching(file, before), self.others(number) as others:
             one = _OneFile(self, number, file, look, start, others)
             for block in open_source(file, self.room).blocks(one.wanted()):
                 one.take(block)

@@ -29,15 +29,19 @@ class Records:
     """Written row by row, then read as often as one likes."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._file, self.count = path, path.open("wb"), 0
+        self.path, self._file, self.count = path, path.open("wb"), 0
 
     def add(self, count: int, columns: Mapping[str, NDArray[Any]]) -> None:
         """`count` more rows. columns: by field of RECORD."""
         records = np.empty(count, dtype=RECORD)
         for name, values in columns.items():
             records[name] = values
+        self.append(records)
+
+    def append(self, records: Found) -> None:
+        """More rows, as they are."""
         self._file.write(records.tobytes())
-        self.count += count
+        self.count += len(records)
 
     def close(self) -> None:
         """No more rows will come."""
@@ -45,13 +49,11 @@ class Records:
 
     def read(self, start: int, count: int) -> Found:
         """Rows start..start+count-1, as far as they are there."""
-        offset = start * RECORD.itemsize
-        return np.fromfile(self._path, dtype=RECORD, count=count, offset=offset)
+        return _read(self.path, start, count)
 
     def chunks(self) -> Iterator[tuple[int, Found]]:
         """All rows, in pieces of CHUNK_ROWS: (the first one's place, the rows)."""
-        for start in range(0, self.count, CHUNK_ROWS):
-            yield start, self.read(start, CHUNK_ROWS)
+        yield from chunks_of(self.path, self.count)
 
     def at(self, places: NDArray[np.int64]) -> Found:
         """The rows at some places, rising."""
@@ -61,3 +63,13 @@ class Records:
             if first < last:
                 found[first:last] = chunk[places[first:last] - start]
         return found
+
+
+def chunks_of(path: Path, count: int) -> Iterator[tuple[int, Found]]:
+    """The first `count` rows of a file of them, in pieces of CHUNK_ROWS."""
+    for start in range(0, count, CHUNK_ROWS):
+        yield start, _read(path, start, min(CHUNK_ROWS, count - start))
+
+
+def _read(path: Path, start: int, count: int) -> Found:
+    return np.fromfile(path, dtype=RECORD, count=count, offset=start * RECORD.itemsize)

@@ -95,8 +95,15 @@ def token_counter(tokenizer: str | None) -> TokenCounter:
     return Tokenizer(path.name if local else tokenizer, loaded)
 
 
+def with_counts(rows: pa.RecordBatch, counter: TokenCounter) -> pa.RecordBatch:
+    """Rows with columns COLUMNS behind their own."""
+    counts = [pa.array(counter.count(rows.column(text))) for text in ("prompt", "response")]
+    names = [*rows.schema.names, *COLUMNS]
+    return pa.RecordBatch.from_arrays([*rows.columns, *counts], names=names)
+
+
 class Counting:
-    """Adds columns COLUMNS to tables of rows, and sums them up.
+    """Adds columns COLUMNS to tables of rows that do not have them, and sums them up.
 
     conversations: how many of the rows are chats.
     """
@@ -108,9 +115,10 @@ class Counting:
     def counted(self, rows: pa.Table) -> pa.Table:
         """The rows with the numbers of their tokens."""
         for text, name in zip(("prompt", "response"), COLUMNS, strict=True):
-            counts = np.concatenate([np.empty(0, np.int32), *self._counts(rows[text])])
-            self._totals[name] += int(counts.sum(dtype=np.int64))
-            rows = rows.append_column(name, pa.array(counts))
+            if name not in rows.column_names:
+                counts = np.concatenate([np.empty(0, np.int32), *self._counts(rows[text])])
+                rows = rows.append_column(name, pa.array(counts))
+            self._totals[name] += pc.sum(rows[name], min_count=0).as_py()
         self.conversations += rows.num_rows - rows["messages"].null_count
         return rows
 

@@ -30,7 +30,8 @@ def elsewhere(config: RunConfig, progress: Progress) -> Divide | None:
     def divide(work: Divided) -> None:
         if not missing_units(work):
             return
-        told = replace(job, stage=work.name, key=work.key)
+        sources = {"sources": list(config.sources)} if work.name == "ingest" else {}
+        told = replace(job, config={**job.config, **sources}, stage=work.name, key=work.key)
         with (
             handshake(config.work_folder, told) as told,
             crew_of(config, kind, rest, told, progress) as crew,
