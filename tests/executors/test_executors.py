@@ -164,11 +164,16 @@ def test_an_executor_that_there_is_not_is_refused(text):
 class Deaf:
     """A crew in memory: units die as they are told to."""
 
+    memory = 1 << 40
+
     def __init__(self, deaths, slots=2):
         self.deaths, self.slots, self.given, self.log, self.most = deaths, slots, [], [], 0
 
     def room(self):
         return self.slots - len(self.given)
+
+    def fits(self, unit):
+        return True
 
     def give(self, unit):
         self.given.append(unit.name)
@@ -235,6 +240,71 @@ def test_of_a_unit_that_is_split_only_what_kills_is_set_aside():
     with pytest.raises(WorkerError, match=r"made it: rank-00000\.00001 \(died\)"):
         drive(Work([1], splits=3), crew, Silent())
     assert [crew.log.count(f"rank-00000.0000{part}") for part in range(3)] == [1, TRIES, 1]
+
+
+def test_units_that_need_much_memory_are_made_beside_fewer_others_and_none_waits_forever():
+    units = [Unit(f"rank-{number:05d}", 9 - number, memory) for number, memory in enumerate(NEEDS)]
+    crew = Remembering(memory=100)
+    work = Work([])
+    work.all = units
+    drive(work, crew, Silent())
+    assert sorted(crew.log) == [unit.name for unit in units]
+    assert 1 < crew.together <= 100
+    assert crew.log[:2] == ["rank-00000", "rank-00002"]  # two large ones are not made at once
+
+
+NEEDS = [90, 80, 5, 100, 10, 60, 30]
+
+
+class Remembering(Deaf):
+    """A pool of four that has no processes, and sees how much its units take at once."""
+
+    def __init__(self, memory):
+        super().__init__({}, slots=4)
+        self.pool = processes.Processes(4, None, memory, Silent())
+        self.memory, self.together = memory, 0
+
+    def fits(self, unit):
+        return self.pool.fits(unit)
+
+    def give(self, unit):
+        super().give(unit)
+        self.pool._taken[unit.name] = unit.memory
+        self.together = max(self.together, sum(self.pool._taken.values()))
+
+    def hear(self):
+        (heard,) = super().hear()
+        del self.pool._taken[heard.unit]
+        return [heard]
+
+
+def test_a_unit_that_no_worker_has_memory_for_is_refused_before_any_work():
+    crew, work = Remembering(memory=50 << 20), Work([])
+    work.all = [Unit("rank-00000", 1, 1 << 20), Unit("rank-00001", 1, 70 << 20)]
+    with pytest.raises(ConfigError, match=r"rank-00001 needs about .* in one worker") as caught:
+        drive(work, crew, Silent())
+    assert "70M" in caught.value.fix
+    assert crew.log == []
+
+
+def test_the_processes_of_a_pool_need_not_each_have_the_memory_of_the_whole_stage(runs):
+    """Half of it is less than the largest unit takes: that one is then made alone."""
+    most = max(unit.memory for unit in units_of(runs.config("pool")))
+    asked = runs.config("pool", executor="processes:2", memory=int(1.5 * most))
+    pipeline.rank_step(asked, Silent())
+    assert runs.run("pool") == runs.run("one")
+
+
+def units_of(config):
+    """Those of a ranking."""
+    from smartx.dividing import divided
+    from smartx.session import Session
+
+    for step in (pipeline.ingest_step, pipeline.embed_step):
+        step(config, Silent())
+    session = Session(config, None, command="rank")
+    with session.alone():
+        return divided(session, "rank").units()
 
 
 def test_workers_end_with_whoever_started_them(runs, tmp_path):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-
 import pytest
 
 import small_pieces
 import smartx
-from conftest import REPOSITORY
+from clusters import NO_RAY, cluster_of
 from side_by_side import Runs
 from smartx.config import config_from
 from smartx.errors import ConfigError, MissingPackageError, WorkerError
@@ -27,21 +24,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def cluster():
     """A head without processors, and two nodes with one each."""
-    pytest.importorskip("ray", reason="Ray is not installed (pip install smartx-mix[ray])")
-    seen = os.pathsep.join([str(REPOSITORY / "tests"), os.environ.get("PYTHONPATH", "")])
-    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
-        warnings.simplefilter("ignore")
-        patch.setenv("PYTHONPATH", seen)  # the nodes' workers find small_pieces
-        import ray
-        from ray.cluster_utils import Cluster
-
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-        for _ in range(2):
-            made.add_node(num_cpus=1)
-        ray.init(made.address, log_to_driver=False)
+    pytest.importorskip("ray", reason=NO_RAY)
+    with cluster_of(2) as made:
         yield made
-        ray.shutdown()
-        made.shutdown()
 
 
 @pytest.fixture(autouse=True)

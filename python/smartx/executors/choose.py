@@ -53,5 +53,5 @@ def crew_of(
 
     count = int(rest)
     threads = max(1, resolve_threads(config.threads) // count)
-    memory = (config.memory or default_memory()) // count
-    return processes(count, replace(job, threads=threads, memory=memory), progress)
+    memory = config.memory or default_memory()  # of all: units are given as they fit beside others
+    return processes(count, replace(job, threads=threads, memory=memory), memory, progress)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from smartx.errors import WorkerError
-from smartx.progress import Progress, counted, step
+from smartx.errors import ConfigError, WorkerError
+from smartx.progress import Progress, counted, size, step
 from smartx.units import Divided, Unit, longest_first
 
 TRIES = 3  # deaths of its maker until a unit is split, or set aside
@@ -36,8 +36,15 @@ class Heard:
 class Crew(Protocol):
     """Those who make units."""
 
+    @property
+    def memory(self) -> int:
+        """Bytes that a unit may take, at most."""
+
     def room(self) -> int:
         """How many more units may be given now."""
+
+    def fits(self, unit: Unit) -> bool:
+        """Whether there is memory for it beside those that were given."""
 
     def give(self, unit: Unit) -> None:
         """Have a unit made."""
@@ -59,14 +66,28 @@ def drive(work: Divided, crew: Crew, progress: Progress) -> None:
 
     Raises WorkerError that names the units which ended all who tried them, once all others are
     made; and what a worker tells that went wrong, at once. What was made stays in both cases.
+    Raises ConfigError before any work where one needs more memory than there is.
     """
     missing = missing_units(work)
+    check_memory(missing, crew.memory)
     hands = _Hands(work, crew, progress)
     with step(progress, f"{work.name} units", len(missing), "units") as advance:
         for unit in hands.made(missing):
             if "." not in unit.name:
                 advance(1)
     hands.check()
+
+
+def check_memory(units: Sequence[Unit], memory: int) -> None:
+    """Raise ConfigError where a unit needs more than so many bytes."""
+    most = max(units, key=lambda unit: unit.memory, default=None)
+    if most is not None and most.memory > memory:
+        raise ConfigError(
+            f"{most.name} needs about {size(most.memory)} in one worker, and {size(memory)} may be "
+            "used",
+            place="memory",
+            fix=f"pass `memory` {-(-most.memory >> 20)}M if a machine has it",
+        )
 
 
 class _Hands:
@@ -84,8 +105,7 @@ class _Hands:
         """Each unit when it is made."""
         self._waiting.extend(units)
         while self._waiting or self._given:
-            while self._waiting and self._crew.room() > 0:
-                unit = self._waiting.popleft()
+            while (unit := self._next()) is not None:
                 self._given[unit.name] = unit
                 self._crew.give(unit)
             for heard in self._crew.hear():
@@ -94,6 +114,15 @@ class _Hands:
                     self._died(unit, heard)
                 else:
                     yield unit
+
+    def _next(self) -> Unit | None:
+        """The first one that may be given now."""
+        if not self._waiting or self._crew.room() <= 0:
+            return None
+        found = next((unit for unit in self._waiting if self._crew.fits(unit)), None)
+        if found is not None:
+            self._waiting.remove(found)
+        return found
 
     def check(self) -> None:
         """Raise WorkerError where units were set aside."""

@@ -7,6 +7,7 @@ not by Ray (max_retries=0), so that a unit which ends its workers is told from a
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -62,7 +63,7 @@ def ray_crew(
         except (ConnectionError, RuntimeError, ValueError) as problem:
             line = str(problem).strip().splitlines()[0][:200]
             raise WorkerError(f"Ray cannot be reached ({line})", place="executor") from problem
-    crew = RayTasks(ray, replace(job, threads=threads, memory=memory), threads)
+    crew = RayTasks(ray, replace(job, threads=threads, memory=memory), threads, memory)
     try:
         crew.greet(progress)
         yield crew
@@ -75,8 +76,8 @@ def ray_crew(
 class RayTasks:
     """Tasks of Ray, a unit each; implements smartx.executors.drive.Crew."""
 
-    def __init__(self, ray: Any, job: Job, threads: int) -> None:
-        self._ray, self._threads = ray, threads
+    def __init__(self, ray: Any, job: Job, threads: int, memory: int | None = None) -> None:
+        self._ray, self._threads, self._most = ray, threads, memory
         gpus = ray.cluster_resources().get("GPU", 0) if job.stage == "embed" else 0
         self._gpus = int(gpus >= 1 and job.config.get("device", "auto") != "cpu")
         if self._gpus:  # Ray shows a task just the one that it is given
@@ -110,6 +111,16 @@ class RayTasks:
                 raise as_error(*said[1:], doing=f"the handshake with {where}")
             check_answer(self._job, said[1], where)
         progress.note(f"Ray: {counted(len(nodes), 'node')}, {self._slots} units at a time")
+
+    @property
+    def memory(self) -> int:
+        """Of a task, at most: as given, or what the largest node has."""
+        return self._most or self._largest or sys.maxsize
+
+    def fits(self, unit: Unit) -> bool:
+        """Ray waits for memory itself."""
+        del unit
+        return True
 
     def room(self) -> int:
         """Twice as many as the cluster can make at once, less those that are given."""
