@@ -332,7 +332,8 @@ class Session:
         """The corpus and the embeddings -> RUN/rankings/ID."""
         self.leave_out()
         embeddings = self.embeddings if self.ranks_vectors else None
-        ranking_plan(self, embeddings).check()
+        if self.command != WORKER:  # whose units were found to fit
+            ranking_plan(self, embeddings).check()
         places = self.run.folder / RANKINGS, self.run.folder / FEATURES
         with self._doing("rank", *places), similarities_on(self.config.device, self.progress):
             features = self.features(self.ranker.reads)
