@@ -30,9 +30,32 @@ def draws(seed: int, stream: int, start: int, stop: int) -> NDArray[np.uint64]:
 def draws_at(seed: int, stream: int, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
     """The draws of a stream at the given indices >= 0, in that order."""
     with np.errstate(over="ignore"):
+        return _mixed(key_of_stream(seed, stream) + indices.astype(np.uint64) * _GOLDEN)
+
+
+def key_of_stream(seed: int, stream: int) -> NDArray[np.uint64]:
+    """(1,) uint64, to which draws add the golden ratio times their index before they are mixed."""
+    with np.errstate(over="ignore"):
         key = _mixed(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
-        key = _mixed(key ^ np.uint64(stream & 0xFFFFFFFFFFFFFFFF))
-        return _mixed(key + indices.astype(np.uint64) * _GOLDEN)
+        return _mixed(key ^ np.uint64(stream & 0xFFFFFFFFFFFFFFFF))
+
+
+def draws_on(seed: int, stream: int, indices: Any) -> Any:
+    """`draws_at` where a torch tensor of int64 indices is, as int64 of the same bits."""
+    key = int(key_of_stream(seed, stream).view(np.int64)[0])
+    value = indices * _signed(_GOLDEN) + key + _signed(_GOLDEN)  # torch's integers wrap around
+    value = (value ^ _shifted(value, 30)) * _signed(_MIX_1)
+    value = (value ^ _shifted(value, 27)) * _signed(_MIX_2)
+    return value ^ _shifted(value, 31)
+
+
+def _signed(value: np.uint64) -> int:
+    return int(value.view(np.int64))
+
+
+def _shifted(value: Any, places: int) -> Any:
+    """To the right, with zeros from the left."""
+    return (value >> places) & ((1 << (64 - places)) - 1)
 
 
 def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -71,3 +94,11 @@ VALIDATION = 52  # the rows of a mixture that an export sets aside
 ORDER_CHECK = 54  # random orders of vectors, beside which theirs is judged
 ONLINE_TASKS = 56  # the task of each row that online mixing draws
 ONLINE_ROWS = 57  # the order of a task's rows there
+TRAINING_ROWS = 60  # the rows that a model is fine-tuned on, for loss trajectories
+TRAINING_ORDER = 61  # the order in which they come in pass p: this + 256 p
+GRADIENT_SIGNS = 64  # the projection of gradients
+WARM_UP_ROWS = 65  # the rows that adapters are warmed up on before gradients are taken
+WARM_UP_ORDER = 66  # the order in which they come in epoch e: this + 256 e
+WARM_UP_DRAWS = 67  # the first weights of the adapters, and what dropout leaves out
+CLEAN_DROPPED = 72  # rows that cleaning drops, for human eyes
+CLEAN_KEPT = 73  # and rows that it keeps

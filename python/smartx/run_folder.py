@@ -1,7 +1,7 @@
 """What stands in the folder of a run, and which of its stages a later command means.
 
     RUN/corpus/ID  RUN/vectors/ID  RUN/students/ID  RUN/embeddings/ID  RUN/tasks/ID  RUN/features/ID
-    RUN/means/ID  RUN/rankings/ID
+    RUN/adapters/ID  RUN/means/ID  RUN/rankings/ID
     RUN/current.json   the corpus, the embeddings and the ranking of the last command; by corpus and
                        name the features that were collected last
     RUN/run.json       when, where, how long: for people
@@ -29,8 +29,12 @@ from smartx.files import MARK, canonical_json, check_alone, commit_bytes, is_bes
 
 CORPUS, VECTORS, EMBEDDINGS, STUDENTS = "corpus", "vectors", "embeddings", "students"
 TASKS, MEANS, RANKINGS = "tasks", "means", "rankings"
-FEATURES, LEAVE_OUT = "features", "leave_out"
-STAGES = (CORPUS, VECTORS, STUDENTS, EMBEDDINGS, TASKS, FEATURES, LEAVE_OUT, MEANS, RANKINGS)
+FEATURES, LEAVE_OUT, CLEAN = "features", "leave_out", "clean"
+ADAPTERS = "adapters"
+STAGES = (
+    *(CORPUS, VECTORS, STUDENTS, EMBEDDINGS, TASKS, FEATURES, ADAPTERS, LEAVE_OUT, CLEAN),
+    *(MEANS, RANKINGS),
+)
 CURRENT, RECORDS, LOCK = "current.json", "run.json", ".lock"
 NAMES = (*STAGES, CURRENT, RECORDS, LOCK, MARK)
 _COMMANDS = {CORPUS: "ingest", EMBEDDINGS: "embed"}

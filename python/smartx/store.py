@@ -49,6 +49,9 @@ _COMMANDS = {
     "means": "mix",
     "features": "rank",
     "leave_out": "rank",
+    "measures": "clean",
+    "signatures": "clean",
+    "warm_up": "features gradients",
 }
 
 
