@@ -9,6 +9,7 @@ finishes: so a stage needs no other code for the command that finishes what all 
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -71,20 +72,24 @@ Divide = Callable[[Divided], None]
 
 
 def share(units: Sequence[Unit], shard: int, of: int) -> list[Unit]:
-    """The units of one shard of so many: longest first, each to the shard with the least to do.
+    """The units of one shard of so many, as `shares` has them."""
+    return shares(units, of)[shard]
+
+
+def shares(units: Sequence[Unit], of: int) -> list[list[Unit]]:
+    """The units of each shard: longest first, each to the shard with the least to do.
 
     Ties go to lower names and lower shards. Every unit is in exactly one shard. Seconds count in
     thousandths, so that the last bit of a float, which processors may disagree about, decides
     nothing.
     """
-    loads = [0] * of
-    own = []
+    found: list[list[Unit]] = [[] for _ in range(of)]
+    loads = [(0, shard) for shard in range(of)]  # a heap: the least to do, the lowest shard first
     for unit in longest_first(units):
-        least = loads.index(min(loads))
-        loads[least] += max(1, _thousandths(unit))
-        if least == shard:
-            own.append(unit)
-    return own
+        load, shard = loads[0]
+        heapq.heapreplace(loads, (load + max(1, _thousandths(unit)), shard))
+        found[shard].append(unit)
+    return found
 
 
 def longest_first(units: Sequence[Unit]) -> list[Unit]:
