@@ -87,7 +87,7 @@ def test_commands_stand_under_what_they_are_used_for_in_the_order_of_the_steps()
     headings = [line.split("─")[1].strip() for line in lines if line.startswith("╭")]
     assert headings[1:] == list(dict.fromkeys(one.use for one in console.COMMANDS))
     steps = [one.name for one in console.COMMANDS if one.use == cli.STEPS]
-    assert steps == ["ingest", "embed", "tasks", "rank", "mix"]
+    assert steps == ["ingest", "clean", "embed", "tasks", "rank", "mix"]
 
 
 def test_markup_eats_no_extra():

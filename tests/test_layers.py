@@ -21,7 +21,7 @@ ROOMS = [
     "config_file", "config", "files", "store", "run_folder", "lock", "units",
     "engine", "executors", "corpus", "embed", "features", "causal", "collect", "means",
     "leave_out", "weights", "rankers", "tasks", "budget", "mixture", "selection", "selector",
-    "report", "exports", "frames", "planning", "runs", "verify", "preflight_folders", "preflight",
+    "report", "exports", "clean", "frames", "planning", "runs", "verify", "preflight_folders", "preflight",
     "forecast", "session", "dividing", "pipeline",
     "doctor", "demo", "compare", "swarm", "online",
     "terminal", "display", "tellers", "outcomes", "flags", "field_flags", "starter", "console",

@@ -11,6 +11,7 @@ from smartx import feature_commands, terminal
 from smartx.console import application, before_work, command, group, out, stopped
 from smartx.display import line, table
 from smartx.flags import (
+    CLEANING,
     COLUMNS,
     COMPARISON,
     DEMANDS,
@@ -129,6 +130,39 @@ def ingest(config: RunConfig, progress: Progress, *, shard: str | None) -> Outco
         return [line(pipeline.shard_step(config, progress, "ingest", shard).line(shard))]
     corpus = pipeline.ingest_step(config, progress)
     return [line(f"{counted(corpus.num_rows, 'row')} in {corpus.folder}")]
+
+
+@command(
+    ["run_dir", "threads", "memory", "feature", "seed", *COLUMNS],
+    use=STEPS,
+    own=CLEANING,
+    sources=True,
+)
+def clean(config: RunConfig, progress: Progress, **options: Any) -> Outcome:
+    r"""Find rows that are no good by rules: encoding, repetition, boilerplate, copies and others.
+
+    SOURCES are ingested first; without them the rows of RUN/corpus are looked at. RUN/clean/ID gets
+    dropped.parquet (each row that goes: file, line, reason), a score table, the sheet, and
+    report.html with rows for human eyes. `--clean` of run, rank and mix keeps these rows out; --out
+    writes those that stay. The scores (coherence, readability, similarity) are columns for rankers.
+
+    Needs: pip install "smartx-mix\[clean]".
+
+    [bold]Examples[/]
+
+      smartx clean chats.jsonl --run-dir work
+
+      smartx clean chats.jsonl --run-dir work --rules rules.yaml --out cleaned --format jsonl
+
+      smartx mix --run-dir work --clean rules.yaml --rows 10000 --out mix
+
+      smartx mix --run-dir work --ranker score:column=coherence --rows 10000 --out mix
+    """
+    from smartx import pipeline
+    from smartx.clean.told import HEADS, lines, sheet_rows
+
+    result = pipeline.clean_step(config, progress, **options)
+    return [table(HEADS, sheet_rows(result)), *map(line, lines(result))]
 
 
 @command(["run_dir", "threads", "executor", *EMBEDDING], use=STEPS, own=SHARD)

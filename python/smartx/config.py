@@ -203,6 +203,12 @@ class RunConfig(BaseModel):
         "left out, and a ranker that can do so ranks what the others add to them",
     )
 
+    clean: str | None = Field(
+        None,
+        description="leave out the rows that rules find to be no good: instructions, published, or "
+        "a YAML file of rules (the command clean says what they find; default: keep them)",
+    )
+
     # How much, and where to
     rows: int | Percent | None = Field(
         None, description="rows of the mixture: 5000, 5k, or 10% of those that may be taken"

@@ -19,7 +19,7 @@ _STRATEGIES = ("weights", "ranker", "tasks")
 _SOURCES = ("sources", "leave_out", "trained")  # files, globs, names of the Hub, also NAME=PATH
 _FOLDERS = ("out", "run_dir", "vectors")  # always paths
 _ROWS = ("include_rows", "exclude_rows")  # paths, or columns
-_MAYBE_PATHS = ("encoder", "tokenizer")  # paths, or names of the Hub
+_MAYBE_PATHS = ("encoder", "tokenizer", "clean")  # paths, or names
 _ENCODER_KINDS = ("student", "hybrid")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 

@@ -25,7 +25,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "What must not be in it": (
         "leave_out", "leave_out_by", "leave_out_words", "leave_out_share", "leave_out_cosine",
-        "leave_out_column", "leave_out_vectors", "trained",
+        "leave_out_column", "leave_out_vectors", "trained", "clean",
     ),
     "How rows are embedded": (
         "encoder", "student_rows", "teacher_rows", "vectors", "vectors_column", "encoder_revision",
@@ -281,6 +281,37 @@ FIT = (
 )
 
 _WRITTEN = {"rich_help_panel": "What is written"}
+CLEANING = (
+    _own(
+        "rules",
+        str | None,
+        None,
+        "instructions (the default), published (thresholds as they are published, for web pages), "
+        "or a YAML file that changes some of them",
+        metavar="FILE",
+        rich_help_panel="What is dropped",
+    ),
+    _own(
+        "out",
+        Path | None,
+        None,
+        "a folder for the rows that stay: absent, empty, or cleaned earlier",
+        metavar="DIR",
+        **_WRITTEN,
+    ),
+    _own("format", str, "parquet", "of OUT: parquet or jsonl", metavar="NAME", **_WRITTEN),
+    _own("overwrite", bool, False, "replace what was cleaned otherwise", metavar="", **_WRITTEN),
+    _own(
+        "sample",
+        int,
+        40,
+        "dropped rows in the report, for human eyes; --seed draws them",
+        min=0,
+        max=1_000,
+        metavar="N",
+        **_WRITTEN,
+    ),
+)
 _HUB = {"rich_help_panel": "Where it goes besides"}
 EXPORT = (
     keyword(

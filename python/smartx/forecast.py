@@ -124,6 +124,7 @@ def _plan(
 ) -> Plan:
     near, within = session.config.near_duplicates, session.config.near_duplicates_within
     found = session.left_out is not None or not session.asked
+    found &= session.cleaning_is_there(corpus)
     ranked = found and is_ranked(
         corpus,
         embeddings,

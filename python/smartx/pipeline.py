@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartx.budget import Budget
+from smartx.clean import Asked as CleanAsked
+from smartx.clean import Result as CleanResult
+from smartx.clean import Wanted as CleanWanted
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.dividing import Shard, make_shard
@@ -143,6 +146,19 @@ def features_step(
     session = Session(config, progress, command="features")
     with session.alone():
         return session.collect(work)
+
+
+def clean_step(config: RunConfig, progress: Progress, **options: Any) -> CleanResult:
+    """Sources, or the corpus of a run -> RUN/clean/ID, and OUT. options: of `clean.Wanted`."""
+    wanted = CleanWanted(**options)
+    rules = wanted.checked()
+    session = Session(config, progress, command="clean")
+    with session.alone():
+        if config.sources:
+            session.ingest()
+        found = session.clean(CleanAsked(rules, config.seed, wanted.sample))
+        assert found is not None
+        return CleanResult(found, wanted.write(session.corpus, found, session.progress))
 
 
 def tasks_step(config: RunConfig, progress: Progress) -> FoundTasks:

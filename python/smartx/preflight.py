@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from smartx.amounts import ROW_FILES, Percent
+from smartx.clean import asked_of
 from smartx.config import RunConfig
 from smartx.config_file import split_encoder
 from smartx.corpus import Corpus
@@ -76,6 +77,7 @@ def check(config: RunConfig, *, command: str) -> None:
         _sources(config.sources)
     if command in LEAVES_OUT:
         _leave_out(config)
+        asked_of(config)
     if command in WRITES_OUT and config.out is not None:
         check_out_folder(config, config.out)
     check_run_folder(config)

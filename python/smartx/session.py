@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from smartx import __version__
 from smartx.budget import Budget
+from smartx.clean import Asked as CleanAsked
+from smartx.clean import Cleaned, apart, asked_facts, asked_of, clean_rows, cleaned_there
 from smartx.collect import needed_feature
 from smartx.config import RunConfig
 from smartx.corpus import Columns, Corpus, ingested, ingestion
@@ -58,6 +60,7 @@ from smartx.progress import Progress, Silent, counted, stage, stages, warn
 from smartx.rankers import Rankings, near_duplicates_line, rank_corpus
 from smartx.report import Material, render
 from smartx.run_folder import (
+    CLEAN,
     CORPUS,
     EMBEDDINGS,
     FEATURES,
@@ -77,6 +80,7 @@ from smartx.tasks import as_read, group_rows, grouped_there
 _T = TypeVar("_T")
 WORKER = "worker"  # the command of one who makes units for a process that checked everything
 _GOES_ON = ("embed", "tasks", "rank", "mix")  # commands with what an earlier one left
+_MAY_READ = ("features", "clean")  # and those that do so where no sources are given
 
 
 class Session:
@@ -86,7 +90,7 @@ class Session:
         """command: run, plan, ingest, embed, features, tasks, rank or mix. Raises what can be known
         at the start.
         """
-        goes_on = command in _GOES_ON or (command == "features" and not config.sources)
+        goes_on = command in _GOES_ON or (command in _MAY_READ and not config.sources)
         if goes_on and (config.run_dir or config.out):
             _check_there(config.work_folder)
         if command != WORKER:
@@ -97,6 +101,7 @@ class Session:
         self.law, self.ranker = config.law, config.row_ranker
         self.asked, self._goes_on = Asked(config), command in ("rank", "mix")
         self.left_out: LeftOut | None = None
+        self.cleaned: Cleaned | None = None
         self.divide = elsewhere(config, self.progress)  # has units of a stage made elsewhere
         stages(self.progress, self._to_come(command))
 
@@ -179,7 +184,7 @@ class Session:
             "preset": self.preset,
             "weights": facts_of(self.law),
             "ranker": facts_of(self.ranker),
-            "leave_out": self.asked.facts(),
+            "leave_out": {**self.asked.facts(), **asked_facts(asked_of(config))},
         }
         if config.tasks is not None or config.sources:
             settings["found_tasks"] = None if config.tasks is None else facts_of(config.tasks)
@@ -242,7 +247,8 @@ class Session:
         """The stages of a command, in order, as `_doing` calls them."""
         config = self.config
         grouped = ["tasks"] if config.tasks is not None else []
-        ranked = [*(["leave_out"] if self.asked else []), "rank"]
+        apart = [*(["leave_out"] if self.asked else []), *(["clean"] if config.clean else [])]
+        ranked = [*apart, "rank"]
         mixed = [*ranked, *(["means"] if self.law.needs_means else []), "mix"]
         embedded = ["embed"] if self.needs_vectors else []
         read = ["ingest"] if config.sources else []
@@ -254,6 +260,7 @@ class Session:
             "ingest": read,
             "embed": ["embed"],
             "features": [*read, "features"],
+            "clean": [*read, "clean"],
             "tasks": grouped,
         }
         return of_command.get(command, [])
@@ -328,9 +335,36 @@ class Session:
         self.progress.note(f"leave out: {line}")
         return self.left_out
 
+    def clean(self, asked: CleanAsked | None = None) -> Cleaned | None:
+        """The corpus and rules -> RUN/clean/ID. asked: instead of what the configuration says."""
+        asked = asked or asked_of(self.config)
+        if asked is None:
+            return None
+        run = self.run.folder
+        with self._doing("clean", run / CLEAN, run / FEATURES):
+            self.cleaned = clean_rows(
+                self.corpus,
+                asked,
+                run,
+                band=self.features(asked.needs).get,
+                threads=self.threads,
+                progress=self.progress,
+            )
+        self.progress.note(f"clean: {self.cleaned.line()}")
+        return self.cleaned
+
+    def cleaning_is_there(self, corpus: Corpus) -> bool:
+        """Whether it is known which rows cleaning drops, or none are to be; they are held then."""
+        if (asked := asked_of(self.config)) is not None and self.cleaned is None:
+            found = self.features(asked.needs, make=False) if asked.needs else {}
+            if len(found) == len(asked.needs):
+                self.cleaned = cleaned_there(corpus, asked, self.run.folder, band=found.get)
+        return asked is None or self.cleaned is not None
+
     def rank(self) -> Rankings:
         """The corpus and the embeddings -> RUN/rankings/ID."""
         self.leave_out()
+        self.clean()
         embeddings = self.embeddings if self.ranks_vectors else None
         if self.command != WORKER:  # whose units were found to fit
             ranking_plan(self, embeddings).check()
@@ -360,7 +394,10 @@ class Session:
     def apart(self) -> dict[str, NDArray[np.int64]]:
         """Rows that nobody takes, as `rank_corpus` has them."""
         found = self.left_out
-        return {"left_out": found.contaminated, "trained": found.trained} if found else {}
+        rows = {"left_out": found.contaminated, "trained": found.trained} if found else {}
+        if self.cleaned is not None:
+            rows["left_out"] = np.union1d(rows.get("left_out", []), self.cleaned.rows).astype(int)
+        return rows
 
     def means(self) -> NDArray[np.float64]:
         """The corpus and the embeddings -> RUN/means/ID: the mean vector of every task."""
@@ -425,7 +462,7 @@ class Session:
             budget=self.budget.facts(),
             tokens=picked.tokens,
             embedding=self._embedding_facts(),
-            left_out=self.left_out,
+            left_out=apart(self.left_out, self.cleaned),
         )
 
     def _embedding_facts(self) -> dict[str, Any] | None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SCHEMA = 1  # raised when the same corpus and sets give another table
 STAGE, TABLE_FILE = "leave_out", "left-out.parquet"
 VECTOR_ROWS = 65_536  # of the corpus that meet the evaluation rows together
+_OTHERS = ("trained", "cleaned")  # reasons besides evaluation sets
 _AHEAD = 2  # blocks that wait, for each thread
 _ROWS = [("row_id", pa.int64()), ("reason", pa.string()), ("set", pa.string())]
 _ORIGIN = [("set_file", pa.string()), ("set_row", pa.int64()), ("score", pa.float64())]
@@ -109,10 +110,13 @@ def left_out_line(rows: int, found: Mapping[str, Any]) -> str:
         for name, what in (
             ("contaminated", "stand in evaluation sets"),
             ("trained", "were trained on before"),
+            ("cleaned", "are dropped by cleaning"),
         )
-        if found[name] or not found["trained"]
+        if found.get(name) or (name == "contaminated" and not any(map(found.get, _OTHERS)))
     ]
-    why = ", ".join(f"{one['rows']:,} {one['reason']} {one['set']}" for one in found["counts"])
+    why = ", ".join(
+        f"{one['rows']:,} {one['reason']} {one['set']}".rstrip() for one in found["counts"]
+    )
     line = f"of {rows:,} rows {' and '.join(parts)}, and are left out"
     return f"{line} ({why})" if why else line
 
