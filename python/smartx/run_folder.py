@@ -26,6 +26,7 @@ from typing import Any
 from smartx import __version__
 from smartx.errors import StoreError
 from smartx.files import MARK, canonical_json, check_alone, commit_bytes, is_beside_others
+from smartx.urls import without_secrets
 
 CORPUS, VECTORS, EMBEDDINGS, STUDENTS = "corpus", "vectors", "embeddings", "students"
 TASKS, MEANS, RANKINGS = "tasks", "means", "rankings"
@@ -128,7 +129,7 @@ def record(run: Path, step: str, started: datetime, seconds: float, threads: int
         "step": step,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "command": [argument.encode(errors="replace").decode() for argument in sys.argv],
+        "command": [without_secrets(a.encode(errors="replace").decode()) for a in sys.argv],
         "smartx": __version__,
         "python": platform.python_version(),
         "numpy": metadata.version("numpy"),

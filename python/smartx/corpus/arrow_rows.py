@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from smartx.corpus.arrow_types import MixedError, bytes_type
 from smartx.corpus.blocks import BLOCK_BYTES, BLOCK_ROWS, NEITHER, SAMPLE_ROWS, Block, Sample
+from smartx.corpus.remote import BLOCK_BYTES as FETCHED
+from smartx.corpus.remote import RemotePath, arrow_file, for_arrow
 from smartx.corpus.room import UNLIMITED, Room
 from smartx.corpus.sources import SourceFile
 from smartx.corpus.streams import READ_BYTES
@@ -54,13 +56,19 @@ class ParquetRows:
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
+        path = self._source.path
         try:
-            with pq.ParquetFile(
-                self._source.path,
-                pre_buffer=False,
-                buffer_size=READ_BYTES,
-                page_checksum_verification=True,
-            ) as file:
+            with (
+                (
+                    closing(for_arrow(path)) if isinstance(path, RemotePath) else nullcontext(path)
+                ) as raw,
+                pq.ParquetFile(
+                    raw,
+                    pre_buffer=False,
+                    buffer_size=FETCHED if isinstance(path, RemotePath) else READ_BYTES,
+                    page_checksum_verification=True,
+                ) as file,
+            ):
                 yield file
         except (OSError, pa.ArrowException) as problem:
             raise CorpusError(
@@ -102,7 +110,7 @@ class ArrowRows:
         """(schema, batch, bytes read so far), at the end once more with an empty batch or None."""
         path, row = self._source.path, 0
         try:
-            with pa.OSFile(str(path)) as raw:
+            with arrow_file(path) as raw:
                 is_file = raw.read(6) == b"ARROW1"
                 raw.seek(0)
                 with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(raw) as reader:

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from smartx.corpus.remote import Location
 from smartx.errors import CorpusError, plain
 
 TRAIN = "train"
@@ -41,11 +42,11 @@ _FRONT = re.compile(r"---\s*\n(.*?)\n---\s*(?:\n|$)", re.DOTALL)
 class SplitFile:
     """A file of a data set. split: the one it is of, "" where one split is read."""
 
-    path: Path
+    path: Location
     split: str
 
 
-def hugging_face_files(folder: Path, note: Callable[[str], None]) -> list[SplitFile] | None:
+def hugging_face_files(folder: Location, note: Callable[[str], None]) -> list[SplitFile] | None:
     """The files of a Hugging Face data set in their order; None for a folder that is none."""
     for look in (_saved_splits, _saved, partial(_listed_in_readme, note=note), _shards):
         splits = look(folder)
@@ -55,7 +56,7 @@ def hugging_face_files(folder: Path, note: Callable[[str], None]) -> list[SplitF
 
 
 def _choose(
-    folder: Path, splits: dict[str, list[Path]], note: Callable[[str], None]
+    folder: Location, splits: dict[str, list[Location]], note: Callable[[str], None]
 ) -> list[SplitFile]:
     if TRAIN in splits and len(splits) > 1:
         others = ", ".join(f'"{name}"' for name in splits if name != TRAIN)
@@ -70,7 +71,7 @@ def _choose(
     ]
 
 
-def _saved_splits(folder: Path) -> dict[str, list[Path]] | None:
+def _saved_splits(folder: Location) -> dict[str, list[Location]] | None:
     """`DatasetDict.save_to_disk`: a folder a split."""
     listed = folder / "dataset_dict.json"
     if not listed.is_file():
@@ -85,13 +86,13 @@ def _saved_splits(folder: Path) -> dict[str, list[Path]] | None:
     return {name: paths for name, paths in splits.items() if paths}
 
 
-def _saved(folder: Path) -> dict[str, list[Path]] | None:
+def _saved(folder: Location) -> dict[str, list[Location]] | None:
     """`Dataset.save_to_disk`."""
     paths = _saved_files(folder)
     return {TRAIN: paths} if paths else None
 
 
-def _saved_files(folder: Path) -> list[Path] | None:
+def _saved_files(folder: Location) -> list[Location] | None:
     """The Arrow files that state.json lists."""
     state = folder / "state.json"
     if not state.is_file() or not (folder / "dataset_info.json").is_file():
@@ -110,7 +111,9 @@ def _saved_files(folder: Path) -> list[Path] | None:
     return paths
 
 
-def _listed_in_readme(folder: Path, note: Callable[[str], None]) -> dict[str, list[Path]] | None:
+def _listed_in_readme(
+    folder: Location, note: Callable[[str], None]
+) -> dict[str, list[Location]] | None:
     """The `configs:` of the data card. Of several configurations the default one, or the first."""
     listed = _card(folder, note).get("configs")
     configs = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
@@ -121,7 +124,7 @@ def _listed_in_readme(folder: Path, note: Callable[[str], None]) -> dict[str, li
     files = (usual or configs)[0]["data_files"]
     if not isinstance(files, list) or not all(isinstance(entry, dict) for entry in files):
         files = [{"split": TRAIN, "path": files}]
-    splits: dict[str, list[Path]] = {}
+    splits: dict[str, list[Location]] = {}
     for entry in files:
         patterns = entry.get("path")
         found = _matching(folder, patterns if isinstance(patterns, list) else [patterns])
@@ -130,22 +133,23 @@ def _listed_in_readme(folder: Path, note: Callable[[str], None]) -> dict[str, li
     return splits or None
 
 
-def _shards(folder: Path) -> dict[str, list[Path]] | None:
+def _shards(folder: Location) -> dict[str, list[Location]] | None:
     """Parquet files in data/ that are named SPLIT-00000-of-00007.parquet."""
-    paths = sorted((folder / "data").glob("*.parquet"))
+    found: list[Location] = [*(folder / "data").glob("*.parquet")]
+    paths = sorted(found, key=lambda path: path.name)
     named = [(_SHARD.fullmatch(path.name), path) for path in paths]
     if not named or not all(match for match, _ in named):
         return None
-    splits: dict[str, list[Path]] = {}
+    splits: dict[str, list[Location]] = {}
     for match, path in named:
         assert match is not None
         splits.setdefault(match[1], []).append(path)
     return splits
 
 
-def _matching(folder: Path, patterns: Sequence[Any]) -> list[Path]:
+def _matching(folder: Location, patterns: Sequence[Any]) -> list[Location]:
     """The files of the folder that fit a pattern; what is no pattern of files in it fits none."""
-    found: list[Path] = []
+    found: list[Location] = []
     for pattern in patterns:
         if not isinstance(pattern, str) or pattern.startswith("/") or ".." in pattern:
             continue
@@ -156,7 +160,7 @@ def _matching(folder: Path, patterns: Sequence[Any]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _card(folder: Path, note: Callable[[str], None]) -> dict[str, Any]:
+def _card(folder: Location, note: Callable[[str], None]) -> dict[str, Any]:
     """The YAML head of README.md; nothing where there is none or it cannot be read."""
     path = folder / "README.md"
     try:
@@ -185,7 +189,7 @@ def _yaml(text: str) -> Any:
     return yaml.load(text, Loader=_LOADER)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Location) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as problem:
@@ -195,11 +199,11 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _inside(folder: Path, name: str, listed: Path) -> Path:
+def _inside(folder: Location, name: str, listed: Location) -> Location:
     if Path(name).name != name or name in (".", ".."):
         raise _damaged(listed, f"it names {name!r}, which is not inside the folder")
     return folder / name
 
 
-def _damaged(path: Path, fault: str) -> CorpusError:
+def _damaged(path: Location, fault: str) -> CorpusError:
     return CorpusError(path, 0, fault, fix="save the data set again, or name its files")

@@ -22,13 +22,14 @@ from smartx.corpus.layouts import Options, look_at
 from smartx.corpus.names import readable
 from smartx.corpus.overview import source_lines
 from smartx.corpus.reading import Reading
+from smartx.corpus.remote import Location, RemotePath, signature_of
 from smartx.corpus.room import Room
 from smartx.corpus.sources import SourceFile, cannot_be_read, find_sources
 from smartx.corpus.tables import ROW_GROUP, table_file
 from smartx.corpus.tokens import Counting, TokenCounter, token_counter
 from smartx.corpus.writing import write_groups, write_rows
 from smartx.errors import CorpusError, InputError, plain
-from smartx.files import signature, storing, unchanged_digest
+from smartx.files import storing, unchanged_digest
 from smartx.progress import Progress, Silent, counted, step
 from smartx.store import FileEntry, Stage, key_of
 
@@ -127,17 +128,17 @@ class Ingestion:
     @cached_property
     def signatures(self) -> list[tuple[int, ...]]:
         """Of the files when their digests were taken: they must not change until they are read."""
-        return [_asked(signature, file) for file in self.files]
+        return [_asked(signature_of, file) for file in self.files]
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of the sources, by name."""
+        """SHA-256 of the sources, by name; see `digest_of`."""
         assert len(self.signatures) == len(self.files)  # taken before the first byte is read
         return {file.name: self.digest_of(file) for file in self.files}
 
     def digest_of(self, file: SourceFile) -> str:
-        """SHA-256 of one of the sources."""
-        return _asked(unchanged_digest, file)
+        """SHA-256 of one of the sources; of an object of a store, what stands for it there."""
+        return _asked(_digest, file)
 
     def know(self, digests: Mapping[str, str]) -> None:
         """Take the digests of all sources from whoever read them."""
@@ -244,7 +245,10 @@ class Ingestion:
         _report(reading, order, progress)
         facts = {**_facts(reading, order), "tokens": counting.facts()}
         facts["conversations"] = counting.conversations
-        facts["sources"] = [{**f, "sha256": self.digests[f["name"]]} for f in facts["sources"]]
+        facts["sources"] = [
+            {**told, **_identity(file, self.digests[file.name])}
+            for told, file in zip(facts["sources"], self.files, strict=True)
+        ]
         return facts, entries
 
 
@@ -253,7 +257,18 @@ def _text(name: str | None) -> str | None:
     return name and readable(name)
 
 
-def _asked(question: Callable[[Path], T], file: SourceFile) -> T:
+def _digest(path: Location) -> str:
+    return path.digest() if isinstance(path, RemotePath) else unchanged_digest(path)
+
+
+def _identity(file: SourceFile, digest: str) -> dict[str, str]:
+    """What the manifest says of the content of a source."""
+    if isinstance(file.path, RemotePath):
+        return {"url": str(file.path), "fingerprint": digest}
+    return {"sha256": digest}
+
+
+def _asked(question: Callable[[Location], T], file: SourceFile) -> T:
     """What the system says about a file."""
     try:
         return question(file.path)

@@ -7,8 +7,8 @@ is refused with the memory that it takes.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from smartx.costs import BASE_BYTES
 from smartx.errors import ConfigError, CorpusError
@@ -65,7 +65,7 @@ class Room:
         if needed > self.memory:
             raise _too_small(f"the list of {repeats:,} duplicates", needed, self.memory)
 
-    def check_row(self, path: Path, line: int, text: int, values: int = 0) -> None:
+    def check_row(self, path: os.PathLike[str], line: int, text: int, values: int = 0) -> None:
         """Raise CorpusError where a row of a source takes too much.
 
         text: its bytes.  values: numbers, keys, lists and objects in it, at most.
@@ -76,7 +76,7 @@ class Room:
             fault += f"and {size(self.memory)} may be used"
             raise CorpusError(path, line, fault, fix=_fix(needed))
 
-    def check_batch(self, path: Path, line: int, rows: int, held: int) -> None:
+    def check_batch(self, path: os.PathLike[str], line: int, rows: int, held: int) -> None:
         """Raise CorpusError where rows that can only be read together take too much.
 
         held: their bytes.
@@ -87,7 +87,7 @@ class Room:
             fault += f"{size(needed)} of memory, and {size(self.memory)} may be used"
             raise CorpusError(path, line, fault, fix=_fix(needed))
 
-    def check_groups(self, path: Path, line: int, groups: int, names: int) -> None:
+    def check_groups(self, path: os.PathLike[str], line: int, groups: int, names: int) -> None:
         """Raise CorpusError where groups are so many that their names take too much.
 
         names: their bytes.

@@ -14,9 +14,10 @@ from pathlib import Path
 from smartx.corpus.folders import NOT_DATA, hugging_face_files
 from smartx.corpus.hub import Hub, fetch, hub_name
 from smartx.corpus.names import Place, names_of, place_of, readable
+from smartx.corpus.remote import Location, RemotePath, at, check_one_file, signature_of
 from smartx.errors import CorpusError, InputError, plain
-from smartx.files import signature
 from smartx.store import is_ours
+from smartx.urls import is_url, is_web
 
 # What each ending says: (format, compression). The longest ending that fits counts.
 ENDINGS: dict[str, tuple[str, str | None]] = {
@@ -43,12 +44,13 @@ _NAMED = re.compile(r"([^=/\\*?\[]+)=(.+)", re.DOTALL)
 class SourceFile:
     """One file to read.
 
-    path: as it was given, for messages.  name: free of the machine's folders, for manifests.
+    path: as it was given, for messages; or an object of a store.
+    name: free of the machine's folders, for manifests.
     label: the data set that it belongs to.  named: whether the caller gave the label.
     hub: NAME@COMMIT of the data set that was fetched for it, or "".
     """
 
-    path: Path
+    path: Location
     name: str
     format: str
     compression: str | None
@@ -68,7 +70,7 @@ def find_sources(
     """
     if isinstance(sources, (str, Path)):
         sources = [sources]
-    found: dict[Path, _Found] = {}
+    found: dict[Location, _Found] = {}
     for source in sources:
         for file in _expand(source, note, hub):
             if file.path.resolve() in found:
@@ -108,16 +110,26 @@ def watching(file: SourceFile, before: tuple[int, ...]) -> Iterator[None]:
         raise
     except OSError as problem:
         _check_unchanged(file.path, before)
-        if problem.filename is not None and os.fspath(problem.filename) == os.fspath(file.path):
+        remote = isinstance(file.path, RemotePath) and problem.filename is None
+        if remote or _is_about(problem, file.path):
             raise cannot_be_read(file.path, problem) from None
         raise
     _check_unchanged(file.path, before)
 
 
-def _check_unchanged(path: Path, before: tuple[int, ...]) -> None:
+def _is_about(problem: OSError, path: Location) -> bool:
+    return problem.filename is not None and os.fspath(problem.filename) == os.fspath(path)
+
+
+def _check_unchanged(path: Location, before: tuple[int, ...]) -> None:
     try:
-        now = signature(path)
-    except OSError:
+        now = signature_of(path, fresh=True)
+    except FileNotFoundError:
+        fault = "it was deleted while it was read"
+        raise CorpusError(path, 0, fault, fix="put it back, and start again") from None
+    except OSError as problem:
+        if isinstance(path, RemotePath):
+            raise cannot_be_read(path, problem) from None
         fault = "it was deleted while it was read"
         raise CorpusError(path, 0, fault, fix="put it back, and start again") from None
     if now != before:
@@ -125,9 +137,11 @@ def _check_unchanged(path: Path, before: tuple[int, ...]) -> None:
         raise CorpusError(path, 0, fault, fix="start again when nothing writes to it")
 
 
-def cannot_be_read(path: Path, problem: OSError) -> CorpusError:
+def cannot_be_read(path: Location, problem: OSError) -> CorpusError:
     """The error for a file that the system refuses to read."""
     fault = f"it cannot be read ({problem.strerror})"
+    if isinstance(path, RemotePath):
+        return CorpusError(path, 0, fault, fix="check the URL, the credentials and the network")
     return CorpusError(path, 0, fault, fix="check its permissions, and the disk")
 
 
@@ -135,14 +149,14 @@ def cannot_be_read(path: Path, problem: OSError) -> CorpusError:
 class _Found:
     """A file. set_of, split: of the data set that it belongs to.  called: by the caller."""
 
-    path: Path
-    set_of: Path | None = None
+    path: Location
+    set_of: Location | None = None
     split: str = ""
     hub: str = ""
     called: str = ""
 
 
-def _place(file: _Found, path: Path) -> Place:
+def _place(file: _Found, path: Location) -> Place:
     """What tells the file's data set from others: see names.py."""
     if file.set_of is None:
         stem = path.name[: -len(_ending(path.name) or "") or None]
@@ -152,7 +166,7 @@ def _place(file: _Found, path: Path) -> Place:
     return (*above, file.split) if file.split else tuple(above)
 
 
-def _format(path: Path) -> tuple[str, str | None]:
+def _format(path: Location) -> tuple[str, str | None]:
     ending = _ending(path.name)
     if ending is None:
         raise CorpusError(path, 0, "this kind of file is not supported", fix=_supported_list())
@@ -160,7 +174,10 @@ def _format(path: Path) -> tuple[str, str | None]:
 
 
 def _expand(source: str | Path, note: Callable[[str], None], hub: Hub | None) -> list[_Found]:
-    path, text = Path(source), os.fspath(source)
+    text = os.fspath(source)
+    if is_url(text) and hub_name(text) is None:
+        return _of_store(text, note)
+    path = Path(source)
     if not text:
         raise InputError(
             "a source has an empty name", fix='name a file or folder ("." is this one)'
@@ -186,6 +203,27 @@ def _expand(source: str | Path, note: Callable[[str], None], hub: Hub | None) ->
     raise CorpusError(path, 0, "there is no such file or folder", fix="check the name")
 
 
+def _of_store(url: str, note: Callable[[str], None]) -> list[_Found]:
+    """The file, or the files of the folder or glob, that a URL names."""
+    check_one_file(url)
+    place = at(url)
+    try:
+        if _WILD.search(place.key) and not is_web(url):
+            root = _fixed_part(place)
+            files = [RemotePath(place.store, key) for key in place.store.matching(place.key)]
+            if "/." not in place.key:  # as on a disk
+                files = [path for path in files if not _is_hidden(path, root)]
+            return _supported(str(place), files, root, note)
+        if place.is_file():
+            _format(place)
+            return [_Found(place)]
+        if not is_web(url) and place.is_dir():
+            return _folder(str(place), place, note)
+    except OSError as problem:
+        raise cannot_be_read(place, problem) from None
+    raise CorpusError(place, 0, "there is no such file or folder", fix="check the URL")
+
+
 def _fetched(source: str, note: Callable[[str], None], hub: Hub | None) -> list[_Found]:
     """The files of a data set of the Hub."""
     fetched = fetch(source, hub)
@@ -205,7 +243,7 @@ def _fetched(source: str, note: Callable[[str], None], hub: Hub | None) -> list[
     ]
 
 
-def _folder(source: str | Path, folder: Path, note: Callable[[str], None]) -> list[_Found]:
+def _folder(source: str | Path, folder: Location, note: Callable[[str], None]) -> list[_Found]:
     splits = hugging_face_files(folder, note)
     if splits is not None:
         found = [_Found(file.path, folder, file.split) for file in splits]
@@ -213,8 +251,11 @@ def _folder(source: str | Path, folder: Path, note: Callable[[str], None]) -> li
     return _supported(source, _below(folder, note), folder, note)
 
 
-def _below(folder: Path, note: Callable[[str], None]) -> Iterator[Path]:
+def _below(folder: Location, note: Callable[[str], None]) -> Iterator[Location]:
     """The files of a folder and those in it, hidden ones aside; what is not looked into is said."""
+    if isinstance(folder, RemotePath):
+        yield from (path for path in folder.below() if not _is_hidden(path, folder))
+        return
 
     def unreadable(problem: OSError) -> None:
         note(plain(f"{problem.filename}: it cannot be read ({problem.strerror}) and is left out"))
@@ -227,8 +268,13 @@ def _below(folder: Path, note: Callable[[str], None]) -> Iterator[Path]:
         yield from (here / inner for inner in files if not inner.startswith("."))
 
 
+def _is_hidden(path: Location, root: Location) -> bool:
+    """Whether its name, or that of a folder below the root, begins with a dot."""
+    return any(part.startswith(".") for part in path.parts[len(root.parts) :])
+
+
 def _supported(
-    source: str | Path, candidates: Iterable[Path], root: Path, note: Callable[[str], None]
+    source: str | Path, candidates: Iterable[Location], root: Location, note: Callable[[str], None]
 ) -> list[_Found]:
     """Of the candidates, all below the root, the files that can be read, sorted by name."""
     found = [
@@ -240,12 +286,12 @@ def _supported(
 
 
 def _not_ours(
-    source: str | Path, files: Sequence[_Found], root: Path, note: Callable[[str], None]
+    source: str | Path, files: Sequence[_Found], root: Location, note: Callable[[str], None]
 ) -> list[_Found]:
     """The files that lie in no run folder or mixture of ours below the root, where nobody names
     them: a second run would read what the first one wrote.
     """
-    known: dict[Path, bool] = {}
+    known: dict[Location, bool] = {}
     kept = [file for file in files if not _is_inside_ours(file.path.parent, root, known)]
     left_out = sorted(str(folder) for folder, is_one in known.items() if is_one)
     if left_out:
@@ -257,7 +303,7 @@ def _not_ours(
     return kept
 
 
-def _is_inside_ours(folder: Path, root: Path, known: dict[Path, bool]) -> bool:
+def _is_inside_ours(folder: Location, root: Location, known: dict[Location, bool]) -> bool:
     """Whether a folder below `root`, or one above it there, was made by smartx.
 
     known: takes what was found of each topmost one.
@@ -272,8 +318,10 @@ def _is_inside_ours(folder: Path, root: Path, known: dict[Path, bool]) -> bool:
     return False
 
 
-def _fixed_part(pattern: str) -> Path:
+def _fixed_part(pattern: str | RemotePath) -> Location:
     """The folder that a glob starts from: what stands before the first wild card."""
+    if isinstance(pattern, RemotePath):
+        return next(place for place in pattern.parents if not _WILD.search(place.key))
     parts = Path(pattern).parts
     wild = next(i for i, part in enumerate(parts) if _WILD.search(part))
     return Path(*parts[:wild])
@@ -291,18 +339,37 @@ def _ending(name: str) -> str | None:
     return max(fits, key=len, default=None)
 
 
-def _absolute(path: Path) -> Path:
+def _absolute(path: Location) -> Location:
     """The path from the root on. Links stay as they are named, as far as they can."""
+    if isinstance(path, RemotePath):
+        return path
     return path.resolve() if ".." in path.parts else Path(os.path.abspath(path))
 
 
-def _short_names(paths: Sequence[Path]) -> list[str]:
-    """Names of files below the folder that they share, all different, free of odd bytes."""
-    common = Path(os.path.commonpath([path.parent for path in paths]))
-    names = [readable(path.relative_to(common).as_posix()) for path in paths]
+def _short_names(paths: Sequence[Location]) -> list[str]:
+    """Names of files below the folder that they share, all different, free of odd bytes.
+
+    Those of this machine share one, and so do those of stores.
+    """
+    names = [""] * len(paths)
+    for kind in (Path, RemotePath):
+        own = [i for i, path in enumerate(paths) if isinstance(path, kind)]
+        for i, name in zip(own, _below_common([paths[i].parts for i in own]), strict=True):
+            names[i] = name
     often = Counter(names)
     for name, path in zip(names, paths, strict=True):
         if often[name] > 1:
             fault = "its name is that of another source, once it is written as text"
             raise CorpusError(path, 0, fault, fix="rename it")
     return names
+
+
+def _below_common(files: Sequence[tuple[str, ...]]) -> list[str]:
+    """What of the parts of each file stands below the folders that all of them share."""
+    folders = [file[:-1] for file in files]
+    common = 0
+    while folders and len({folder[: common + 1] for folder in folders}) == 1:
+        if common == len(folders[0]):
+            break
+        common += 1
+    return [readable("/".join(file[common:])) for file in files]

@@ -30,6 +30,7 @@ from smartx.frames.rows import KINDS, ending_of, is_rows, train_of, write_rows
 from smartx.lock import working_in
 from smartx.mixture import Mixture
 from smartx.progress import Progress
+from smartx.urls import is_url
 
 GIVEN = "given"  # in the run folder, while a run works
 _SOURCES = ("sources", "leave_out", "trained")
@@ -161,7 +162,8 @@ def _values(config: Any, fields: Mapping[str, Any]) -> tuple[dict[str, Any], Pat
     config = train_of(config)
     if isinstance(config, Mapping):
         return {**config, **fields}, None
-    if isinstance(config, str | Path) and not _is_source(Path(config)):
+    url = isinstance(config, str) and is_url(config)
+    if isinstance(config, str | Path) and not url and not _is_source(Path(config)):
         return dict(fields), Path(config)
     if not (isinstance(config, str | Path | list | tuple) or is_rows(config)):
         raise ConfigError(

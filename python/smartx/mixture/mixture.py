@@ -158,4 +158,5 @@ def compare(here: Any, there: Any) -> Comparison:
 
 
 def _sources(mixture: Mixture) -> list[Any]:
-    return [source.get("sha256") for source in mixture.manifest["sources"]]
+    sources = mixture.manifest["sources"]
+    return [source.get("sha256", source.get("fingerprint")) for source in sources]

@@ -245,7 +245,7 @@ def _sources(facts: dict[str, Any]) -> list[tuple[str, int, str]]:
         (
             shown(str(source.get("name", "")), 120),
             int(source.get("rows", 0)),
-            str(source.get("sha256", ""))[:16],
+            str(source.get("sha256", source.get("fingerprint", "")))[:16],
         )
         for source in facts["sources"]
     ]
