@@ -123,7 +123,7 @@ def test_equal_rows_tie_whatever_stands_beside_them():
     rng = np.random.default_rng(3)
     gradients = rng.normal(size=(301, 64))
     gradients[[5, 250, 300]] = gradients[100]
-    pool = pool_with([301], gradients=gradients, targets=rng.normal(size=(4, 64)))
+    pool = pool_with([301], gradients=gradients, target_gradients=rng.normal(size=(4, 64)))
     order, gains = InfluenceRanker().rank(pool, threads=1)
     at = [order.tolist().index(row) for row in (5, 100, 250, 300)]
     assert at == list(range(at[0], at[0] + 4))
@@ -143,14 +143,18 @@ def test_what_does_not_fit_together_is_named():
     assert (made.gradients, made.targets, made.rates) == (("a", "b"), ("c", "d"), (100.0, 0.3))
     rows = np.ones((4, 3))
     with pytest.raises(InputError, match="2 values, and those of gradients have 3"):
-        InfluenceRanker().rank(pool_with([4], gradients=rows, targets=np.ones((2, 2))), threads=1)
+        InfluenceRanker().rank(
+            pool_with([4], gradients=rows, target_gradients=np.ones((2, 2))), threads=1
+        )
     with pytest.raises(InputError, match="not 1 subtasks of 2 rows"):
         InfluenceRanker(subtask_rows=2).rank(
-            pool_with([4], gradients=rows, targets=np.ones((3, 3))), threads=1
+            pool_with([4], gradients=rows, target_gradients=np.ones((3, 3))), threads=1
         )
     rows[2, 1] = np.nan
     with pytest.raises(InputError, match="row 2 is not finite"):
-        InfluenceRanker().rank(pool_with([4], gradients=rows, targets=np.ones((2, 3))), threads=1)
+        InfluenceRanker().rank(
+            pool_with([4], gradients=rows, target_gradients=np.ones((2, 3))), threads=1
+        )
 
 
 # ---- TAGCOS ----
@@ -261,12 +265,12 @@ def test_units_are_ranked_by_themselves_and_whole(ranker):
     gradients, targets = rng.normal(size=(130, 5)), rng.normal(size=(3, 5))
     gradients[20:30] = gradients[20]
     sizes = [1, 90, 0, 2, 37]
-    pool = pool_with(sizes, gradients=gradients, targets=targets)
+    pool = pool_with(sizes, gradients=gradients, target_gradients=targets)
     order, gains = ranker.rank(pool, threads=2)
     for part in pool.parts():
         assert sorted(order[part].tolist()) == list(range(part.stop - part.start))
         features = {"gradients": gradients[part].astype(np.float32)}
-        features["targets"] = targets.astype(np.float32)
+        features["target_gradients"] = targets.astype(np.float32)
         own_sizes = np.array([part.stop - part.start])
         alone = pool_of(own_sizes, features, first_row=part.start)
         own, won = ranker.rank(alone, threads=1)

@@ -34,6 +34,7 @@ class InfluenceRanker(Ranker):
 
     gradients: features, (n, d) values each, one of each checkpoint.
     targets: tables, (q, d) values each, of the same checkpoints.
+    `smartx features gradients` puts all checkpoints into one feature and one table, by these names.
     rates: learning rates of the checkpoints, which weigh them; none: equal.
     subtask_rows: so many rows of a table, one behind the other, are a subtask, whose mean counts.
     With 1 a row is a subtask.
@@ -43,7 +44,7 @@ class InfluenceRanker(Ranker):
     """
 
     gradients: Annotated[tuple[str, ...], names_of_features()] = ("gradients",)
-    targets: Annotated[tuple[str, ...], names_of_features()] = ("targets",)
+    targets: Annotated[tuple[str, ...], names_of_features()] = ("target_gradients",)
     rates: Annotated[tuple[float, ...] | None, optional(rates_of_checkpoints())] = None
     subtask_rows: Annotated[int, whole(1)] = 1
     cosines: bool = True
