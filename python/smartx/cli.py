@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smartx import feature_commands, terminal
+from smartx import augment_commands, feature_commands, terminal
 from smartx.console import application, before_work, command, group, out, stopped
 from smartx.display import line, table
 from smartx.flags import (
@@ -374,6 +374,7 @@ def doctor(config: RunConfig, progress: Progress) -> Outcome:
 
 # Last, as typer lists groups.
 group("features", feature_commands.WORDS, use=COLLECT, commands=feature_commands.FEATURE_COMMANDS)
+group("augment", augment_commands.WORDS, use=COLLECT, commands=augment_commands.AUGMENT_COMMANDS)
 
 
 def __getattr__(name: str) -> Any:
