@@ -106,6 +106,18 @@ class StoredFeature:
         values = np.concatenate(pieces) if len(pieces) > 2 else pieces[-1]
         return values[:, 0] if kind == "column" else values
 
+    def take(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """(k, d): rows at these places, in this order. Raises StoreError as `rows` does."""
+        dtype = TYPES[self.manifest["parameters"]["kind"]]
+        taken = np.empty((len(places), self.dimensions), dtype=dtype)
+        shards = places // SHARD_ROWS
+        for shard in np.unique(shards).tolist():
+            entry = FileEntry(**self.manifest["files"][shard])
+            file = RowsFile(self.folder / entry.name, entry, dtype, self.dimensions)
+            own = np.flatnonzero(shards == shard)
+            taken[own] = file.take(places[own] - shard * SHARD_ROWS)
+        return taken
+
 
 def kept_feature(
     corpus: Corpus,

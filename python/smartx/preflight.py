@@ -39,7 +39,7 @@ from smartx.preflight_folders import (
     check_run_folder,
     refuse,
 )
-from smartx.run_folder import collected, collected_names
+from smartx.run_folder import collected_names
 from smartx.strategies import check_together
 
 NEEDED = {"run": ("sources", "out"), "ingest": ("sources",), "mix": ("out",)}
@@ -102,8 +102,7 @@ def check_tasks(config: RunConfig, corpus: Corpus) -> None:
     except InputError as problem:
         refuse("weights", f"{problem.place}: {problem.fault}", problem.fix)
     given = feature_files(config.feature)
-    run = config.work_folder if _works_in(config) else None
-    there = {*given, *(collected(run, corpus.digest) if run else ())}
+    there = {*given, *(collected_names(config.work_folder) if _works_in(config) else ())}
     for need in (*config.law.needs, *config.row_ranker.reads):
         if need.kind == "column" and need.name and need.name not in there:
             check_column(corpus, need.name)

@@ -92,14 +92,45 @@ def each_batch(
             pool.shutdown(cancel_futures=True)
 
 
-def answers(
-    model: CausalModel, batch: Sequence[Tokens], begins: Sequence[int], **more: Any
-) -> Answers:
+def answers(model: CausalModel, batch: Sequence[Tokens], begins: Sequence[int]) -> Answers:
     """The model's losses on tokens begins[i].. of each row of a batch (each at least 1).
 
-    more: for the model: output_hidden_states, output_attentions. To be called inside `each_batch`.
+    To be called inside `each_batch`. Raises ModelError where the memory is too small, or a loss is
+    not finite.
+    """
+    torch = _torch()
+    longest = max(map(len, batch))
+    ids, output = _seen(model, batch, longest - max(0, min(begins) - 1))
+    skipped = longest - output.logits.shape[1]
+    losses = [
+        torch.nn.functional.cross_entropy(
+            output.logits[place, begin - 1 - skipped : len(row) - 1 - skipped].float(),
+            ids[place, begin : len(row)],
+            reduction="none",
+        )
+        for place, (row, begin) in enumerate(zip(batch, begins, strict=True))
+    ]
+    if not all(bool(torch.isfinite(own).all()) for own in losses):
+        raise ModelError(
+            "its loss on a row is not finite",
+            place=str(model.folder),
+            fix="use `dtype` float32, or another model",
+        )
+    return Answers(losses, output)
+
+
+def last_logits(model: CausalModel, batch: Sequence[Tokens]) -> list[Any]:
+    """Of each row (vocabulary,) logits of the token that would follow. As `answers` otherwise."""
+    longest = max(map(len, batch))
+    _, output = _seen(model, batch, longest - min(map(len, batch)) + 1)
+    skipped = longest - output.logits.shape[1]
+    return [output.logits[place, len(row) - 1 - skipped] for place, row in enumerate(batch)]
+
+
+def _seen(model: CausalModel, batch: Sequence[Tokens], last: int) -> tuple[Any, Any]:
+    """(ids, output) of a batch, with the logits of the last so many places where it can choose.
+
     Rows are padded on the right, where no token of a row looks, so no mask is needed.
-    Raises ModelError where the memory is too small.
     """
     torch = _torch()
     longest = max(map(len, batch))
@@ -107,10 +138,9 @@ def answers(
     for place, row in enumerate(batch):
         ids[place, : len(row)] = torch.tensor(row.ids)
     ids = ids.to(model.device)
-    first = max(0, min(begins) - 1)
-    kept = {"logits_to_keep": longest - first} if _keeps_logits(model.model) else {}
+    kept = {"logits_to_keep": last} if _keeps_logits(model.model) else {}
     try:
-        output = model.model(input_ids=ids, use_cache=False, **kept, **more)
+        return ids, model.model(input_ids=ids, use_cache=False, **kept)
     except (MemoryError, RuntimeError) as problem:
         if isinstance(problem, MemoryError) or "memory" in str(problem).lower():
             raise ModelError(
@@ -119,17 +149,6 @@ def answers(
                 fix="pass a smaller `max_length`, or `dtype` bfloat16",
             ) from None
         raise
-    logits = output.logits
-    skipped = longest - logits.shape[1]
-    losses = [
-        torch.nn.functional.cross_entropy(
-            logits[place, begin - 1 - skipped : len(row) - 1 - skipped].float(),
-            ids[place, begin : len(row)],
-            reduction="none",
-        )
-        for place, (row, begin) in enumerate(zip(batch, begins, strict=True))
-    ]
-    return Answers(losses, output)
 
 
 def summed(losses: Any) -> float:

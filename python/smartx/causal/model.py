@@ -20,7 +20,7 @@ from smartx.files import unchanged_digest
 
 FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")  # that shape what it computes
 LIBRARIES = ("torch", "transformers", "tokenizers")
-EXTRA = "embed"  # of the package: what brings these
+EXTRA = "llm"  # of the package: what brings these
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +78,11 @@ def digest_of_folder(folder: Path) -> str:
         )
     told = "".join(f"{path.name}\0{unchanged_digest(path)}\n" for path in paths)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def parameters_of(device: str, dtype: str) -> dict[str, Any]:
+    """What besides the digest shapes the numbers of a model that is loaded so, before it is."""
+    return {"dtype": dtype, "device": kind_of(devices_of(device)[0])}
 
 
 def load_causal(

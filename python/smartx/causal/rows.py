@@ -62,7 +62,7 @@ def rows_of(corpus: Corpus, start: int, stop: int) -> list[Row]:
 def tokens_of(
     model: CausalModel,
     rows: Sequence[Row],
-    max_length: int = MAX_LENGTH,
+    max_length: int | None = None,
     *,
     with_prompt: bool = True,
 ) -> list[Tokens]:
@@ -72,10 +72,11 @@ def tokens_of(
     response ends with what ends a turn there; without one the prompt, the response and the
     tokenizer's end follow each other as they are, behind its beginning.
     max_length: of a longer row the beginning of the prompt is left out until half of `max_length`
-    is left to it, then the end of the response.
+    is left to it, then the end of the response. None: MAX_LENGTH, or what the model was made for.
     with_prompt: no: just what stands before an answer, then the response.
     Raises InputError where `max_length` is above what the model was made for.
     """
+    max_length = min(MAX_LENGTH, model.positions) if max_length is None else max_length
     if not 2 <= max_length <= model.positions:
         raise InputError(
             f"{max_length:,} tokens were asked for, and the model reads 2 to {model.positions:,}",
@@ -87,6 +88,36 @@ def tokens_of(
     after = _ids(model, [text for _, text in texts])
     opening = [] if model.tokenizer.chat_template else _opening(model)
     return [_fitted([*opening, *a], b, max_length) for a, b in zip(before, after, strict=True)]
+
+
+def chat_tokens(
+    model: CausalModel, texts: Sequence[str], max_length: int, *, before: str, after: str
+) -> list[Tokens]:
+    """Each text between two others as the turn of a user, up to where the model answers.
+
+    Of a long text the end is left out; `before` and `after` stay whole. There is no response:
+    response_from is the length. Raises InputError where `max_length` leaves no room for a text.
+    """
+    head, tail = before, after
+    if model.tokenizer.chat_template:
+        mark = "\x00"
+        asked = [{"role": "user", "content": f"{before}{mark}{after}"}]
+        head, _, tail = _rendered(model, asked, True).partition(mark)
+    first, last = _ids(model, [head, tail])
+    opening = [] if model.tokenizer.chat_template else _opening(model)
+    room = max_length - len(opening) - len(first) - len(last)
+    if room < 1:
+        raise InputError(
+            f"what is asked takes {max_length - room:,} tokens without the row, and {max_length:,} "
+            "may be read",
+            place="max_length",
+            fix=f"pass `max_length` {max_length - room + MAX_LENGTH // 2}",
+        )
+    found = []
+    for own in _ids(model, texts):
+        ids = (*opening, *first, *own[:room], *last)
+        found.append(Tokens(ids, len(ids), len(own) > room))
+    return found
 
 
 def _turns(prompt: str, messages: Sequence[Mapping[str, Any]] | None) -> tuple[Turn, ...]:

@@ -65,6 +65,7 @@ class Collected:
         *,
         rows: int | None = None,
         part_rows: int = PART_ROWS,
+        begin: bool = True,
     ) -> Collected:
         """The feature of this key under run/features: finished, half done or new.
 
@@ -72,6 +73,7 @@ class Collected:
         parameters: all that shapes the values besides, with `by`: which command made it.
         inputs: digest by name of what else was read, such as the model.
         rows: of a table (kind "table"), which is not aligned with the corpus.
+        begin: no: only look whether it is finished; nothing is written.
         """
         told = {"name": name, "kind": kind, **parameters}
         given = dict(inputs) if kind == "table" else {**inputs, "corpus": corpus.digest}
@@ -82,7 +84,8 @@ class Collected:
         count = corpus.num_rows if rows is None else rows
         told["part_rows"] = part_rows
         made = cls(Path(run), corpus, kind, name, key, told, given, count, part_rows, stage)
-        made._look()
+        if begin:
+            made._look()
         return made
 
     @property
@@ -136,10 +139,13 @@ class Collected:
         """
         return Sidecar(self.stage.folder / f"scratch-{name}", self._part_key)
 
-    def finish(self, facts: Mapping[str, Any] | None = None) -> StoredFeature:
+    def finish(
+        self, facts: Mapping[str, Any] | None = None, *, named: bool = True
+    ) -> StoredFeature:
         """Put the parts together; from here on rankers find it by its name.
 
         facts: what else the manifest is to say; the same for the same key.
+        named: no: it is a form of another, which is what is found.
         """
         if not self.done:
             if self._missing:
@@ -158,7 +164,8 @@ class Collected:
                 facts={**told, "collected": dict(facts or {})},
             )
             self._tidy()
-        collect(self.run, self.corpus.digest, self.name, self.stage.folder)
+        if named:
+            collect(self.run, self.corpus.digest, self.name, self.stage.folder)
         return StoredFeature(self.stage.folder, self.stage.manifest(SCHEMA))
 
     @property

@@ -24,6 +24,7 @@ def ranked_facts(folder: Path, entries: Sequence[FileEntry], ranking: Ranking) -
 
     digest: of its columns in order: the same however they were cut into files.
     apart: how many rows of each unit and group nobody takes; absent where there are none.
+    features: the folder of each feature that was read, by name; absent where none has one.
     """
     near, groups = ranking.near, ranking.groups
     names = ["row_id", "gain", *(COLUMNS.names if near is not None else [])]
@@ -43,6 +44,9 @@ def ranked_facts(folder: Path, entries: Sequence[FileEntry], ranking: Ranking) -
     digest = hashlib.sha256(b"".join(sha.digest() for sha in shas.values())).hexdigest()
     facts: dict[str, Any] = {"digest": digest, "per": ranking.ranker.per, "curve": curve.points()}
     facts["rows"] = int(groups.rows.sum())
+    folders = {n.name: getattr(ranking.features[n.key], "folder", None) for n in ranking.needs}
+    if named := {name: path.name for name, path in folders.items() if name and path is not None}:
+        facts["features"] = named
     if near is not None:
         facts["near_duplicates"] = {"threshold": near, "rows": int(duplicates.sum())}
         if ranking.near_within is not None:
