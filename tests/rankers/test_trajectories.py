@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score, homogeneity_score
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import smartx
 from smartx.draws import CLUSTER_ROWS, CLUSTER_STARTS, draws_at
 from smartx.errors import ConfigError, InputError, MissingPackageError
-from smartx.rankers import clusters, pool_of
+from smartx.rankers import clusters, pool_of, s2l
 from smartx.rankers.clusters import clusters_of
 from smartx.rankers.learnability import LobassRanker
 from smartx.rankers.s2l import S2lRanker, by_quota
@@ -165,6 +167,66 @@ def test_s2l_ranks_units_by_themselves_and_takes_nan_for_0():
     assert ranker.rank(zero, threads=1)[0].tolist() == order.tolist()
     other = S2lRanker(clusters=7, seed=4).rank(pool, threads=1)[0]
     assert other.tolist() != order.tolist()
+
+
+def planted(seed):
+    """Trajectories of five kinds of rows, of unequal sizes: learned at once, slowly, never, known
+    before, and forgotten. (n,) kind, (n, 12) float32 losses.
+    """
+    rng, t = np.random.default_rng(seed), np.linspace(0, 1, 12)
+    shapes = np.stack(
+        [3 * np.exp(-6 * t), 3 * np.exp(-1.5 * t), np.full(12, 2.6), np.full(12, 0.4), 1 + 1.2 * t]
+    )
+    kinds = rng.permutation(np.repeat(np.arange(5), (400, 250, 150, 120, 80)))
+    level, noise = rng.normal(0, 0.08, (1000, 1)), rng.normal(0, 0.12, (1000, 12))
+    return kinds, np.maximum(shapes[kinds] + level + noise, 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_s2l_recovers_planted_clusters_of_trajectories(seed, monkeypatch):
+    """As many clusters as kinds, from spread starts: all of them; more from random rows, as
+    published: none that mixes kinds. From the first, every kind gets the published quota.
+    """
+    kinds, losses = planted(seed)
+    made = []
+
+    def kept(rows, count, row_ids, **more):
+        made.append(clusters_of(rows, count, row_ids, **more))
+        return made[-1]
+
+    monkeypatch.setattr(s2l, "clusters_of", kept)
+    pool = pool_of(np.array([1000]), {"losses": losses})
+    order, _ = S2lRanker(clusters=5, starts="spread", seed=seed).rank(pool, threads=1)
+    S2lRanker(clusters=20, seed=seed).rank(pool, threads=1)
+    assert adjusted_rand_score(kinds, made[0]) > 0.99
+    assert homogeneity_score(kinds, made[1]) > 0.99
+    sizes = np.bincount(made[0])
+    ascending = np.argsort(sizes, kind="stable")
+    for budget in (25, 300, 700, 1000):
+        got = np.bincount(made[0][order[:budget]], minlength=5)
+        assert got[ascending].tolist() == published_quotas(sizes[ascending].tolist(), budget)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.data())
+def test_the_law_equal_gives_tasks_what_the_published_rule_gives_sources(sizes, data):
+    """But for which of equal tasks gets the row that does not divide."""
+    budget = data.draw(st.integers(1, sum(sizes)))
+    tasks = np.repeat(np.arange(len(sizes)), sizes)
+    mixture = smartx.select(tasks=tasks, budget=budget, weights="equal", ranker="random")
+    found = np.bincount(tasks[mixture.indices], minlength=len(sizes))
+    ascending = np.argsort(sizes, kind="stable")
+    published = np.empty(len(sizes), dtype=np.int64)
+    published[ascending] = published_quotas(np.array(sizes)[ascending].tolist(), budget)
+    assert found.sum() == published.sum() == budget
+    assert np.abs(found - published).max() <= 1
+
+
+def test_spread_starts_are_for_any_number_of_rows():
+    ranker = S2lRanker(clusters=9, starts="spread")
+    for rows in (1, 2, 5, 30):
+        losses = np.repeat(np.eye(5), 6, axis=0)[:rows].astype(np.float32)
+        order, _ = ranker.rank(pool_of(np.array([rows]), {"losses": losses}), threads=1)
+        assert sorted(order.tolist()) == list(range(rows))
 
 
 # ---- LoBaSS ----

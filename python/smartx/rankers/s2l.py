@@ -20,7 +20,7 @@ from smartx.draws import CLUSTER_ROWS, draws_at
 from smartx.engine import NOMINAL, Speed
 from smartx.needs import Need
 from smartx.options import one_of, whole
-from smartx.rankers.clusters import clusters_of
+from smartx.rankers.clusters import clusters_of, spread_starts
 from smartx.rankers.pool import Pool
 from smartx.rankers.ranker import Order, Ranker
 
@@ -32,7 +32,10 @@ class S2lRanker(Ranker):
     """Clusters of loss trajectories in turn. It claims no gain: every gain is 0.
 
     losses: a feature, (n, c): the loss of each row at c checkpoints; NaN counts as 0.
+    `smartx features trajectories` collects it.
     clusters, iterations: of K-means, with squared distances.  seed: of its start and of the draws.
+    starts: the first centres: random rows, as published, or spread: rows far from each other
+    (k-means++), which find few clusters more surely.
     Published: the clusters (by another library), the quotas for every budget, and that rows are
     drawn uniformly. Ours: one order of which every prefix has the published quotas.
     """
@@ -41,6 +44,7 @@ class S2lRanker(Ranker):
     clusters: Annotated[int, whole(1)] = 100
     iterations: Annotated[int, whole(1)] = 20
     seed: int = 0
+    starts: Annotated[str, one_of("random", "spread")] = "random"
     per: Annotated[str, one_of("template", "task", "corpus")] = field(default="task", kw_only=True)
 
     name: ClassVar[str] = "s2l"
@@ -70,13 +74,15 @@ class S2lRanker(Ranker):
         losses = np.asarray(pool.feature(self.losses), dtype=np.float64)
         order = np.empty(len(pool), dtype=np.int32)
         for part in pool.parts():
-            own, ids = losses[part], pool.row_ids[part]
+            own, ids = (
+                np.nan_to_num(losses[part], posinf=np.inf, neginf=-np.inf),
+                pool.row_ids[part],
+            )
+            count, starts = min(self.clusters, len(own)), None
+            if self.starts == "spread" and count > 1 and np.isfinite(own).all():
+                starts = spread_starts(own, count, seed=self.seed)
             labels = clusters_of(
-                np.where(np.isnan(own), 0.0, own),
-                self.clusters,
-                ids,
-                seed=self.seed,
-                iterations=self.iterations,
+                own, count, ids, seed=self.seed, iterations=self.iterations, starts=starts
             )
             order[part] = by_quota(labels, draws_at(self.seed, CLUSTER_ROWS, ids))
         return order, np.zeros(len(pool))
