@@ -25,6 +25,7 @@ from smartx.config_file import read_fields, split_encoder
 from smartx.errors import ConfigError, SmartxError
 from smartx.options import MOST, executor, size_in_bytes
 from smartx.strategies import LAWS, RANKERS, TASKS, Table, facts_of
+from smartx.urls import is_url, was_url
 
 DEFAULT_ENCODER = "thenlper/gte-large"  # SMART as published
 
@@ -246,7 +247,9 @@ class RunConfig(BaseModel):
         description="how shares become whole rows (default: the weight law's own); monotone: a "
         "larger budget takes nothing away from any task, so that mixtures are nested",
     )
-    out: Path | None = Field(None, description="folder of the mixture")
+    out: Path | str | None = Field(
+        None, description="folder of the mixture, or the URL of one in an object store (s3://...)"
+    )
     overwrite: bool = Field(
         False, description="replace the mixture that stands in OUT, if it is another one"
     )
@@ -284,6 +287,18 @@ class RunConfig(BaseModel):
         if isinstance(value, Mapping):
             return [f"{name}={one}" for name, one in value.items()]
         return [value] if isinstance(value, str | Path) else value
+
+    @field_validator("out", mode="after")
+    @classmethod
+    def _a_text_is_a_url(cls, value: Path | str | None) -> Path | str | None:
+        return Path(value) if isinstance(value, str) and not is_url(value) else value
+
+    @field_validator("run_dir", mode="after")
+    @classmethod
+    def _stages_are_kept_on_a_disk(cls, value: Path | None) -> Path | None:
+        if value is not None and was_url(value):
+            raise ValueError("a run folder cannot be in an object store: name one on a disk")
+        return value
 
     @field_validator("leave_out_by", mode="before")
     @classmethod
@@ -372,6 +387,9 @@ class RunConfig(BaseModel):
         """Where the stages keep their work. Raises ConfigError without `run_dir` and `out`."""
         if self.run_dir is not None:
             return self.run_dir
+        if isinstance(self.out, str):
+            fault = "the mixture goes to an object store, and stages keep their work on a disk"
+            raise ConfigError(fault, place="run_dir", fix="name a folder in `run_dir`")
         if self.out is not None:
             nameless = self.out.name in ("", "..")
             out = Path(os.path.abspath(self.out)) if nameless else self.out

@@ -99,14 +99,14 @@ def _embeddings_there(session: Session, asked: Spec, corpus: Corpus) -> Embeddin
         return None
 
 
-def _limits(session: Session, *, rows: int | None, out: Path | None) -> Limits:
+def _limits(session: Session, *, rows: int | None, out: Path | str | None) -> Limits:
     work = session.run.folder
     by_row = rows is not None and session.budget.by_row
     return Limits(
         threads=session.threads,
         memory=session.memory,
         work=work,
-        out=out,
+        out=work / "mixture" if isinstance(out, str) else out,
         rows=rows,
         by_row=by_row,
     )

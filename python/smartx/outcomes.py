@@ -13,6 +13,7 @@ from rich.text import Text
 from smartx.display import in_flags, line, plan_tables, table, tasks_table
 from smartx.errors import StoreError
 from smartx.progress import counted, size
+from smartx.urls import is_url
 
 if TYPE_CHECKING:
     from smartx.mixture import Mixture
@@ -125,7 +126,10 @@ def mixture_outcome(mixture: Mixture) -> Outcome:
         yield line(near_duplicates_line(held, near))
     yield line(f"\n{counted(total, 'row')} in {mixture.folder}", "bold")
     yield line(f"  look:  {mixture.folder / 'report.html'}")
-    yield line(f'  load:  datasets.load_dataset("{mixture.folder}", split="train")')
+    what = f'"{mixture.folder}"'
+    if is_url(str(mixture.folder)):  # `datasets` reads files of a store, and no folders
+        what = f'"parquet", data_files="{mixture.folder}/data/*.parquet"'
+    yield line(f'  load:  datasets.load_dataset({what}, split="train")')
 
 
 def _shares_table(given: list[dict[str, Any]], tokens: int | None) -> Table:

@@ -13,7 +13,9 @@ from typing import NoReturn
 
 from smartx.config import RunConfig
 from smartx.errors import ConfigError
+from smartx.mixture.in_store import check_writable_store
 from smartx.run_folder import NAMES
+from smartx.urls import is_url, shown
 
 _BELOW = 120  # characters of the longest path that is written below OUT or RUN
 _LONGEST = 4_096  # bytes of a path that a system call takes
@@ -38,8 +40,12 @@ def check_readable(field: str, path: Path) -> None:
         refuse(field, f"{path} is not a file", "name a file on a disk")
 
 
-def check_out_folder(config: RunConfig, out: Path) -> None:
+def check_out_folder(config: RunConfig, out: Path | str) -> None:
     """Raise unless a mixture can take its place in `out`, and eats nothing that is read."""
+    if isinstance(out, str):
+        _not_eaten_in_store(config, out)
+        check_writable_store(out)
+        return
     real = _real("out", out)
     here = os.path.realpath(os.getcwd())
     if _inside(here, real):
@@ -81,6 +87,19 @@ def _not_eaten(config: RunConfig, out: str) -> None:
                 f"{path} is in {config.out}, which the mixture would replace",
                 "give the mixture another folder in `out`",
             )
+
+
+def _not_eaten_in_store(config: RunConfig, out: str) -> None:
+    """Raise where a source lies in the folder of a store that is replaced."""
+    for field in ("sources", "leave_out", "trained"):
+        for one in getattr(config, field):
+            url = one if is_url(one) else one.partition("=")[2]
+            if is_url(url) and _inside(url.rstrip("/"), out.rstrip("/")):
+                refuse(
+                    field,
+                    f"{shown(url)} is in {shown(out)}, which the mixture would replace",
+                    "give the mixture another folder in `out`",
+                )
 
 
 def _fixed_part(source: str) -> str:

@@ -19,15 +19,10 @@ from smartx.clean import Asked as CleanAsked
 from smartx.clean import Cleaned, apart, asked_facts, asked_of, clean_rows, cleaned_there
 from smartx.collect import needed_feature
 from smartx.config import RunConfig
-from smartx.corpus import Columns, Corpus, ingested, ingestion
+from smartx.corpus import Corpus, ingested
 from smartx.corpus.overview import one_task_advice
 from smartx.embed import (
     Embeddings,
-    EncoderSpec,
-    HybridSpec,
-    StudentSpec,
-    VectorsSpec,
-    default_encoder,
     embed_corpus,
     embeddings_like,
     open_embeddings,
@@ -35,14 +30,14 @@ from smartx.embed import (
 )
 from smartx.embed.again import encoder_again
 from smartx.embed.run import Spec
-from smartx.embed.student.spec import STUDENT
 from smartx.engine import default_memory, resolve_threads
 from smartx.engine.on_card import similarities_on
-from smartx.errors import ConfigError, StoreError
+from smartx.errors import StoreError
 from smartx.executors import elsewhere
 from smartx.features import feature_files
 from smartx.files import storing
 from smartx.forecast import ranking_plan, tasks_plan
+from smartx.from_config import ingestion_of, required, stages_of, vectors_of
 from smartx.leave_out import Asked, LeftOut, left_out_line
 from smartx.lock import working_in
 from smartx.means import kept_task_means
@@ -54,6 +49,7 @@ from smartx.mixture import (
     write_mixture,
 )
 from smartx.mixture.choose import choose
+from smartx.mixture.in_store import check_store
 from smartx.needs import VECTORS, Feature, Need
 from smartx.preflight import check, check_tasks
 from smartx.progress import Progress, Silent, counted, stage, stages, warn
@@ -103,7 +99,7 @@ class Session:
         self.left_out: LeftOut | None = None
         self.cleaned: Cleaned | None = None
         self.divide = elsewhere(config, self.progress)  # has units of a stage made elsewhere
-        stages(self.progress, self._to_come(command))
+        stages(self.progress, stages_of(command, config, embeds=self.needs_vectors))
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -189,7 +185,8 @@ class Session:
         if config.tasks is not None or config.sources:
             settings["found_tasks"] = None if config.tasks is None else facts_of(config.tasks)
         out = required(config, "out")
-        check_replaceable(out, settings, overwrite=config.overwrite)
+        check = check_store if isinstance(out, str) else check_replaceable
+        check(out, settings, overwrite=config.overwrite)
 
     @property
     def preset(self) -> str:
@@ -200,17 +197,8 @@ class Session:
         """Sources -> RUN/corpus/ID."""
         config, progress = self.config, self.progress
         with self._doing("ingest", self.run.folder / CORPUS):
-            wanted = ingestion(
-                required(config, "sources"),
-                columns=_columns(config),
-                keep_empty_responses=config.keep_empty_responses,
-                task_name=config.task,
-                source_name=config.source,
-                other_columns=not config.drop_other_columns,
-                duplicates=config.duplicates,
-                tokenizer=config.tokenizer,
-                progress=Silent() if self.command == WORKER else progress,
-            )
+            quiet = Silent() if self.command == WORKER else progress
+            wanted = ingestion_of(config, quiet)
             self.corpus = ingested(
                 wanted,
                 self.run.folder / CORPUS,
@@ -242,28 +230,6 @@ class Session:
         if self.config.tasks is None:
             self._tell_of_vectors()
         return self.embeddings
-
-    def _to_come(self, command: str) -> list[str]:
-        """The stages of a command, in order, as `_doing` calls them."""
-        config = self.config
-        grouped = ["tasks"] if config.tasks is not None else []
-        apart = [*(["leave_out"] if self.asked else []), *(["clean"] if config.clean else [])]
-        ranked = [*apart, "rank"]
-        mixed = [*ranked, *(["means"] if self.law.needs_means else []), "mix"]
-        embedded = ["embed"] if self.needs_vectors else []
-        read = ["ingest"] if config.sources else []
-        of_command = {
-            "run": ["ingest", *embedded, *grouped, *mixed],
-            "mix": [*grouped, *mixed],
-            "rank": [*grouped, *ranked],
-            "plan": read,
-            "ingest": read,
-            "embed": ["embed"],
-            "features": [*read, "features"],
-            "clean": [*read, "clean"],
-            "tasks": grouped,
-        }
-        return of_command.get(command, [])
 
     def _tell_of_vectors(self) -> None:
         for line in warnings_of(self.embeddings, self.corpus):
@@ -408,7 +374,8 @@ class Session:
     def mix(self) -> Mixture:
         """The corpus and a ranking -> OUT, a folder that trainers load. Ranks first if need be."""
         out, ranked = required(self.config, "out"), self._ranked()
-        with self._doing("mix", out, out.parent):
+        places = [self.run.folder] if isinstance(out, str) else [out, out.parent]
+        with self._doing("mix", *places):
             chosen, facts = self._chosen(*ranked)
             return write_mixture(
                 self.corpus,
@@ -417,6 +384,7 @@ class Session:
                 facts=facts,
                 report=partial(render, material=self._material(ranked[0], chosen)),
                 overwrite=self.config.overwrite,
+                staging=self.run.folder / "mixture",
                 progress=self.progress,
             )
 
@@ -461,23 +429,9 @@ class Session:
             version=__version__,
             budget=self.budget.facts(),
             tokens=picked.tokens,
-            embedding=self._embedding_facts(),
+            embedding=self.embeddings.facts() if self.needs_vectors else None,
             left_out=apart(self.left_out, self.cleaned),
         )
-
-    def _embedding_facts(self) -> dict[str, Any] | None:
-        """What made the vectors, where the weight law or the ranker looked at any."""
-        if not self.needs_vectors:
-            return None
-        manifest = self.embeddings.manifest
-        names = ("cut", "shared", "one_vector")
-        seen = {name: manifest[name] for name in names if name in manifest}
-        if "student" in manifest:
-            last = manifest["student"]["curve"][-1]
-            seen["student"] = {"learnt_from": last["rows"], **last["loss"]}
-        if "made" in manifest:
-            seen["made"] = {one["encoder"]: one["rows"] for one in manifest["made"]["encoders"]}
-        return {**manifest["parameters"], "digest": self.embeddings.digest, **seen}
 
     @contextmanager
     def _doing(self, step: str, *places: Path) -> Iterator[None]:
@@ -498,46 +452,3 @@ def _check_there(run: Path) -> None:
             fix="name that of an earlier run in `run_dir` (OUT.run where none was named), or make "
             "one with `smartx run` or `smartx ingest`",
         )
-
-
-def vectors_of(config: RunConfig) -> Spec:
-    """Where the vectors come from: a file of ready ones, an encoder, or its student."""
-    if config.vectors is not None:
-        return VectorsSpec(config.vectors, config.vectors_column)
-    encoder = EncoderSpec(
-        name=config.encoder_name or default_encoder(),
-        revision=config.encoder_revision,
-        batch_size=config.batch_size,
-        max_length=config.max_length,
-        prompt_prefix=config.prompt_prefix,
-        turns=config.embed_turns,
-        device=config.device,
-        dtype=config.dtype,
-        threads=resolve_threads(config.threads),
-    )
-    if not config.encoder_kind:
-        return encoder
-    student = StudentSpec(encoder, config.student_rows)  # another seed embeds nothing again
-    if config.encoder_kind == STUDENT:
-        return student
-    return HybridSpec(student, config.teacher_rows or HybridSpec(student).teacher_rows)
-
-
-def _columns(config: RunConfig) -> Columns:
-    return Columns(
-        prompt=config.prompt_column,
-        response=config.response_column,
-        system=config.system_column,
-        messages=config.messages_column,
-        source=config.source_column,
-        task=config.task_column,
-        template=config.template_column,
-    )
-
-
-def required(config: RunConfig, field: str) -> Any:
-    """The value of a field. Raises ConfigError where it was not given."""
-    value = getattr(config, field)
-    if value in (None, []):
-        raise ConfigError("it is needed here and not given", place=field, fix=f"give `{field}`")
-    return value

@@ -4,6 +4,7 @@ from the optional package fsspec, and how a URL is shown, without what may be se
 
 from __future__ import annotations
 
+import errno
 import re
 from importlib import import_module
 from typing import Any
@@ -29,6 +30,12 @@ def is_url(text: str) -> bool:
     """Whether a text is the URL of an object store, and not of a file of this machine."""
     found = _URL.fullmatch(text)
     return found is not None and found[1].lower() != "file"
+
+
+def was_url(path: object) -> bool:
+    """Whether a path of this machine was a URL before it was taken for one: s3:/bucket/folder."""
+    schemes = {f"{scheme}:" for scheme in (*_PACKAGES, "memory")}
+    return not schemes.isdisjoint(str(path).lower().split("/"))
 
 
 def is_web(url: str) -> bool:
@@ -89,3 +96,19 @@ def filesystem(url: str) -> tuple[Any, str]:
         raise InputError(fault, place=shown(url), fix="check the URL and the settings") from None
     found.invalidate_cache()
     return found, str(path)
+
+
+class as_os_error:  # noqa: N801, a block
+    """Turn whatever a store's package raises into an OSError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
+        if problem is None or not isinstance(problem, Exception):
+            return
+        number = problem.errno if isinstance(problem, OSError) else None
+        absent = isinstance(problem, FileNotFoundError)
+        raised = FileNotFoundError if absent else OSError
+        words = "there is no such object" if absent else reason(problem)
+        raise raised(number or errno.EIO, words) from None

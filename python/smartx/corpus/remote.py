@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from smartx.errors import InputError
 from smartx.files import canonical_json, signature
-from smartx.urls import filesystem, is_web, reason, scheme_of, shown
+from smartx.urls import as_os_error, filesystem, is_web, scheme_of, shown
 
 BLOCK_BYTES = 8 << 20  # that are fetched together, of a file that is read from front to back
 # Of what a store tells: names for the same content, the first that is there; and times, which are
@@ -50,7 +50,7 @@ class Store:
             return self.known[key]
         if any(key.startswith(f"{folder}/") for folder in self.listed) and not fresh:
             raise FileNotFoundError(errno.ENOENT, "there is no such object", key)
-        with _as_os_error():
+        with as_os_error():
             if fresh:
                 self.system.invalidate_cache(key)
             found: Mapping[str, Any] = self.system.info(key)
@@ -60,7 +60,7 @@ class Store:
     def below(self, key: str) -> list[str]:
         """The files of a folder and those in it."""
         if key not in self.listed:
-            with _as_os_error():
+            with as_os_error():
                 found = self.system.find(key, detail=True)
             self.known.update({str(name): info for name, info in found.items()})
             self.listed.add(key)
@@ -68,7 +68,7 @@ class Store:
 
     def matching(self, pattern: str) -> list[str]:
         """The files that fit a glob."""
-        with _as_os_error():
+        with as_os_error():
             found = self.system.glob(pattern, detail=True)
         files = {str(n): info for n, info in found.items() if info.get("type") == "file"}
         self.known.update(files)
@@ -195,14 +195,14 @@ class RemotePath:
         """The object, to be read. cached: from front to back, ahead of what is asked for."""
         assert mode == "rb"
         kind = "readahead" if cached else "none"
-        with _as_os_error():
+        with as_os_error():
             file = self.store.system.open(self.key, mode, block_size=BLOCK_BYTES, cache_type=kind)
         return cast(BinaryIO, _Reading(file))
 
     def read_bytes(self) -> bytes:
         """All of it. Raises OSError."""
         self.store.info(self.key)
-        with _as_os_error():
+        with as_os_error():
             return bytes(self.store.system.cat_file(self.key))
 
 
@@ -224,7 +224,7 @@ class _Reading(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """So many bytes, as long as there are any."""
-        with _as_os_error():
+        with as_os_error():
             return bytes(self._file.read(size))
 
     def readinto(self, buffer: Any) -> int:
@@ -235,7 +235,7 @@ class _Reading(io.RawIOBase):
 
     def seek(self, place: int, whence: int = 0) -> int:
         """Go to a place."""
-        with _as_os_error():
+        with as_os_error():
             return int(self._file.seek(place, whence))
 
     def tell(self) -> int:
@@ -255,22 +255,6 @@ class _Reading(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
-
-
-class _as_os_error:  # noqa: N801, a block
-    """Turn whatever a store's package raises into an OSError."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
-        if problem is None or not isinstance(problem, Exception):
-            return
-        number = problem.errno if isinstance(problem, OSError) else None
-        absent = isinstance(problem, FileNotFoundError)
-        raised = FileNotFoundError if absent else OSError
-        words = "there is no such object" if absent else reason(problem)
-        raise raised(number or errno.EIO, words) from None
 
 
 def at(url: str) -> RemotePath:

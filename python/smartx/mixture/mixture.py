@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from smartx.corpus.remote import for_arrow
 from smartx.errors import InputError, StoreError
 from smartx.mixture.frames import Frames
 from smartx.mixture.shares import Comparison, Shares, compared
@@ -24,7 +25,8 @@ _DATA = "data"
 class Mixture(Frames):
     """A finished mixture: a folder that trainers load, and what stands in it.
 
-    folder: where it lies.  manifest: as it stands there, every number of it.
+    folder: where it lies; of one in an object store something that is read as a path is.
+    manifest: as it stands there, every number of it.
     It is what `smartx.run` returns, and `smartx.open_mixture` for one that was made before.
 
     >>> import smartx
@@ -55,11 +57,11 @@ class Mixture(Frames):
         """
         paths = sorted((self.folder / _DATA).glob("*.parquet"))
         try:
-            names = pq.read_schema(paths[0]).names if paths else []
+            names = pq.read_schema(for_arrow(paths[0])).names if paths else []
             if missing := [name for name in columns or () if name not in names]:
                 fix = f"there are: {', '.join(names)}"
                 raise InputError(f"there is no column {missing[0]!r}", place="columns", fix=fix)
-            tables = [pq.ParquetFile(path).read(columns=columns) for path in paths]
+            tables = [pq.ParquetFile(for_arrow(path)).read(columns=columns) for path in paths]
             return pa.concat_tables(tables).select(columns or names)
         except (OSError, pa.ArrowException) as problem:
             raise StoreError(

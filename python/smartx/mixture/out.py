@@ -19,10 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from smartx.corpus.remote import at
 from smartx.errors import InputError, StoreError
 from smartx.files import MARK, TEMPORARY, canonical_json, file_digest, flush_folder
 from smartx.mixture.mixture import Mixture as Mixture
 from smartx.store import EXPORT, MANIFEST, MIXTURE, is_ours, read_manifest
+from smartx.urls import is_url, was_url
 
 _FIX = "choose another folder for `out`, or empty this one"
 _A = {MIXTURE: "a mixture", EXPORT: "an export"}
@@ -35,7 +37,7 @@ _MADE_BY = {MIXTURE: "smartx mix", EXPORT: "smartx export"}
 
 
 def open_mixture(folder: Path | str, *, stage: str = MIXTURE) -> Mixture:
-    """The mixture in a folder. Raises StoreError if there is none.
+    """The mixture in a folder, or at the URL of one. Raises StoreError if there is none.
 
     >>> import smartx
     >>> smartx.open_mixture("nowhere")
@@ -43,16 +45,16 @@ def open_mixture(folder: Path | str, *, stage: str = MIXTURE) -> Mixture:
     smartx.errors.StoreError: nowhere: it is not a mixture
       fix: make one with `smartx mix`
     """
-    folder = Path(folder)
+    place: Any = at(folder) if isinstance(folder, str) and is_url(folder) else Path(folder)
     try:
-        manifest = read_manifest(folder / MANIFEST)
+        manifest = read_manifest(place / MANIFEST)
     except StoreError:
         manifest = {}
     if manifest.get("stage") != stage:
         raise StoreError(
-            f"it is not {_A[stage]}", place=str(folder), fix=f"make one with `{_MADE_BY[stage]}`"
+            f"it is not {_A[stage]}", place=str(place), fix=f"make one with `{_MADE_BY[stage]}`"
         )
-    return Mixture(folder, manifest)
+    return Mixture(place, manifest)
 
 
 def check_out(out: Path, *, stage: str = MIXTURE) -> Mixture | None:
@@ -60,6 +62,9 @@ def check_out(out: Path, *, stage: str = MIXTURE) -> Mixture | None:
 
     Raises InputError for anything else: a link, a file, a folder that holds more than a mixture.
     """
+    if was_url(out):
+        fault, fix = "it is not written to an object store", "name a folder, and copy it there"
+        raise InputError(fault, place=str(out), fix=fix)
     if not os.path.lexists(out):
         return None
     if out.is_symlink():
@@ -87,14 +92,18 @@ def check_replaceable(
     too are compared. overwrite: it may be replaced.
     """
     found = check_out(out, stage=stage)
-    if found is None or overwrite:
-        return
+    if found is not None and not overwrite:
+        refuse_other(found, settings, stage=stage)
+
+
+def refuse_other(found: Mixture, settings: dict[str, Any], *, stage: str = MIXTURE) -> None:
+    """Raise InputError where a mixture was made otherwise than with these settings."""
     there = found.manifest
     if differ := [name for name in differences(there, settings) if name in there]:
         what = ", ".join(causes(differ))
         raise InputError(
             f"another {stage} stands there ({there.get('rows', 0):,} rows; it differs in: {what})",
-            place=str(out),
+            place=str(found.folder),
             fix="choose another folder for `out`, or pass `overwrite` to replace it",
         )
 

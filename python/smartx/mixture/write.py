@@ -24,6 +24,7 @@ from smartx.mixture.chats import (
     tools_objects,
     turns_of_all,
 )
+from smartx.mixture.in_store import send
 from smartx.mixture.mixture import Mixture
 from smartx.mixture.others import OtherColumns
 from smartx.mixture.out import (
@@ -37,6 +38,7 @@ from smartx.mixture.out import (
 from smartx.mixture.trainers import LLAMA_FACTORY, READ_BY_TRAINERS, trainer_files
 from smartx.progress import Progress, Silent, step
 from smartx.store import MANIFEST, MIXTURE, file_entries, sealed
+from smartx.urls import is_url
 
 if TYPE_CHECKING:
     from smartx.corpus import Corpus
@@ -50,14 +52,18 @@ Report = Callable[[Path, dict[str, Any]], str]
 def write_mixture(
     corpus: Corpus,
     chosen: Chosen,
-    out: Path,
+    out: Path | str,
     *,
     facts: dict[str, Any],
     report: Report | None = None,
     overwrite: bool = False,
+    staging: Path | None = None,
     progress: Progress | None = None,
 ) -> Mixture:
     """Write the folder `out`, which a trainer loads.
+
+    out: a folder, or the URL of one in an object store.  staging: for the latter, the name of a
+    folder beside which the mixture is made before it is sent there.
 
     facts: what the manifest says, from `mixture_facts`.  report: given the finished data and the
     facts, the text of report.html; None: no report.
@@ -67,25 +73,45 @@ def write_mixture(
     be overwritten.
     """
     progress = progress or Silent()
-    out = Path(os.path.abspath(out))
     facts = {**facts, "digest": _digest(chosen)}
+
+    def build(folder: Path) -> dict[str, Any]:
+        return _build(corpus, chosen, folder, facts, report, progress)
+
+    if isinstance(out, str) and is_url(out):
+        assert staging is not None
+        return send(out, facts, build, staging=staging, overwrite=overwrite, progress=progress)
+    out = Path(os.path.abspath(out))
     recover(out)
     check_replaceable(out, facts, overwrite=overwrite)
     if stands(out, facts):
         progress.note(f"the mixture in {out} is up to date")
         return open_mixture(out)
     with storing(out, out.parent), building_beside(out) as building:
-        (building / "data").mkdir()
-        facts["trainers"] = _write_rows(corpus, chosen, building, progress)
-        (building / "README.md").write_bytes(card(facts))
-        for name, content in trainer_files(facts["trainers"]).items():
-            (building / name).write_bytes(content)
-        if report is not None:
-            (building / "report.html").write_text(report(building, facts), encoding="utf-8")
-        manifest = sealed({"stage": MIXTURE, **facts, "files": file_entries(building)})
-        (building / MANIFEST).write_bytes(canonical_json(manifest))
+        manifest = build(building)
         put_in_place(building, out)
     return Mixture(out, manifest)
+
+
+def _build(
+    corpus: Corpus,
+    chosen: Chosen,
+    folder: Path,
+    facts: dict[str, Any],
+    report: Report | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """All files of a mixture in a folder; its manifest."""
+    (folder / "data").mkdir()
+    facts = {**facts, "trainers": _write_rows(corpus, chosen, folder, progress)}
+    (folder / "README.md").write_bytes(card(facts))
+    for name, content in trainer_files(facts["trainers"]).items():
+        (folder / name).write_bytes(content)
+    if report is not None:
+        (folder / "report.html").write_text(report(folder, facts), encoding="utf-8")
+    manifest = sealed({"stage": MIXTURE, **facts, "files": file_entries(folder)})
+    (folder / MANIFEST).write_bytes(canonical_json(manifest))
+    return manifest
 
 
 def columns_of(corpus: Corpus) -> tuple[OtherColumns, dict[str, bool]]:

@@ -97,6 +97,9 @@ def make_swarm(config: RunConfig, wanted: Wanted, progress: Progress | None = No
     """
     if config.out is None:
         raise ConfigError("it is needed here and not given", place="out", fix="give `out`")
+    if isinstance(config.out, str):
+        fault, fix = "a swarm is written to a disk", "name a folder, and copy it to the store"
+        raise ConfigError(fault, place="out", fix=fix)
     folder, progress = config.out, progress or Silent()
     session = Session(_with(config, out=folder / _name(0)), progress, command="mix")
     with session.alone():
