@@ -22,7 +22,7 @@ ROOMS = [
     "engine", "executors", "corpus", "embed", "features", "causal", "collect", "means",
     "leave_out", "weights", "rankers", "tasks", "budget", "mixture", "selection", "selector",
     "report", "exports", "clean", "frames", "planning", "runs", "verify", "preflight_folders", "preflight",
-    "forecast", "session", "dividing", "pipeline",
+    "forecast", "from_config", "session", "dividing", "pipeline",
     "doctor", "demo", "compare", "swarm", "online", "augment",
     "terminal", "display", "tellers", "outcomes", "flags", "field_flags", "starter", "console",
     "feature_commands", "augment_commands", "cli", "__main__",

@@ -16,7 +16,7 @@ from smartx.config import RunConfig, config_from
 from smartx.embed import rate
 from smartx.errors import ConfigError
 from smartx.preflight import check
-from smartx.session import vectors_of
+from smartx.from_config import vectors_of
 
 pytest.importorskip("tokenizers", reason="students need tokenizers")
 pytest.importorskip("safetensors", reason="static encoders need safetensors")

@@ -101,6 +101,17 @@ class Embeddings:
         """Values of a row."""
         return int(self.manifest["dimensions"])
 
+    def facts(self) -> dict[str, Any]:
+        """What made the vectors, and what they lack, as the manifest of a mixture says it."""
+        manifest, names = self.manifest, ("cut", "shared", "one_vector")
+        seen = {name: manifest[name] for name in names if name in manifest}
+        if "student" in manifest:
+            last = manifest["student"]["curve"][-1]
+            seen["student"] = {"learnt_from": last["rows"], **last["loss"]}
+        if "made" in manifest:
+            seen["made"] = {one["encoder"]: one["rows"] for one in manifest["made"]["encoders"]}
+        return {**manifest["parameters"], "digest": self.digest, **seen}
+
     def rows(self, start: int, stop: int) -> NDArray[np.int16]:
         """Rows start..stop-1 as (stop - start, d) int16, a fresh array in C order.
 
