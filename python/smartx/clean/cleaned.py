@@ -98,6 +98,11 @@ class Cleaned:
         """For each rule how many rows fail it, before and after: see sheet.py."""
         return list(self.manifest["sheet"])
 
+    @property
+    def repairs(self) -> bool:
+        """Whether texts are repaired where rows are written."""
+        return bool(self.manifest["parameters"]["rules"]["encoding"]["repair"])
+
     def line(self) -> str:
         """How many rows go and why, for a person."""
         whole, gone = int(self.manifest["rows"]), int(self.manifest["dropped"])

@@ -42,8 +42,7 @@ def exact_copies(measures: Measures, rows: Ints) -> Found:
 
 
 def copies_in_words(measures: Measures, rows: Ints) -> Found:
-    """Rows with the answer of an earlier one, and the words of its prompt."""
-    rows = rows[measures.column("words")[rows] != 0]
+    """Rows with the answer of an earlier one, and its prompt but for case and ends of sentences."""
     return _same([measures.column(name)[rows] for name in ("words", "answer")], rows)
 
 
@@ -52,8 +51,8 @@ def near_copies(
 ) -> Found:
     """Rows of which n-grams say that they are nearly an earlier one.
 
-    Of both rows at least `asked.near` of the n-grams that are no template's are common to them, and
-    of those of their answers as well; and they have the same numbers.
+    Of both rows at least `asked.near` of the n-grams that are no template's are common to them, of
+    those of their answers, and of the words of their prompts; and they have the same numbers.
     """
     assert asked.near is not None
     pairs = _pairs(signatures, rows)
@@ -106,11 +105,14 @@ def _alike(corpus: Corpus, pairs: Ints, common: Common, n: int, least: float) ->
     wanted = np.unique(pairs)
     own: list[Hashes] = []
     answers: list[Hashes] = []
+    prompts: list[Hashes] = []
     numbers: list[Counter[str]] = []
     for block in blocks_of(corpus, wanted):
         words = words_of(block.prompts, block.responses, STRICT)
         own += _split(*own_grams(words, common, n))
-        answers += _split(*grams_of(_answers(words), n))
+        asked, given = _sides(words)
+        answers += _split(*grams_of(given, n))
+        prompts += _split(*grams_of(asked, 1))
         texts = zip(block.prompts.to_pylist(), block.responses.to_pylist(), strict=True)
         numbers += [Counter(_NUMBER.findall("\n".join(both))) for both in texts]
     places = np.searchsorted(wanted, pairs).tolist()
@@ -119,19 +121,25 @@ def _alike(corpus: Corpus, pairs: Ints, common: Common, n: int, least: float) ->
             numbers[a] == numbers[b]
             and _jaccard(answers[a], answers[b]) >= least
             and _jaccard(own[a], own[b]) >= least
+            and _jaccard(prompts[a], prompts[b]) >= least
             for a, b in places
         ],
         dtype=np.bool_,
     )
 
 
-def _answers(words: Words) -> Words:
-    """The words of the responses alone."""
-    counts = words.counts - words.asked
+def _sides(words: Words) -> tuple[Words, Words]:
+    """The words of the prompts alone, and of the responses."""
+    begins = words.ends[:-1]
+    asked = _cut(words.hashes, begins, words.asked)
+    return asked, _cut(words.hashes, begins + words.asked, words.counts - words.asked)
+
+
+def _cut(hashes: Hashes, begins: Ints, counts: Ints) -> Words:
+    """Runs of words as texts without prompts."""
     ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    begins = words.ends[:-1] + words.asked
     at = np.repeat(begins - ends[:-1], counts) + np.arange(ends[-1])
-    return Words(words.hashes[at], ends, np.zeros(len(counts), np.int64))
+    return Words(hashes[at], ends, np.zeros(len(counts), np.int64))
 
 
 def _split(hashes: Hashes, ends: Ints) -> list[Hashes]:
@@ -141,7 +149,7 @@ def _split(hashes: Hashes, ends: Ints) -> list[Hashes]:
 def _jaccard(first: Hashes, second: Hashes) -> float:
     both = len(np.intersect1d(first, second, assume_unique=True))
     either = len(first) + len(second) - both
-    return both / either if either else 0.0
+    return both / either if either else 1.0
 
 
 def _joined(pairs: Ints, rows: Ints) -> Found:

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from smartx.clean.scores import NAMES, coherence, readability, similarity
 from smartx.clean.signs import REPLACEMENT, controls, is_mojibake, language, letters
 from smartx.clean.texts import REPEATED_GRAMS, TOP_GRAMS, quality, repetition, words_of
-from smartx.leave_out.words import STRICT, plain
-from smartx.leave_out.words import words_of as hashed_words
 
-_WHOLE = ("prompt_words", "response_words", "longest_word", "replacements", "controls", "letters")
+_WHOLE = (
+    *("prompt_words", "response_words", "response_lines", "longest_word"),
+    *("replacements", "controls", "letters"),
+)
 _YES_NO = ("mojibake", "echo")
 QUALITY = (
     *("word_length", "hashes", "ellipses", "ellipsis_lines", "bullet_lines", "alphabetic_words"),
@@ -32,7 +32,7 @@ REPETITION = (
 )
 _NUMBERS = ("language_confidence", *QUALITY, *REPETITION, *NAMES)
 # What rows are told to be copies by. exact: 128 bits of both texts.  answer: of the response.
-# words: of the words of the prompt; 0 where it has none.
+# words: of the prompt without case and marks that end sentences.
 HASHES = ("exact_high", "exact_low", "answer", "words")
 SCHEMA = pa.schema(
     [
@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
     ]
 )
 _SPACE = re.compile(r"\s+")
+_END = re.compile(r"(?<=[\w'\")\]])[.!?…]+(?=\s|$)")  # where a sentence ends
 _NAN = float("nan")
 
 
@@ -55,13 +56,8 @@ def measured(prompts: Sequence[str], responses: Sequence[str], *, least_letters:
     """
     rows = [_row(p, r, least_letters) for p, r in zip(prompts, responses, strict=True)]
     columns = {
-        field.name: pa.array([row.get(field.name) for row in rows], field.type)
-        for field in SCHEMA
-        if field.name != "words"
+        field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in SCHEMA
     }
-    asked, given = (plain(pa.array(list(t), pa.large_string())) for t in (prompts, responses))
-    hashes = hashed_words(asked, given, STRICT).texts()[:, 0] if rows else np.empty(0, np.uint64)
-    columns["words"] = pa.array(hashes, pa.uint64())
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
@@ -78,6 +74,7 @@ def _row(prompt: str, response: str, least_letters: int) -> dict[str, Any]:
     return {
         "prompt_words": len(asked),
         "response_words": len(words),
+        "response_lines": len(response.splitlines()),
         "longest_word": max(map(len, (*asked, *words)), default=0),
         "replacements": whole.count(REPLACEMENT),
         "controls": controls(whole),
@@ -93,6 +90,7 @@ def _row(prompt: str, response: str, least_letters: int) -> dict[str, Any]:
         "exact_high": high,
         "exact_low": low,
         "answer": _hashes(usual[1])[0],
+        "words": _hashes(_SPACE.sub(" ", _END.sub("", usual[0].casefold())).strip())[0],
     }
 
 

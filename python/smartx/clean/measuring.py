@@ -43,20 +43,21 @@ WORKER = "smartx.clean.worker:main"
 class Parts:
     """The parts of the measures of a corpus.
 
-    key: of the stage.  least_letters: as `measured` has it.
+    key: of the stage.  least_letters: as `measured` has it.  rows: of a part.
     """
 
     corpus: Corpus
     folder: Path
     key: str
     least_letters: int
+    rows: int
 
     def __len__(self) -> int:
-        return -(-self.corpus.num_rows // PART_ROWS)
+        return -(-self.corpus.num_rows // self.rows)
 
     def bounds(self, number: int) -> tuple[int, int]:
         """(start, stop): the rows of a part."""
-        return number * PART_ROWS, min((number + 1) * PART_ROWS, self.corpus.num_rows)
+        return number * self.rows, min((number + 1) * self.rows, self.corpus.num_rows)
 
     def sidecar(self, number: int) -> Sidecar:
         """That of a part."""
@@ -116,7 +117,7 @@ def measures_of(
     if not stage.reuse(key):
         stage.keep_parts(key, lambda _: key)
         stage.begin()
-        parts = Parts(corpus, stage.folder, key, least_letters)
+        parts = Parts(corpus, stage.folder, key, least_letters, PART_ROWS)
         there = [parts.sidecar(number).whole_part() for number in range(len(parts))]
         missing = [number for number, entry in enumerate(there) if entry is None]
         if kept := len(parts) - len(missing):
@@ -160,7 +161,7 @@ def _make(
             parts.make(number)
             told(number)
         return
-    job = [str(parts.corpus.folder), str(parts.folder), parts.key, parts.least_letters]
+    job = [str(parts.corpus.folder), str(parts.folder), parts.key, parts.least_letters, parts.rows]
     waiting = list(reversed(missing))
     with ExitStack() as stack:
         at_work: dict[Any, tuple[Child, int]] = {}
@@ -208,5 +209,5 @@ def _write(table: pa.Table, path: Path) -> None:
 
 def parts_of(job: str) -> Parts:
     """The parts that a job, as `_make` sends it, is about."""
-    corpus, folder, key, least = json.loads(job)
-    return Parts(open_corpus(Path(corpus)), Path(folder), str(key), int(least))
+    corpus, folder, key, least, rows = json.loads(job)
+    return Parts(open_corpus(Path(corpus)), Path(folder), str(key), int(least), int(rows))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from smartx import __version__
 from smartx.clean.cleaned import Cleaned
+from smartx.clean.signs import repaired
 from smartx.corpus import Corpus
 from smartx.errors import InputError
 from smartx.files import canonical_json, storing
@@ -40,6 +41,7 @@ PART_ROWS = 100_000
 SCHEMA = 1
 _NAMES = ("source", "task", "template")
 Ints = NDArray[np.int64]
+Repair = Callable[[str], str] | None
 
 
 def check_format(name: str) -> None:
@@ -86,9 +88,10 @@ def write_cleaned(
         return open_mixture(out, stage=EXPORT).folder
     with storing(out, out.parent), building_beside(out) as building:
         (building / "data").mkdir()
-        _write(corpus, rows, building, format, progress)
-        told = _readme(cleaned, len(rows), format)
-        (building / "README.md").write_text(told, encoding="utf-8")
+        told = repaired if cleaned.repairs else None
+        _write(corpus, rows, building, format, told, progress)
+        card = _readme(cleaned, len(rows), format)
+        (building / "README.md").write_text(card, encoding="utf-8")
         content = {
             "stage": EXPORT,
             "schema": SCHEMA,
@@ -103,31 +106,49 @@ def write_cleaned(
     return out
 
 
-def _write(corpus: Corpus, rows: Ints, folder: Path, format: str, progress: Progress) -> None:
+def _write(
+    corpus: Corpus, rows: Ints, folder: Path, format: str, repair: Repair, progress: Progress
+) -> None:
     parts = -(-len(rows) // PART_ROWS)
     write: Callable[[pa.Table, Path], None] = _parquet if format == "parquet" else _json_lines
     with step(progress, "write", len(rows), "rows") as advance:
-        for part, table in enumerate(_tables(corpus, rows, folder)):
+        for part, table in enumerate(_tables(corpus, rows, folder, repair)):
             write(table, folder / "data" / f"train-{part:05d}-of-{parts:05d}.{format}")
             advance(table.num_rows)
 
 
-def _tables(corpus: Corpus, rows: Ints, folder: Path) -> Iterator[pa.Table]:
-    """The rows with all their columns, PART_ROWS at a time."""
+def _tables(corpus: Corpus, rows: Ints, folder: Path, repair: Repair) -> Iterator[pa.Table]:
+    """The rows with all their columns, PART_ROWS at a time. repair: of their texts."""
     chats = bool(corpus.manifest["conversations"])
     texts = ("messages",) if chats else ("prompt", "completion")
     others = OtherColumns.of(corpus, [*texts, *_NAMES])
     for found in others.rows(rows, PART_ROWS, folder):
         if chats:
             turns = others.messages(found["messages"])
-            made = {"messages": turns_of_all(turns, found["prompt"], found["response"])[0]}
+            turns = turns_of_all(turns, found["prompt"], found["response"])[0]
+            made = {"messages": turns if repair is None else _turns(turns, repair)}
         else:
-            made = {"prompt": found["prompt"], "completion": found["response"]}
+            both = (("prompt", found["prompt"]), ("completion", found["response"]))
+            made = {name: _texts(column, repair) for name, column in both}
         groups = found["group_id"].to_numpy()
         for name in _NAMES:
             names = getattr(corpus.groups, name)
             made[name] = pa.array([names[group] for group in groups], pa.string())
         yield others.appended(pa.table(made), found)
+
+
+def _texts(column: pa.ChunkedArray, repair: Repair) -> pa.Array:
+    texts = pa.concat_arrays(column.chunks) if column.num_chunks else column.combine_chunks()
+    if repair is None:
+        return texts
+    return pa.array([text and repair(text) for text in texts.to_pylist()], texts.type)
+
+
+def _turns(turns: pa.ListArray, repair: Callable[[str], str]) -> pa.ListArray:
+    made = turns.to_pylist()
+    for turn in (turn for talk in made for turn in talk):
+        turn["content"] = turn["content"] and repair(turn["content"])
+    return pa.array(made, turns.type)
 
 
 def _parquet(table: pa.Table, path: Path) -> None:

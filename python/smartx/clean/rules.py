@@ -14,8 +14,9 @@ as any. `published` has them as they are published, asked of the answer. What di
 - C4 drops pages with a curly bracket or "javascript": that is code here, and not looked for. Lines
   about cookies and terms, and "lorem ipsum", count in an answer whose prompt does not have them.
 - MinHash (FineWeb: 5-grams of words, 14 bands of 8, at least 0.75 alike) takes a pair of questions
-  that differ in one word for copies. Here the answers have to be alike as well, of at least 20
-  words, all numbers have to be the same, and n-grams of more than 10 rows (a template) never count.
+  that differ in one word for copies, and two questions about one text. Here the answers have to be
+  alike as well, of at least 20 words and half of the row, and the words of the prompts, all numbers
+  have to be the same, and n-grams of more than 10 rows (a template) never count.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Encoding(_Rules):
     replacement: bool = True  # U+FFFD, which stands where bytes were lost
     control: bool = True  # C0 and C1 but tab and line ends; C1 is where cp1252 was read as Latin-1
     mojibake: bool = True  # what ftfy finds bad and can repair
+    # Keep rows whose only fault is one of the last two, and write them repaired by ftfy (--out).
+    repair: bool = False
 
 
 class Language(_Rules):
@@ -80,6 +83,7 @@ class Quality(_Rules):
     """
 
     from_words: Count = 50
+    from_lines: Count = 3  # of an answer whose lines are looked at. Gopher asks for none
     word_length: tuple[float, float] | None = (0, 10)  # mean, in characters. Published: 3, 10
     hashes: Share | None = 0.1  # signs for each word
     ellipses: Share | None = 0.1
@@ -123,10 +127,11 @@ class Echo(_Rules):
 class Copies(_Rules):
     """Rows that an earlier one says already, in any task and source.
 
-    exact: but for white space and the form of characters (NFC).  words: the same answer, and a
-    prompt of the same words but for case and punctuation.
+    exact: but for white space and the form of characters (NFC).  words: the same answer, and the
+    same prompt but for case and the marks that end sentences.
     near: least part of the n-grams of both rows that is common to them (Jaccard); None: not looked
-    for.  from_words: of the answers.  gram: words of an n-gram.  bands, band_rows: of MinHash.
+    for.  from_words: of the answers.  answer_share: least part of a row's words that its answer is.
+    gram: words of an n-gram.  bands, band_rows: of MinHash.
     common: an n-gram of more rows than this is a template's, and does not count.
     """
 
@@ -134,6 +139,7 @@ class Copies(_Rules):
     words: bool = True
     near: Annotated[float, Field(gt=0, le=1)] | None = 0.75
     from_words: Annotated[int, Field(ge=1, le=1 << 31)] = 20
+    answer_share: Share = 0.5
     gram: Annotated[int, Field(ge=2, le=100)] = 5
     bands: Annotated[int, Field(ge=1, le=256)] = 14
     band_rows: Annotated[int, Field(ge=1, le=64)] = 8
@@ -183,7 +189,12 @@ INSTRUCTIONS = Rules()
 PUBLISHED = Rules(
     length=Length(least_words=50),
     quality=Quality(
-        from_words=0, word_length=(3, 10), bullet_lines=0.9, alphabetic_words=0.8, stop_words=2
+        from_words=0,
+        from_lines=0,
+        word_length=(3, 10),
+        bullet_lines=0.9,
+        alphabetic_words=0.8,
+        stop_words=2,
     ),
     repetition=Repetition(
         from_words=0,
@@ -196,7 +207,7 @@ PUBLISHED = Rules(
     ),
     phrases=Phrases(anywhere=("lorem ipsum", *_COOKIES, "javascript", "{"), unasked=()),
     echo=Echo(from_words=None),
-    copies=Copies(words=False),
+    copies=Copies(words=False, answer_share=0),
 )
 NAMED: Mapping[str, Rules] = {"instructions": INSTRUCTIONS, "published": PUBLISHED}
 

@@ -99,7 +99,7 @@ def signatures_of(
     if not stage.reuse(key):
         stage.keep_parts(key, lambda _: key)
         stage.begin()
-        long = measures.column("response_words") >= asked.from_words
+        long = long_answers(measures, asked)
         entries = _made(corpus, long, stage.folder, key, asked, progress)
         digest = key_of("content", SCHEMA, {}, {e.name: e.sha256 for e in entries})
         stage.finish(
@@ -124,7 +124,15 @@ def signatures_stage(corpus: Corpus, asked: Copies) -> tuple[str, dict[str, Any]
     return key_of(STAGE, SCHEMA, parameters, inputs), parameters, inputs
 
 
-_DEPENDS = ("from_words", "gram", "bands", "band_rows", "common")
+_DEPENDS = ("from_words", "answer_share", "gram", "bands", "band_rows", "common")
+
+
+def long_answers(measures: Measures, asked: Copies) -> NDArray[np.bool_]:
+    """(n,) rows whose answers are long enough to be told apart by their n-grams."""
+    words = measures.column("response_words")
+    whole = words + measures.column("prompt_words")
+    found: NDArray[np.bool_] = (words >= asked.from_words) & (words >= asked.answer_share * whole)
+    return found
 
 
 def _made(

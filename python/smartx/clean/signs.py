@@ -43,6 +43,14 @@ def is_mojibake(text: str) -> bool:
     return is_bad(text) and fix_encoding(text) != text
 
 
+def repaired(text: str) -> str:
+    """A text as it was meant, by ftfy: read in its own encoding, without control characters."""
+    from ftfy import fix_encoding
+    from ftfy.fixes import fix_c1_controls, remove_control_chars
+
+    return remove_control_chars(fix_c1_controls(fix_encoding(text)))
+
+
 def letters(text: str) -> int:
     """How many letters a text has."""
     return sum(map(str.isalpha, text))

@@ -51,7 +51,7 @@ MEANINGS = {
     "echo": "the answer is the prompt again",
     PERPLEXITY: "outside the band of the score",
     EXACT: "an earlier row, but for white space",
-    WORDS: "the answer of an earlier row, and the words of its prompt",
+    WORDS: "the answer of an earlier row, and its prompt but for case and ends of sentences",
     NEAR: "nearly an earlier row",
 }
 
@@ -111,11 +111,12 @@ def _encoding(measures: Measures, rules: Rules) -> Iterator[Verdict]:
     asked = rules.encoding
     for name, column, drops in (
         ("replacement", "replacements", asked.replacement),
-        ("control", "controls", asked.control),
+        ("control", "controls", asked.control and not asked.repair),
     ):
         counts = measures.column(column)
         yield Verdict(f"encoding: {name}", counts > 0, drops, _number(counts, "characters"))
-    yield Verdict("encoding: mojibake", measures.column("mojibake"), asked.mojibake, _nothing)
+    drops = asked.mojibake and not asked.repair
+    yield Verdict("encoding: mojibake", measures.column("mojibake"), drops, _nothing)
 
 
 def _language(measures: Measures, rules: Rules) -> Iterator[Verdict]:
@@ -147,8 +148,10 @@ def _quality(measures: Measures, rules: Rules) -> Iterator[Verdict]:
     mask = judged & ((values < low) | (values > high))
     drops = asked.word_length is not None
     yield Verdict("quality: word length", mask, drops, _number(values, "characters"))
+    lines = judged & (measures.column("response_lines") >= asked.from_lines)
     for name in ("hashes", "ellipses", "ellipsis_lines", "bullet_lines"):
-        yield _more(measures, "quality", name, getattr(asked, name), getattr(usual, name), judged)
+        who = lines if name.endswith("lines") else judged
+        yield _more(measures, "quality", name, getattr(asked, name), getattr(usual, name), who)
     for name in ("alphabetic_words", "stop_words"):
         least, values = getattr(asked, name), measures.column(name)
         mask = judged & (values < (getattr(usual, name) if least is None else least))
