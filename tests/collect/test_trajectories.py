@@ -75,8 +75,8 @@ def asked(model, **more):
     )
 
 
-def collected(sources, run, wanted):
-    config = RunConfig(sources=[str(sources)], run_dir=run, threads=2)
+def collected(sources, run, wanted, threads=2):
+    config = RunConfig(sources=[str(sources)], run_dir=run, threads=threads)
     work = lambda *where: collect_trajectories(wanted, config, *where)  # noqa: E731
     return features_step(config, Silent(), work)["losses"]
 
@@ -169,7 +169,9 @@ def test_another_model_or_recipe_is_another_feature_and_the_same_is_made_once(
 
 
 def test_killed_anywhere_it_goes_on_to_the_same_bytes(whole, sources, model, tmp_path, monkeypatch):
-    """Killed after each file that is finished: states, parts of losses, columns, the matrix."""
+    """Killed after each file that is finished: parts of losses, columns, the matrix (and states:
+    test_training.py). On another number of threads.
+    """
     commit, trained_to = Sidecar.commit, trajectories.trained_to
     here, kills, rounds = tmp_path / "run", [], []
     config = RunConfig(sources=[str(sources)], run_dir=here)
@@ -188,7 +190,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_bytes(whole, sources, model, tmp
     monkeypatch.setattr(trajectories, "trained_to", noted)
     for _ in range(60):
         try:
-            feature = collected(sources, here, asked(model))
+            feature = collected(sources, here, asked(model), threads=1)
             break
         except Killed:
             continue

@@ -19,7 +19,10 @@ from page_stand_ins import install_stand_ins, missing
 
 NAMES = [path.relative_to(REPOSITORY).as_posix() for path in pages()]
 RUN = ("run", "looked up", "hidden", "file")
-OPTIONAL = ("datasets", "pandas", "polars", "sklearn", "torch", "trl", "tokenizers", "matplotlib")
+OPTIONAL = (
+    "datasets", "pandas", "polars", "sklearn", "torch", "trl", "tokenizers", "matplotlib",
+    "transformers", "accelerate",
+)  # fmt: skip
 
 
 def with_code(name: str) -> bool:
