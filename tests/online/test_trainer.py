@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from conftest import REPOSITORY
 from made_mixtures import PAIRS, mixture_of
+from page_blocks import blocks_of
 from small_causal import causal_folder
 from smartx.errors import InputError
 from smartx.online import OnlineMixing, mixing_of
@@ -214,6 +216,21 @@ def test_trl_trains_a_mixture_by_it(model_folder, tmp_path):
     assert mixing.turn == 6
     assert sum(trainer.state.stateful_callbacks[KEPT]["taken"]) == 12
     assert mixing.rewards.all()
+
+
+def test_the_recipe_trains(model_folder, tmp_path, monkeypatch):
+    """The block of docs/recipes/online_mixing.md, with a tiny model."""
+    pytest.importorskip("trl")
+    mixture_of(PAIRS, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    page = REPOSITORY / "docs" / "recipes" / "online_mixing.md"
+    (block,) = [one for one in blocks_of(page) if one.kind == "elsewhere"]
+    more = 'output_dir="tuned", use_cpu=True, bf16=False, report_to=[], max_steps=2, '
+    source = block.source.replace("Qwen/Qwen3-0.6B", str(model_folder))
+    names = {}
+    exec(source.replace('output_dir="tuned", ', more), names)
+    assert names["trainer"].state.global_step == 2
+    assert (tmp_path / "tuned" / "checkpoint-2" / "trainer_state.json").exists()
 
 
 def test_packed_rows_are_refused(model_folder, tmp_path):
