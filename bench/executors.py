@@ -1,16 +1,19 @@
 """What it costs to have a ranking made by other processes, or by Ray on this machine.
 
     python bench/executors.py --rows 60000 --groups 300 --executors this processes:2 ray
+    python bench/executors.py --run-dir DIR/run --executors processes:2 ray processes:2 ray
 
-Ranks made-up rows with each executor, from the same vectors; says how long each took and whether
-the bytes are the same. Then hands out units that are there already: what is left is what handing a
-unit out and hearing of it costs.
+Ranks made-up rows with each executor, or those of a run folder (its rankings are deleted), such as
+one of `bench/flan_shape.py --until vectors`, from the same vectors; says how long each took, when
+its workers were ready, and whether the bytes are the same. Then hands out units that are there
+already: what is left is what handing a unit out and hearing of it costs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -48,16 +51,26 @@ def write_corpus(folder: Path, rows: int, groups: int, dimensions: int) -> dict[
     return {"sources": [str(folder / "rows.jsonl")], "vectors": str(folder / "rows.npy")}
 
 
-def ranked(config: RunConfig) -> tuple[float, str]:
-    """Seconds that ranking takes, and a digest of the folder."""
+class First(Silent):
+    """When the first unit was there."""
+
+    def __init__(self) -> None:
+        self.when = 0.0
+
+    def advance(self, amount: int) -> None:
+        self.when = self.when or time.perf_counter()
+
+
+def ranked(config: RunConfig) -> tuple[float, float, str]:
+    """Seconds that ranking takes, of these until the first unit is there, a digest of the folder."""
     folder = config.work_folder / "rankings"
     shutil.rmtree(folder, ignore_errors=True)
-    began = time.perf_counter()
-    pipeline.rank_step(config, Silent())
+    began, first = time.perf_counter(), First()
+    pipeline.rank_step(config, first)
     took, sha = time.perf_counter() - began, sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         sha.update(path.name.encode() + path.read_bytes())
-    return took, sha.hexdigest()
+    return took, first.when - began, sha.hexdigest()
 
 
 class AllOver:
@@ -81,10 +94,12 @@ def handed_out(config: RunConfig, rounds: int) -> tuple[float, float, int]:
     """Seconds until the crew is ready, seconds a unit that is there, and how many were given."""
     shutil.rmtree(config.work_folder / "rankings", ignore_errors=True)
     here = config.model_copy(update={"executor": None})
+    planned = divided(Session(here, None, command="rank"), "rank")
+    assert planned is not None
     pipeline.shard_step(here, Silent(), "rank", "0/1")
     session = Session(here, None, command="rank")
     with session.alone(), ExitStack() as stack:
-        work = divided(session, "rank")
+        work = divided(session, "rank", planned.key)
         assert work is not None
         job = replace(Job.of(config), stage=work.name, key=work.key)
         kind, _, rest = str(config.executor).partition(":")
@@ -109,21 +124,30 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, default=128)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--run-dir", type=Path, help="one with vectors; its rankings are deleted")
     parser.add_argument("--executors", nargs="+", default=["this", "processes:2"])
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder, digests = Path(name), set()
-        fields = write_corpus(folder, asked.rows, asked.groups, asked.dimensions)
-        fields |= {"run_dir": str(folder / "run"), "rows": 1000, "out": str(folder / "mix")}
-        config = config_from(fields)
-        pipeline.ingest_step(config, Silent())
-        pipeline.embed_step(config, Silent())
+        folder, digests, seen = Path(name), set(), set()
+        fields: dict[str, Any] = {"rows": 1000, "out": str(folder / "mix")}
+        if asked.run_dir:
+            fields |= {"run_dir": str(asked.run_dir)}
+        else:
+            fields |= write_corpus(folder, asked.rows, asked.groups, asked.dimensions)
+            fields |= {"run_dir": str(folder / "run")}
+            pipeline.ingest_step(config_from(fields), Silent())
+            pipeline.embed_step(config_from(fields), Silent())
         for executor in asked.executors:
             config = config_from({**fields, "executor": executor, "threads": asked.threads})
-            took, digest = ranked(config)
+            took, first, digest = ranked(config)
             digests.add(digest)
-            sys.stdout.write(f"{executor}: ranked in {took:.1f} s\n")
-            if executor != "this":
+            sys.stdout.write(
+                f"{executor}: ranked in {took:.1f} s, {took - first:.1f} s of them after the first "
+                f"unit was there, load {os.getloadavg()[0]:.0f}\n"
+            )
+            sys.stdout.flush()
+            if executor != "this" and executor not in seen:
+                seen.add(executor)
                 ready, each, count = handed_out(config, asked.rounds)
                 sys.stdout.write(
                     f"{executor}: ready after {ready:.1f} s, {each * 1000:.1f} ms a unit that was "

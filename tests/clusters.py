@@ -28,6 +28,7 @@ def cluster_of(nodes: int = 2, *, processors: int = 1, joined: bool = True) -> I
         patch.setenv("PYTHONPATH", seen)
         patch.setenv("RAY_raylet_start_wait_time_s", str(_STARTING_SECONDS))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # not behind all else that a machine does
         import ray
         from ray.cluster_utils import Cluster
 
