@@ -49,6 +49,13 @@ HARD = {  # rows that look odd and are none of cleaning's business
     "Repeat after me: hello": "hello",
     "Is 17 prime? Think step by step.": "17 has no divisor among 2, 3 and 4... so it is prime.",
     "Close the brackets: ( [ {": "} ] )",
+    "Tag every word.": " ".join(random.Random(7).choices(("O", "O", "B-PER", "B-LOC"), k=80)),
+    "Go on until it trails off.": f"{' and then it rained again, '.join(NOUNS)}...",
+    "Write pairs that differ in one word.": "".join(
+        f"The {noun} was too large for the {other} because it was {size}.\n"
+        for noun, other in zip(NOUNS[:6], NOUNS[6:12], strict=True)
+        for size in ("large", "small")
+    ),
 }
 WORDS = ("It’s", "naïve", "£5", "“so", "Zürich", "garçon", "10 °C", "— so")  # read as cp1252
 Row = dict[str, str]

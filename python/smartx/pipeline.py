@@ -148,6 +148,37 @@ def features_step(
         return session.collect(work)
 
 
+def clean(
+    config: Any = None,
+    *,
+    rules: Any = None,
+    rows_to: Path | str | None = None,
+    format: str = "parquet",
+    progress: Progress | None = None,
+    **fields: Any,
+) -> CleanResult:
+    """Find rows that are no good, as `smartx clean` does: RUN/clean/ID.
+
+    config, fields: the rows and the configuration as `run` takes them; `run_dir` is needed.
+    rules: "instructions" (the default), "published", a YAML file, or a mapping of sections.
+    rows_to, format: a folder for the rows that stay, and what they are there: parquet or jsonl.
+    Raises ConfigError before any work; SmartxError where a step fails.
+
+    >>> import smartx.pipeline
+    >>> rows = [{"prompt": f"{n} + 1", "response": f"{n + 1}", "task": "sums"} for n in (1, 2, 1)]
+    >>> found = smartx.pipeline.clean(rows, run_dir="work-clean")
+    >>> found.cleaned.table.select(["line", "reason", "detail"]).to_pylist()
+    [{'line': 3, 'reason': 'copy: exact', 'detail': 'of table.parquet:1'}]
+    """
+    call = call_of(config, fields, makes=False)
+    if call.temporary is not None:
+        call.clean()
+        raise ConfigError("it is needed here and not given", place="run_dir", fix="give `run_dir`")
+    with call.files(progress or Silent()) as checked:
+        out = None if rows_to is None else Path(rows_to)
+        return clean_step(checked, progress or Silent(), rules=rules, out=out, format=format)
+
+
 def clean_step(config: RunConfig, progress: Progress, **options: Any) -> CleanResult:
     """Sources, or the corpus of a run -> RUN/clean/ID, and OUT. options: of `clean.Wanted`."""
     wanted = CleanWanted(**options)

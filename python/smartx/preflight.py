@@ -45,7 +45,7 @@ from smartx.strategies import check_together
 NEEDED = {"run": ("sources", "out"), "ingest": ("sources",), "mix": ("out",)}
 _SUCH_AS = {"sources": "data/*.jsonl", "out": "mix"}
 NEED_BUDGET = ("run", "mix")
-READS_SOURCES = ("run", "plan", "ingest", "features")
+READS_SOURCES = ("run", "plan", "ingest", "features", "clean")
 LEAVES_OUT = ("run", "plan", "rank", "mix")
 WRITES_OUT = ("run", "mix", "plan", "demo")
 _OF_AN_ENCODER = (

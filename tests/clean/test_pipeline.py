@@ -3,6 +3,7 @@
 import json
 import random
 
+import pyarrow.parquet as pq
 import pytest
 from planted_defects import planted, sound_rows
 from typer.testing import CliRunner
@@ -63,7 +64,7 @@ def test_scores_are_columns_that_rankers_find_by_name(source, tmp_path):
     done = runner.invoke(application(), ["mix", *words, *more])
     assert done.exit_code == 0, done.output
     assert "32 are dropped by cleaning" in done.output.replace("\n", " ")
-    gains = [row["smartx_gain"] for row in smartx.open_mixture(out)]
+    gains = pq.read_table(f"{out}/data", columns=["smartx_gain"])["smartx_gain"].to_pylist()
     assert len(gains) == 10
     assert min(gains) > 20  # LIX of the hardest
 
@@ -99,3 +100,15 @@ def test_the_command_says_what_is_wrong(source, tmp_path):
     done = runner.invoke(application(), ["clean", "--run-dir", str(tmp_path / "none")])
     assert done.exit_code != 0
     assert "there is no such run folder" in done.output
+
+
+def test_rows_in_memory_are_cleaned_by_a_call(tmp_path):
+    rows = [{"prompt": f"{n} + 1", "response": f"{n + 1}", "task": "sums"} for n in (1, 2, 1)]
+    found = smartx.pipeline.clean(
+        rows, run_dir=tmp_path / "run", rows_to=tmp_path / "out", format="jsonl"
+    )
+    assert found.cleaned.table["reason"].to_pylist() == ["copy: exact"]
+    kept = next((found.out / "data").iterdir()).read_text().splitlines()
+    assert [json.loads(line)["prompt"] for line in kept] == ["1 + 1", "2 + 1"]
+    with pytest.raises(ConfigError, match="run_dir"):
+        smartx.pipeline.clean(rows)

@@ -9,8 +9,8 @@ as any. `published` has them as they are published, asked of the answer. What di
 - Lists, code, labels and other languages are answers: the shares of bullet lines, of repeated lines
   and of words without a letter, short words, and the count of English stop words drop nothing.
 - Gopher drops a text of which a tenth repeats an earlier run of ten words. So do pairs of sentences
-  that differ in one word, songs and tables. Here it is half of the answer: what a model writes that
-  has lost its way.
+  that differ in one word, songs and tables. Here it is half of the answer that
+  lies under such runs: what a model writes that has lost its way.
 - C4 drops pages with a curly bracket or "javascript": that is code here, and not looked for. Lines
   about cookies and terms, and "lorem ipsum", count in an answer whose prompt does not have them.
 - MinHash (FineWeb: 5-grams of words, 14 bands of 8, at least 0.75 alike) takes a pair of questions
@@ -39,7 +39,7 @@ _COOKIES = (  # C4's
 )
 _TOP = {2: 0.2, 3: 0.18, 4: 0.16}
 _REPEATED = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
-_HALF = dict.fromkeys(_REPEATED, 0.5)
+_LOOPS = {10: 0.5}
 _ASSISTANTS = (  # of answers that say who answers, in place of one
     *("as an ai language model", "as a large language model", "i'm an ai language model"),
     "i am an ai language model",
@@ -106,9 +106,7 @@ class Repetition(_Rules):
     line_characters: Share | None = 0.5  # published: 0.2
     paragraph_characters: Share | None = 0.5  # published: 0.2
     top_grams: Mapping[Annotated[int, Field(ge=2, le=4)], Share] = {}  # published: _TOP
-    repeated_grams: Mapping[Annotated[int, Field(ge=5, le=10)], Share] = (
-        _HALF  # published: _REPEATED
-    )
+    repeated_grams: Mapping[Annotated[int, Field(ge=5, le=10)], Share] = _LOOPS
 
 
 class Phrases(_Rules):
