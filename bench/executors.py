@@ -62,7 +62,7 @@ class First(Silent):
 
 
 def ranked(config: RunConfig) -> tuple[float, float, str]:
-    """Seconds that ranking takes, of these until the first unit is there, a digest of the folder."""
+    """Seconds that ranking takes, until the first unit is there, and a digest of the folder."""
     folder = config.work_folder / "rankings"
     shutil.rmtree(folder, ignore_errors=True)
     began, first = time.perf_counter(), First()

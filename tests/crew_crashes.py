@@ -40,7 +40,8 @@ PART_TEXTS, PIECE_ROWS = 60, 30
 WAIT_SECONDS = 0.06  # of a worker, before a file gets its name
 DRIVER, NODE = 0.12, 0.08  # of so many kills it is the driver, or a node goes
 READY = 0.8  # and of so many a worker that has been there for a while
-ENDED = ("ended whoever made", "ended before any work")  # what a driver says of too many kills
+EARLY = ("ended before any work", "cannot take part (The worker died")  # a driver, of many kills
+ENDED = ("ended whoever made", *EARLY)
 RAY_TITLES = ("ray::make_there", "ray::embed-", "ray::teach-", "ray::rank-")  # of its workers
 REAL = on_ray.make_there
 
@@ -132,7 +133,7 @@ class Trial:
             killed = self._disturb(driver, most)
             said = driver.communicate()[1]
             ended = driver.returncode == 0
-            if ENDED[1] in said:
+            if any(words in said for words in EARLY):
                 self.between *= 1.2
             elif ended and self.kills < before + 3:
                 self.between *= 0.8

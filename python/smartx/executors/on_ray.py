@@ -88,7 +88,9 @@ class RayTasks:
         self._looked, self._slots, self._largest = 0.0, 1, 0
 
     def greet(self, progress: Progress) -> None:
-        """Have every node answer. Raises WorkerError for the first that cannot take part."""
+        """Have every node answer. Raises WorkerError for the first that cannot take part; one that
+        is gone meanwhile need not.
+        """
         affinity = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
         nodes = self._nodes()
         if not nodes:
@@ -104,6 +106,8 @@ class RayTasks:
             try:
                 said = self._ray.get(ref)
             except self._ray.exceptions.RayError as problem:
+                if not self._alive(node):
+                    continue
                 line = str(problem).strip().splitlines()[-1][:200]
                 fix = "is smartx installed there, in the same version?"
                 raise WorkerError(f"{where} cannot take part ({line})", fix=fix) from None
@@ -166,6 +170,10 @@ class RayTasks:
         if kind == "failed":
             raise as_error(*content, doing=name)
         return Heard(name)
+
+    def _alive(self, node: dict[str, Any]) -> bool:
+        """Whether a node is there."""
+        return any(one["Alive"] and one["NodeID"] == node["NodeID"] for one in self._ray.nodes())
 
     def _nodes(self) -> list[dict[str, Any]]:
         """Nodes that can make units; how many at once is looked up every few seconds."""
