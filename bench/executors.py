@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -34,6 +35,8 @@ from smartx.executors.drive import drive
 from smartx.executors.job import Job, handshake
 from smartx.progress import Silent
 from smartx.session import Session
+
+_LOOK_SECONDS = 0.2  # between looks at the processes below
 
 
 def write_corpus(folder: Path, rows: int, groups: int, dimensions: int) -> dict[str, Any]:
@@ -61,16 +64,55 @@ class First(Silent):
         self.when = self.when or time.perf_counter()
 
 
-def ranked(config: RunConfig) -> tuple[float, float, str]:
-    """Seconds that ranking takes, until the first unit is there, and a digest of the folder."""
+class Workers:
+    """Processor seconds of all processes below this one, as they were last seen."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[int, float] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Workers:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def most(self) -> float:
+        """Of the one that worked longest."""
+        return max(self.seconds.values(), default=0.0)
+
+    def _watch(self) -> None:
+        while not self._over.wait(_LOOK_SECONDS):
+            below = [os.getpid()]
+            while below:
+                place = Path("/proc") / str(below.pop())
+                try:
+                    for listed in place.glob("task/*/children"):
+                        below += map(int, listed.read_text().split())
+                    told = (place / "stat").read_text().rpartition(")")[2].split()
+                except (OSError, ValueError):
+                    continue  # it has ended
+                if place.name != str(os.getpid()):
+                    ticks = int(told[11]) + int(told[12])
+                    self.seconds[int(place.name)] = ticks / os.sysconf("SC_CLK_TCK")
+
+
+def ranked(config: RunConfig) -> tuple[float, float, Workers, str]:
+    """Seconds that ranking takes, until the first unit is there, what workers took, and a digest of
+    the folder.
+    """
     folder = config.work_folder / "rankings"
     shutil.rmtree(folder, ignore_errors=True)
     began, first = time.perf_counter(), First()
-    pipeline.rank_step(config, first)
+    with Workers() as workers:
+        pipeline.rank_step(config, first)
     took, sha = time.perf_counter() - began, sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         sha.update(path.name.encode() + path.read_bytes())
-    return took, first.when - began, sha.hexdigest()
+    return took, first.when - began, workers, sha.hexdigest()
 
 
 class AllOver:
@@ -139,11 +181,12 @@ def main() -> None:
             pipeline.embed_step(config_from(fields), Silent())
         for executor in asked.executors:
             config = config_from({**fields, "executor": executor, "threads": asked.threads})
-            took, first, digest = ranked(config)
+            took, first, workers, digest = ranked(config)
             digests.add(digest)
             sys.stdout.write(
                 f"{executor}: ranked in {took:.1f} s, {took - first:.1f} s of them after the first "
-                f"unit was there, load {os.getloadavg()[0]:.0f}\n"
+                f"unit was there; processor seconds of the busiest worker {workers.most():.1f}, of "
+                f"all {sum(workers.seconds.values()):.1f}; load {os.getloadavg()[0]:.0f}\n"
             )
             sys.stdout.flush()
             if executor != "this" and executor not in seen:
