@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 import smartx
 from small import RANKERS, corpus_of, flan_like, row
-from smartx import pipeline, planning
+from smartx import pipeline, planning, strategies
 from smartx.cli import app
 from smartx.config import config_from, size_in_bytes
 from smartx.costs import BASE_BYTES
@@ -250,6 +251,11 @@ def test_a_kernel_beyond_the_memory_is_refused_and_not_swapped_for_a_graph(corpu
     with pytest.raises(ConfigError, match="rank needs") as caught:
         plan.check()
     assert "facility-location:dense_limit" in caught.value.fix
+    advised = re.search(r"`ranker` (facility-location:part_rows=\d+) ", caught.value.fix)
+    assert "of 30,000 rows, in 2)" in caught.value.fix
+    fits = planned(wide, strategies.RANKERS.made(advised[1]), memory=1 << 30)
+    fits.check()
+    assert {c.engine for c in fits.classes} >= {"dense-u16 in parts"}
 
 
 def test_too_little_disk_is_refused_with_both_numbers(corpus, monkeypatch):

@@ -20,6 +20,8 @@ from smartx.units import share
 RANKED = {
     "facility-location": {"ranker": "facility-location"},
     "whole corpus": {"ranker": "facility-location:per=corpus"},
+    "in parts": {"ranker": "facility-location:per=task,part_rows=60"},
+    "in parts, near duplicates": {"ranker": "log-det:part_rows=60", "near_duplicates": 0.9},
     "random": {"ranker": "random:per=task"},
     "near duplicates": {"near_duplicates": 0.9},
     "near within a task": {"near_duplicates": 0.9, "near_duplicates_within": "task"},

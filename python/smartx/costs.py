@@ -18,6 +18,7 @@ class StagePlan:
     """One stage. seconds: None where it was not measured.  memory: peak bytes.  disk: new bytes.
 
     done: what an earlier run left will be used.  how: by what, and how fast, for people.
+    less: what else than more memory helps where it does not fit, for people.
     """
 
     name: str
@@ -27,6 +28,7 @@ class StagePlan:
     disk: int
     done: bool = False
     how: str = ""
+    less: str = ""
 
     def check_memory(self, memory: int) -> None:
         """Raise ConfigError where the stage needs more than `memory` bytes."""

@@ -92,6 +92,7 @@ STUDENT_PAIRS = 47  # pairs that are compared; random choices of group g: this +
 MAP_START = 50  # where the search for the axes of a map begins
 VALIDATION = 52  # the rows of a mixture that an export sets aside
 ORDER_CHECK = 54  # random orders of vectors, beside which theirs is judged
+GROUP_PARTS = 55  # the parts of a group too large for one node
 ONLINE_TASKS = 56  # the task of each row that online mixing draws
 ONLINE_ROWS = 57  # the order of a task's rows there
 TRAINING_ROWS = 60  # the rows that a model is fine-tuned on, for loss trajectories

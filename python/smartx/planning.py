@@ -98,7 +98,7 @@ class Plan:
                 ", or lower the ranker's limit, such as `ranker` facility-location:dense_limit=1G: "
                 "larger groups are ranked over neighbours of their rows, which is another ranking"
             )
-        return fix
+        return f"{fix}, or {stage.less}" if stage.less else fix
 
     def _disk_by_file_system(self) -> Iterator[tuple[Path, int]]:
         needed: dict[int, tuple[Path, int]] = {}

@@ -27,7 +27,7 @@ from smartx.engine.near_duplicates import NearDuplicates, checked_threshold, nea
 from smartx.engine.near_rows import NearRows, near_rows
 from smartx.engine.nearest import nearest_centre
 from smartx.engine.objectives import FacilityLocation, GraphCut, LogDet, Objective
-from smartx.engine.rank import rank_groups, task_gains
+from smartx.engine.rank import balanced, rank_groups, task_gains
 from smartx.engine.select import Subset, maximize
 from smartx.engine.set_values import evaluate, marginal_gains
 from smartx.engine.simd import simd_level
@@ -63,6 +63,7 @@ __all__ = [
     "available_bytes",
     "bags_times",
     "bags_transposed_times",
+    "balanced",
     "checked_threshold",
     "default_memory",
     "default_threads",

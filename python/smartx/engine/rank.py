@@ -79,6 +79,27 @@ def rank_groups(
     return order, gains
 
 
+def balanced(
+    order: NDArray[np.int64], templates: NDArray[np.int32], *, threads: int | None = None
+) -> NDArray[np.int64]:
+    """The same rows, such that every prefix is balanced as `rank_groups` says: at each place the
+    first row, in the given order, of those whose template may be next.
+
+    order: (n,) places 0..n-1.  templates: (n,) of each place, numbered from 0 on and below n.
+    Source: greedy of facility location over rows that cover nothing but themselves.
+    """
+    count = len(order)
+    worth = np.empty(count)
+    worth[order] = np.arange(count, 0, -1)
+    request = _core.Request(
+        in_core(FacilityLocation()), count, templates=np.ascontiguousarray(templates, np.int32)
+    )
+    own = np.arange(count, dtype=np.int32)
+    indptr = np.arange(count + 1, dtype=np.int64)
+    chosen = _core.maximize_graph(indptr, own, worth, request, resolve_threads(threads))[0]
+    return chosen.astype(np.int64)
+
+
 def _rank_one(
     rows: NDArray[np.int16],
     templates: NDArray[np.int32] | None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from smartx.rankers.pool import pool_of
 from smartx.rankers.ranker import Ranker
 from smartx.rankers.rankings import PART_ROWS
 from smartx.rankers.run import bundle_rows
+from smartx.rankers.submodular import SubmodularRanker
 
 ROW_BYTES = 20  # on disk,
 NEAR_ROW_BYTES = 16  # and of a near duplicate beside that
@@ -34,6 +36,8 @@ _TABLE_BYTES = 120  # of a row, while its part is put together
 _SAMPLE_SECONDS = 0.4
 _SAMPLE_ROWS = 4_096
 _SMALL_ROWS = 4_096  # groups up to so many are compared side by side, a thread each
+_PARTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1_024)
+_LEAST_PART = 1_024  # rows of a part that anybody is advised to have
 Sizes = NDArray[np.int64]
 
 
@@ -80,18 +84,44 @@ def rank_cost(
     classes = tuple(_classes(sizes, seconds, ranker))
     if done:
         return classes, StagePlan("rank", folder, 0.0, BASE_BYTES, 0, done=True)
-    took, peak = float(seconds.sum()) + 2e-7 * rows, ranker.memory(sizes, d, threads)
-    disk, read = ROW_BYTES * rows, bool(ranker.reads) or compared is not None
-    together = int(sizes.max())
+    took, disk = float(seconds.sum()) + 2e-7 * rows, ROW_BYTES * rows
     if compared is not None:
-        together = max(together, int(compared.max()))
         products = measured_products(d, threads) if measure else nominal.products
         took += float(near_duplicate_seconds(compared, d, products).sum())
-        peak = max(peak, _near_bytes(compared, d, threads))
         disk += NEAR_ROW_BYTES * rows
+    held = partial(_bytes, sizes, d=d, threads=threads, memory=memory, compared=compared)
+    peak = held(ranker)
+    less = "" if peak <= memory else _in_parts(int(sizes.max()), ranker, held, memory)
+    return classes, StagePlan("rank", folder, took, peak, disk, less=less)
+
+
+def _bytes(
+    sizes: Sizes, ranker: Ranker, *, d: int, threads: int, memory: int, compared: Sizes | None
+) -> int:
+    """Peak memory of the stage."""
+    rows, peak = int(sizes.sum()), ranker.memory(sizes, d, threads)
+    read = bool(ranker.reads) or compared is not None
+    together = max(map(ranker.held_rows, np.unique(sizes).tolist()))
+    if compared is not None:
+        together = max(int(sizes.max()), int(compared.max()))
+        peak = max(peak, _near_bytes(compared, d, threads))
     held = 4 * d * max(together, min(bundle_rows(d, memory), rows)) if read else 0
-    peak += BASE_BYTES + _TABLE_BYTES * PART_ROWS + held
-    return classes, StagePlan("rank", folder, took, peak, disk)
+    return peak + BASE_BYTES + _TABLE_BYTES * PART_ROWS + held
+
+
+def _in_parts(largest: int, ranker: Ranker, held: Callable[[Ranker], int], memory: int) -> str:
+    """How to rank groups in parts that fit, for people; nothing where none do."""
+    if not isinstance(ranker, SubmodularRanker):
+        return ""
+    for parts in _PARTS:
+        smaller = replace(ranker, part_rows=max(_LEAST_PART, -(-largest // parts)))
+        if smaller.part_rows and smaller.parts(largest) > 1 and held(smaller) <= memory:
+            return (
+                f"rank large groups in parts, such as `ranker` {ranker.name}:part_rows="
+                f"{smaller.part_rows} (the largest, of {largest:,} rows, in "
+                f"{smaller.parts(largest)}), which is another ranking too"
+            )
+    return ""
 
 
 def measured_speed(ranker: Ranker, dimensions: int, threads: int) -> Speed:

@@ -1,7 +1,8 @@
 """A ranking in pieces, which anybody makes in any order; `run.py` puts its parts together of them.
 
 A piece is a file of adjacent units in RUN/rankings/ID/pieces with a sidecar, gone when the ranking
-is finished. Where pieces are cut depends on the rows and the cost model only.
+is finished. Where pieces are cut depends on the rows and the cost model only. Of a unit that is
+ranked in parts each part is a piece: its row ids and gains.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,6 +20,8 @@ from smartx.costs import BASE_BYTES
 from smartx.engine import near_duplicate_bytes
 from smartx.files import MARK, has_mark, is_beside_others, own, storing, sweep
 from smartx.needs import dimensions_of
+from smartx.rankers.large import LargeUnit
+from smartx.rankers.parts import ROW_BYTES, Ordered
 from smartx.rankers.rank import Ranking
 from smartx.rankers.rankings import BLOCK_ROWS, reading, write_rows
 from smartx.store import Sidecar, key_of
@@ -37,7 +41,8 @@ class Pieces:
     """The pieces of a ranking; implements smartx.units.Divided.
 
     A piece that ends whoever makes it is split into the least that can be ranked by itself:
-    "rank-00012" into "rank-00012.00000" and so on.
+    "rank-00012" into "rank-00012.00000" and so on. Parts of a unit are "rank-00012-part-00000"
+    and so on, and cannot be split.
     """
 
     name = "rank"
@@ -57,6 +62,7 @@ class Pieces:
         self.key = key
         self._ranking, self._stage, self._lack, self._tables = ranking, folder, lack, tables
         self._found: dict[Span, Sidecar] = {}
+        self._large: LargeUnit | None = None  # of which a part was made last
 
     @cached_property
     def _spans(self) -> dict[str, Span]:
@@ -66,9 +72,21 @@ class Pieces:
         spans = self._ranking.bundles(most, seconds=seconds)
         return {f"{self.name}-{number:05d}": span for number, span in enumerate(spans)}
 
+    @cached_property
+    def _parts(self) -> dict[str, tuple[str, int]]:
+        """The whole unit of each part of one, by its name in `_spans`, and the part's number."""
+        return {
+            f"{name}-part-{number:05d}": (name, number)
+            for name, (first, last) in self._spans.items()
+            if last - first == 1 and self._ranking.parts[first] > 1
+            for number in range(int(self._ranking.parts[first]))
+        }
+
     def units(self) -> list[Unit]:
         """The pieces, in order."""
-        return [self._unit(name, span) for name, span in self._spans.items()]
+        whole = {name for name, _ in self._parts.values()}
+        names = sorted([*(self._spans.keys() - whole), *self._parts])
+        return [self._unit(name, self._span(name)) for name in names]
 
     def done(self, unit: Unit) -> bool:
         """Whether the piece is there, in smaller ones perhaps, or its rows are in parts already."""
@@ -82,23 +100,48 @@ class Pieces:
         return bool(smaller) and all(self._sidecar(name).whole_part() for name in smaller)
 
     def make(self, unit: Unit, advance: Callable[[int], None]) -> None:
-        """Rank the units of a piece."""
+        """Rank the units of a piece, or a part of one."""
+        if unit.name in self._parts:
+            first, number = self._span(unit.name)[0], self._parts[unit.name][1]
+            if self._large is None or self._large.number != first:
+                self._large = self._ranking.large(first)
+            assert self._large is not None
+            ids, gains = self._large.ranked(number)
+            self._keep(unit.name, pa.table({"row_id": ids, "gain": gains}))
+            advance(len(ids))
+            return
         tables = []
         for table in self._tables(*self._span(unit.name)):
             tables.append(table)
             advance(table.num_rows)
-        whole = pa.concat_tables(tables)
+        self._keep(unit.name, pa.concat_tables(tables))
+
+    def made(self, large: LargeUnit, part: int) -> Ordered:
+        """A part of a unit: what is kept of it, or ranked and kept now. Raises StoreError."""
+        whole = next(n for n, span in self._spans.items() if span[0] == large.number)
+        name = f"{whole}-part-{part:05d}"
+        sidecar = self._sidecar(name)
+        if sidecar.whole_part() is None:
+            ids, gains = large.ranked(part)
+            self._keep(name, pa.table({"row_id": ids, "gain": gains}))
+            return ids, gains
+        with reading(sidecar.part):
+            table = pq.read_table(sidecar.part, page_checksum_verification=True)
+        return table["row_id"].to_numpy(), table["gain"].to_numpy()
+
+    def _keep(self, name: str, table: pa.Table) -> None:
         own(self._stage, "ranking stage")
         own(self._folder, "folder of pieces of a ranking")
         with storing(self._folder):
-            self._sidecar(unit.name).commit(whole.num_rows, partial(write_rows, whole, BLOCK_ROWS))
+            self._sidecar(name).commit(table.num_rows, partial(write_rows, table, BLOCK_ROWS))
 
     def split(self, unit: Unit) -> list[Unit]:
         """The least pieces that can be ranked by themselves; none of one that is such a piece."""
         return [self._unit(name, span) for name, span in self._smaller(unit.name).items()]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Forget where a unit was cut into parts."""
+        self._large = None
 
     def cuts(self, most: int) -> Iterator[Span]:
         """All units in order, cut into pieces that are there, for `read`, and bundles of at most
@@ -134,7 +177,8 @@ class Pieces:
         with storing(self._folder):
             sweep(self._folder)
             there = {path.name for path in self._folder.iterdir()}
-            for name in (one for whole in self._spans for one in (whole, *self._smaller(whole))):
+            whole = (one for name in self._spans for one in (name, *self._smaller(name)))
+            for name in (*whole, *self._parts):
                 sidecar = self._sidecar(name)
                 for path in (sidecar.part, sidecar.path):
                     if path.name in there:
@@ -160,6 +204,8 @@ class Pieces:
         return True
 
     def _span(self, name: str) -> Span:
+        if name in self._parts:
+            return self._spans[self._parts[name][0]]
         whole = name.partition(".")[0]
         return self._spans[name] if name == whole else self._smaller(whole)[name]
 
@@ -178,9 +224,14 @@ class Pieces:
     def _unit(self, name: str, span: Span) -> Unit:
         ranking, own = self._ranking, slice(*span)
         sizes, d = ranking.units.rows[own], dimensions_of(ranking.needs, ranking.features)
-        rows = int(sizes.sum())
-        memory = BASE_BYTES + ranking.ranker.memory(sizes, d, ranking.threads)
-        if ranking.near is not None:
-            memory += near_duplicate_bytes(rows, d)
-        memory += (_ROW_BYTES + 4 * d) * rows
-        return Unit(name, float(ranking.seconds[own].sum()), memory)
+        seconds, memory = float(ranking.seconds[own].sum()), BASE_BYTES
+        if name in self._parts:
+            whole = int(sizes[0])
+            sizes = np.array([ranking.ranker.held_rows(whole)])
+            seconds /= int(ranking.parts[span[0]])
+            memory += ROW_BYTES * whole
+        elif ranking.near is not None:
+            memory += near_duplicate_bytes(int(sizes.sum()), d)
+        memory += ranking.ranker.memory(sizes, d, ranking.threads)
+        memory += (_ROW_BYTES + 4 * d) * int(sizes.sum())
+        return Unit(name, seconds, memory)

@@ -5,7 +5,7 @@ The same for a corpus on disk and for arrays in memory. Bundles do not decide wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from smartx.engine import near_duplicate_seconds
 from smartx.errors import InputError
 from smartx.needs import VECTORS, Feature, Need, dimensions_of
+from smartx.rankers.large import LargeUnit, MadeParts, by_itself
 from smartx.rankers.near import COLUMNS, check_within, set_apart
 from smartx.rankers.pool import Pool, Units, units_of
 from smartx.rankers.ranker import Order, Ranker
+from smartx.rankers.submodular import SubmodularRanker
 from smartx.strategies import at_work
 
 if TYPE_CHECKING:
@@ -93,6 +95,15 @@ class Ranking:
         return np.bincount(groups, minlength=len(self.groups))
 
     @cached_property
+    def parts(self) -> NDArray[np.int64]:
+        """(u,) in how many parts each unit is ranked: of the rows that are not left out."""
+        out = np.setdiff1d(self.left_out, self.trained)
+        ends = self.units.start + self.units.rows
+        of_units = np.bincount(np.searchsorted(ends, out, side="right"), minlength=len(ends))
+        rows = (self.units.rows - of_units).tolist()
+        return np.array([self.ranker.parts(count) for count in rows], dtype=np.int64)
+
+    @cached_property
     def compared(self) -> Units:
         """What is compared for near duplicates by itself."""
         return units_of(self.groups, self.near_within or self.ranker.per)
@@ -127,7 +138,7 @@ class Ranking:
         self, most: int, first: int = 0, last: int | None = None, *, seconds: float = BUNDLE_SECONDS
     ) -> Iterator[tuple[int, int]]:
         """Units first..last-1 (all), cut at `bounds` into those to be ranked together, as `bundles`
-        has it.
+        has it. One that is ranked in parts is by itself.
         """
         last = len(self.units) if last is None else last
         if first >= last:
@@ -136,14 +147,34 @@ class Ranking:
         rows = np.add.reduceat(self.units.rows[:last], bounds[:-1])
         # Rounded: the last bit, which is not the same on every processor, decides nothing.
         took: NDArray[np.float64] = np.add.reduceat(self.seconds[:last], bounds[:-1]).round(6)
+        large = np.maximum.reduceat(self.parts[:last], bounds[:-1]) > 1
+        rows[large] = np.maximum(rows[large], most + 1)
         for begin, end in bundles(rows, took, most, seconds):
             yield int(bounds[begin]), int(bounds[end])
 
-    def ranked(self, first: int, last: int) -> Ranked:
-        """Units first..last-1 in order. Raises InputError where the ranker's answer is none."""
+    def large(self, unit: int) -> LargeUnit | None:
+        """A unit that is ranked in parts; None of one that is ranked whole."""
+        if self.parts[unit] == 1 or not isinstance(self.ranker, SubmodularRanker):
+            return None
+        feature = self.features[self.ranker.reads[0].key]
+        start, stop = _span(self.units, unit, unit + 1)
+        pool = self._pool(unit, unit + 1, start, stop, ())
+        return LargeUnit(unit, self.ranker, pool, feature, self.threads)
+
+    def ranked(self, first: int, last: int, made: MadeParts = by_itself) -> Ranked:
+        """Units first..last-1 in order. Raises InputError where the ranker's answer is none.
+
+        made: gives the parts of a unit that is ranked in such, where it is the only one.
+        """
         start, stop = _span(self.units, first, last)
-        pool = self._pool(first, last, start, stop)
-        order = _checked(self.ranker, pool, self.threads)
+        large = self.large(first) if last - first == 1 else None
+        if large is None:
+            pool = self._pool(first, last, start, stop, self.needs)
+            order = _checked(self.ranker, pool, self.threads)
+        else:
+            order = large.joined(made)
+            whole = self.near is not None
+            pool = self._pool(first, last, start, stop, self.needs) if whole else large.pool
         near: list[pa.Array] = []
         if self.near is not None:
             within = None if self.near_within is None else self._compared_of(pool)
@@ -153,17 +184,17 @@ class Ranking:
             return Ranked(row_ids, gains, near)
         return self._with_others(first, last, Ranked(row_ids, gains, near))
 
-    def _pool(self, first: int, last: int, start: int, stop: int) -> Pool:
+    def _pool(self, first: int, last: int, start: int, stop: int, needs: Sequence[Need]) -> Pool:
         ids, sizes = np.arange(start, stop), self.units.rows[first:last]
         groups = slice(int(self.units.first_group[first]), int(self.units.first_group[last]))
         numbers = np.arange(groups.start, groups.stop, dtype=np.int32)
         bounds = self.units.first_group[first : last + 1]
         numbers -= np.repeat(bounds[:-1], np.diff(bounds)).astype(np.int32)
         templates = np.repeat(numbers, self.groups.rows[groups])
-        features = {n.key: self.features[n.key].rows(start, stop) for n in self.needs}
-        if self.ranker.vectors:
+        features = {n.key: self.features[n.key].rows(start, stop) for n in needs}
+        if self.ranker.vectors and needs:
             features[VECTORS.key] = features[self.ranker.vectors]
-        tables = {need.key for need in self.needs if need.kind == "table"}
+        tables = {need.key for need in needs if need.kind == "table"}
         trained = _inside(self.trained, start, stop)
         out = _inside(self.left_out, start, stop)
         if out is not None:

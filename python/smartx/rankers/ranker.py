@@ -70,6 +70,14 @@ class Ranker(Options):
         """Peak bytes of ranking units of these sizes, besides the rows; here: float64 rows."""
         return 8 * max(1, dimensions) * int(sizes.max(initial=0))
 
+    def parts(self, rows: int) -> int:
+        """In how many parts a unit of that many rows is ranked, each by itself."""
+        return 1
+
+    def held_rows(self, rows: int) -> int:
+        """How many rows of a unit of that many are looked at together."""
+        return rows
+
     def engine(self, rows: int) -> str:
         """The way in which a unit of that many rows is ranked, in a word for a plan."""
         return self.name

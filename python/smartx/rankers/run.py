@@ -7,7 +7,7 @@ nor do the pieces (pieces.py) that others may have made of it before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,9 @@ from smartx.engine import checked_threshold
 from smartx.errors import InputError
 from smartx.needs import TOKENS, VECTORS, Feature, digest_of, dimensions_of
 from smartx.progress import Progress, Silent, step, warn
+from smartx.rankers.large import LargeUnit, MadeParts, by_itself
 from smartx.rankers.near import COLUMNS
+from smartx.rankers.parts import Ordered
 from smartx.rankers.pieces import Pieces
 from smartx.rankers.rank import BUNDLE_ROWS, NO_ROWS, Ranking
 from smartx.rankers.ranked_facts import ranked_facts
@@ -210,11 +212,22 @@ def _rank_missing(
         advance(sum(int(told[last] - told[first]) for first, last, missing in cuts if not missing))
         for first, last, missing in cuts:
             if missing:
+                rest = int(told[last] - told[first])
                 table = pieces.read(first, last)
                 if table is None:
-                    table = _table(ranking, first, last)
+                    each = rest // int(ranking.parts[first] + 1) if last == first + 1 else 0
+                    made = partial(_made, pieces, partial(advance, each))
+                    table = _table(ranking, first, last, made)
+                    rest -= each * int(ranking.parts[first]) if ranking.parts[first] > 1 else 0
                 parts.add(int(ends[first]), table)
-                advance(int(told[last] - told[first]))
+                advance(rest)
+
+
+def _made(pieces: Pieces, told: Callable[[], None], large: LargeUnit, part: int) -> Ordered:
+    """A part of a unit, told when it is there."""
+    found = pieces.made(large, part)
+    told()
+    return found
 
 
 def bundle_rows(dimensions: int, memory: int | None) -> int:
@@ -247,9 +260,9 @@ def _bundles(ranking: Ranking, most: int, first: int, last: int) -> Iterator[pa.
         yield _table(ranking, begin, end)
 
 
-def _table(ranking: Ranking, first: int, last: int) -> pa.Table:
+def _table(ranking: Ranking, first: int, last: int, made: MadeParts = by_itself) -> pa.Table:
     """Units first..last-1 in order, as the files have them."""
-    ranked, units, groups = ranking.ranked(first, last), ranking.units, ranking.groups
+    ranked, units, groups = ranking.ranked(first, last, made), ranking.units, ranking.groups
     own = slice(int(units.first_group[first]), int(units.first_group[last]))
     group = np.repeat(np.arange(own.start, own.stop, dtype=np.int32), groups.rows[own])
     sizes = units.rows[first:last]
