@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from small_causal import causal_folder  # noqa: E402
@@ -161,6 +163,21 @@ def test_gradients_in_a_batch_are_those_of_autograd_for_each_row_alone(small):
         assert float(expected.norm()) > 1e-3
         assert float((own - expected).norm() / expected.norm()) < 1e-4
         np.testing.assert_allclose(own, expected, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_a_model_whose_layers_have_other_names_is_adapted_at_all_linear_ones(small):
+    """GPT-2: one layer for queries, keys and values, its weights the other way round."""
+    shape = transformers.GPT2Config(vocab_size=300, n_positions=64, n_embd=12, n_layer=2, n_head=2)
+    torch.manual_seed(4)
+    inside = transformers.GPT2LMHeadModel(shape).eval()
+    model = replace(small[0].model, model=inside)
+    made = adapted(model, Lora(rank=2), seed=1)
+    assert len(made.places) == 2 * 2 * 4  # two halves, two blocks, four layers in each
+    made.load(torch.randn(made.parameters) * 0.3)
+    rows = [Tokens((5, 6, 7, 8), 2), Tokens((1, 2, 3, 4, 9, 11, 250), 3)]
+    for own, row in zip(made.gradients(rows), rows, strict=True):
+        expected = by_autograd(made, row)
+        assert float((own - expected).norm() / expected.norm()) < 1e-4
 
 
 def test_a_row_without_a_response_has_no_gradient_and_disturbs_no_other(small):

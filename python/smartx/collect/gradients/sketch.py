@@ -21,7 +21,7 @@ from smartx.collect.gradients.asked import MOST_DIMENSIONS
 from smartx.draws import GRADIENT_SIGNS, draws_on
 
 COLUMNS = 512  # of the projection that one thread makes
-BLOCK_SIGNS = 1 << 21  # held by a thread at a time, as float32
+BLOCK_SIGNS, CARD_SIGNS = 1 << 21, 1 << 26  # held by a thread at a time, as float32
 _WORDS = MOST_DIMENSIONS // 64  # draws of a parameter, used or not: fewer dimensions are a prefix
 _BITS = np.arange(256, dtype=np.uint8)[:, None] >> np.arange(8, dtype=np.uint8) & 1
 
@@ -60,7 +60,7 @@ class Sketch:
         def fill(own: slice) -> None:
             made[:, own] = self._columns(gradients, own)
 
-        workers = max(1, min(threads, len(columns)))
+        workers = max(1, min(threads, len(columns))) if made.device.type == "cpu" else 1
         with ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1)) as pool:
             list(pool.map(fill, columns))
         return made
@@ -69,7 +69,8 @@ class Sketch:
         count, parameters = gradients.shape
         width = columns.stop - columns.start
         total = torch.zeros((count, width), device=gradients.device)
-        step = max(1, BLOCK_SIGNS // width)
+        on_cpu = gradients.device.type == "cpu"
+        step = max(1, (BLOCK_SIGNS if on_cpu else CARD_SIGNS) // width)
         for start in range(0, parameters, step):
             block = slice(start, min(start + step, parameters))
             total.addmm_(gradients[:, block], self.signs(block, columns, gradients.device))
