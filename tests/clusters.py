@@ -29,6 +29,7 @@ def cluster_of(nodes: int = 2, *, processors: int = 1, joined: bool = True) -> I
         patch.setenv("RAY_raylet_start_wait_time_s", str(_STARTING_SECONDS))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_worker_niceness", "0")  # not behind all else that a machine does
+        patch.setenv("RAY_memory_monitor_refresh_ms", "0")  # what others hold ends no worker
         import ray
         from ray.cluster_utils import Cluster
 

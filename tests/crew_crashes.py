@@ -108,7 +108,7 @@ class Trial:
         said = (undisturbed := self.start(folder / "undisturbed", {})).communicate()[1]
         assert undisturbed.returncode == 0, said
         self.expected = tree_of(folder / "undisturbed")
-        self.between = (time.monotonic() - began) / 5  # seconds; follows how busy the machine is
+        self.between = (time.monotonic() - began) / 8  # seconds; follows how busy the machine is
 
     @property
     def kills(self) -> int:
