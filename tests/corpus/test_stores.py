@@ -130,6 +130,20 @@ def test_a_mixture_of_ours_in_a_folder_is_passed_over(bucket, tmp_path):
     assert any("smartx wrote it" in note for note in notes)
 
 
+def test_an_empty_object_that_stands_for_a_folder_is_no_file(bucket, monkeypatch):
+    bucket.put("in/a.jsonl")
+    real = bucket.system.__class__.find
+
+    def find(self, path, **options):
+        mark = f"{path.rstrip('/')}/"
+        return {mark: {"name": mark, "size": 0, "type": "file"}, **real(self, path, **options)}
+
+    monkeypatch.setattr(bucket.system.__class__, "find", find)
+    place = remote.at(bucket.url("in"))
+    assert [path.name for path in place.below()] == ["a.jsonl"]
+    assert [file.name for file in bucket.found("in")] == ["a.jsonl"]
+
+
 def test_a_file_named_twice_is_read_once(bucket):
     bucket.put("a.jsonl")
     assert len(bucket.found("a.jsonl", "", "*.jsonl")) == 1

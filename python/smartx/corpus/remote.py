@@ -62,7 +62,9 @@ class Store:
         if key not in self.listed:
             with as_os_error():
                 found = self.system.find(key, detail=True)
-            self.known.update({str(name): info for name, info in found.items()})
+            # Some tools write an empty object where they mean a folder: its name ends with a slash.
+            files = {str(n): info for n, info in found.items() if not str(n).endswith("/")}
+            self.known.update({n: i for n, i in files.items() if i.get("type") != "directory"})
             self.listed.add(key)
         return sorted(name for name in self.known if name.startswith(f"{key}/"))
 
