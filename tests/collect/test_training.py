@@ -5,6 +5,8 @@ which was killed gives the bytes of one that was not.
 from __future__ import annotations
 
 import math
+import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -216,6 +218,19 @@ def test_training_leaves_draws_and_threads_of_the_caller_as_they_were(dropping, 
     assert torch.get_num_threads() == 2
     assert not torch.are_deterministic_algorithms_enabled()
     assert np.random.get_state()[1].tolist() == drawn
+
+
+def test_what_a_segment_took_of_the_memory_is_given_back(model, tmp_path):
+    made = []
+
+    def loaded():
+        found = load_causal(model, device="cpu").model
+        made.append(weakref.ref(found))
+        return found
+
+    own = training(model, tmp_path / "t")
+    trained_to(replace(own, model=loaded), 2, Silent(), "train")
+    assert [one() for one in made] == [None]
 
 
 def state_of(states, step, content=b"w"):

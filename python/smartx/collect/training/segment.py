@@ -6,6 +6,7 @@ that both ways give the same bytes. Long segments leave states on the way.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import time
@@ -86,7 +87,9 @@ def trained_to(training: Training, until: int, progress: Progress, name: str) ->
                 fix="where memory is too small: a smaller `max_length` or model",
             ) from problem
         finally:
-            trainer.model = trainer.model_wrapped = trainer.optimizer = None  # and their memory
+            trainer.accelerator.free_memory()
+            del trainer  # it holds itself in circles, and with it model and optimizer
+            gc.collect()
     if not states.is_whole(until):
         raise ModelError(f"training ended before step {until:,}", place=name)
     return states.path(until)
