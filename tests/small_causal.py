@@ -47,3 +47,27 @@ def causal_folder(
     transformers.LlamaForCausalLM(shape).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def asked_folder(folder: Path, *, seed: int = 0, positions: int = 520) -> Path:
+    """A model that can be asked yes or no, of larger weights, so that a wrong place shows.
+
+    positions: for the question of Ask-LLM alone, which is 470 bytes.
+    """
+    import torch
+    import transformers
+
+    causal_folder(folder, seed=seed)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["yes", "Yes"])
+    tokenizer.save_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    model.config.max_position_embeddings = positions
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 2:
+                weight.normal_(0.0, 0.3)
+    model.save_pretrained(folder)
+    return folder

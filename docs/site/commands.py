@@ -32,8 +32,15 @@ def plain(text: str) -> str:
 
 
 def commands() -> dict[str, Any]:
-    """Every command of the application by its name, in the order of `smartx --help`."""
-    return dict(typer.main.get_command(application).commands)
+    """Every command of the application by its name, in the order of `smartx --help`; those of a
+    group, such as `features llm`, behind the group.
+    """
+    found: dict[str, Any] = {}
+    for name, command in typer.main.get_command(application).commands.items():
+        found[name] = command
+        inner = getattr(command, "commands", {})
+        found |= {f"{name} {own}": one for own, one in inner.items()}
+    return found
 
 
 def options_of(command: Any) -> dict[str, list[Any]]:
