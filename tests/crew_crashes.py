@@ -24,7 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from clusters import cluster_of
+from clusters import cluster_of, patiently
 from conftest import tree_digest
 from embed_fakes import some_prompts, write_rows
 from embed_tokenizers import model2vec_folder
@@ -168,7 +168,7 @@ class Trial:
     def _replace_node(self) -> None:
         node = self.dice.choice(sorted(self.cluster.worker_nodes, key=lambda node: node.node_id))
         self.cluster.remove_node(node, allow_graceful=False)
-        self.cluster.add_node(num_cpus=1)
+        patiently(self.cluster.add_node, num_cpus=1)
         self.counts["nodes"] += 1
 
 
