@@ -12,7 +12,7 @@ import pytest
 
 from clusters import NO_RAY
 
-KILLS = int(os.environ.get("SMARTX_KILLS", "12"))
+KILLS = int(os.environ.get("SMARTX_KILLS", "6"))
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
