@@ -30,6 +30,9 @@ import numpy as np
 SHARES = (0.001, 0.01, 0.05, 0.2)
 CLIENTS = 16_384
 FUNCTIONS = ("facility-location", "graph-cut", "log-det")
+# Facility location cut at random, for comparison: rows of the parts in turn, or greedy once more
+# among the first rows of all parts, as many as one part has (randomised GreeDi).
+RANDOM = {"facility-location-drawn": "drawn", "facility-location-again": "chosen again"}
 
 
 def main() -> int:
@@ -93,12 +96,17 @@ def _ranked(rows: np.ndarray, function: str, parts: int, threads: int) -> np.nda
     from smartx.rankers.pool import pool_of
     from smartx.strategies import RANKERS
 
+    function, way = (
+        ("facility-location", RANDOM[function]) if function in RANDOM else (function, "")
+    )
     asked = (
         {"name": function}
         if parts == 1
         else {"name": function, "part_rows": -(-len(rows) // parts)}
     )
     ranker = RANKERS.made(asked)
+    if way:
+        ranker = type("Drawn", (type(ranker),), {"way": way})(part_rows=ranker.part_rows)
     pool = pool_of(np.array([len(rows)]), {"vectors": rows})
     order: np.ndarray = ranker.rank(pool, threads=threads)[0]
     return order
@@ -107,7 +115,7 @@ def _ranked(rows: np.ndarray, function: str, parts: int, threads: int) -> np.nda
 def _values(rows: np.ndarray, order: np.ndarray, function: str) -> list[float]:
     """The function's value of the first rows, up to a factor that all orders share."""
     lengths = [max(1, int(share * len(rows))) for share in SHARES]
-    if function == "facility-location":
+    if function.startswith("facility-location"):
         return _covered(rows, order, lengths)
     from objective import prefix_values
 
@@ -137,7 +145,8 @@ def _table(kept: dict[str, Any]) -> str:
     ]
     for name, row in kept.items():
         kind, rows, dimensions, function, parts = name.split()
-        whole = kept.get(f"{kind} {rows} {dimensions} {function} 1")
+        plain = "facility-location" if function in RANDOM else function
+        whole = kept.get(f"{kind} {rows} {dimensions} {plain} 1")
         values = row["values"]
         worth = [v / w for v, w in zip(values, whole["values"], strict=True)] if whole else values
         lines.append(
@@ -159,7 +168,8 @@ def _options() -> argparse.Namespace:
     add("--rows", type=int, default=1_000_000)
     add("--dimensions", type=int, default=64)
     add("--kinds", nargs="+", default=["clustered", "repeats", "minilm"])
-    add("--functions", nargs="+", choices=FUNCTIONS, default=["facility-location"])
+    choices = (*FUNCTIONS, *RANDOM)
+    add("--functions", nargs="+", choices=choices, default=["facility-location"])
     add("--parts", nargs="+", type=int, default=[1, 2, 4, 8])
     add("--threads", type=int, default=len(os.sched_getaffinity(0)))
     add("--table", type=Path, metavar="FILE", help="show results, run nothing")

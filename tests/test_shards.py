@@ -105,9 +105,9 @@ def ranked_rows(monkeypatch):
     """How many rows each call ranks, as they come."""
     real, told = Ranking.ranked, []
 
-    def noted(self, first, last):
+    def noted(self, first, last, *made):
         told.append(int(self.units.rows[first:last].sum()))
-        return real(self, first, last)
+        return real(self, first, last, *made)
 
     monkeypatch.setattr(Ranking, "ranked", noted)
     return told

@@ -73,6 +73,11 @@ class Pieces:
         return {f"{self.name}-{number:05d}": span for number, span in enumerate(spans)}
 
     @cached_property
+    def _begins(self) -> dict[int, str]:
+        """The name of the piece that begins with a unit."""
+        return {first: name for name, (first, _) in self._spans.items()}
+
+    @cached_property
     def _parts(self) -> dict[str, tuple[str, int]]:
         """The whole unit of each part of one, by its name in `_spans`, and the part's number."""
         return {
@@ -84,8 +89,10 @@ class Pieces:
 
     def units(self) -> list[Unit]:
         """The pieces, in order."""
-        whole = {name for name, _ in self._parts.values()}
-        names = sorted([*(self._spans.keys() - whole), *self._parts])
+        in_parts: dict[str, list[str]] = {}
+        for part, (whole, _) in self._parts.items():
+            in_parts.setdefault(whole, []).append(part)
+        names = [one for name in self._spans for one in in_parts.get(name, [name])]
         return [self._unit(name, self._span(name)) for name in names]
 
     def done(self, unit: Unit) -> bool:
@@ -118,8 +125,7 @@ class Pieces:
 
     def made(self, large: LargeUnit, part: int) -> Ordered:
         """A part of a unit: what is kept of it, or ranked and kept now. Raises StoreError."""
-        whole = next(n for n, span in self._spans.items() if span[0] == large.number)
-        name = f"{whole}-part-{part:05d}"
+        name = f"{self._begins[large.number]}-part-{part:05d}"
         sidecar = self._sidecar(name)
         if sidecar.whole_part() is None:
             ids, gains = large.ranked(part)
