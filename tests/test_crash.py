@@ -237,10 +237,10 @@ def test_a_damaged_part_is_made_again_and_the_others_are_kept(whole, tmp_path, m
     (part,) = (tmp_path / "work" / "rankings").glob("*/ranks-00007.parquet")
     part.write_bytes(damage_one_bit(part.read_bytes()))
 
-    def noted(self, first, last):
+    def noted(self, first, last, *made):
         units = self.units
         ranked.append((units.start[first], units.start[last - 1] + units.rows[last - 1]))
-        return real(self, first, last)
+        return real(self, first, last, *made)
 
     monkeypatch.setattr(Ranking, "ranked", noted)
     pipeline.rank_step(config, Silent())
