@@ -106,7 +106,7 @@ class RayTasks:
             try:
                 said = self._ray.get(ref)
             except self._ray.exceptions.RayError as problem:
-                if not self._alive(node):
+                if self._gone(node, problem):
                     continue
                 line = str(problem).strip().splitlines()[-1][:200]
                 fix = "is smartx installed there, in the same version?"
@@ -171,9 +171,13 @@ class RayTasks:
             raise as_error(*content, doing=name)
         return Heard(name)
 
-    def _alive(self, node: dict[str, Any]) -> bool:
-        """Whether a node is there."""
-        return any(one["Alive"] and one["NodeID"] == node["NodeID"] for one in self._ray.nodes())
+    def _gone(self, node: dict[str, Any], problem: Exception) -> bool:
+        """Whether a node is no more; the list of nodes may not know that yet."""
+        errors = self._ray.exceptions
+        if isinstance(problem, (errors.NodeDiedError, errors.TaskUnschedulableError)):
+            return True
+        alive = {one["NodeID"] for one in self._ray.nodes() if one["Alive"]}
+        return node["NodeID"] not in alive
 
     def _nodes(self) -> list[dict[str, Any]]:
         """Nodes that can make units; how many at once is looked up every few seconds."""
