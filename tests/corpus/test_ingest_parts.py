@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +13,18 @@ import pytest
 
 from conftest import tree_digest
 from many_sources import ROWS, write_sources
-from smartx import pipeline
+from smartx import dividing, pipeline
 from smartx.config import config_from
 from smartx.corpus import divided, part
 from smartx.corpus.arrow_types import JSON, WHOLE, MixedError, unify
 from smartx.corpus.extra import MOST, Kinds
 from smartx.errors import CorpusError, StoreError
+from smartx.executors.job import Job, handshake
+from smartx.executors.on_ray import make_there
 from smartx.files import temporary_path
 from smartx.progress import Silent
 from smartx.run_folder import RECORDS
+from smartx.session import Session
 from smartx.units import share
 
 
@@ -236,6 +240,25 @@ def test_a_pool_of_processes_makes_the_bytes_of_one(ingests, monkeypatch):
         (ingests.sources / f"{name}.jsonl").write_text(text)
     monkeypatch.setattr(divided, "LEAST", 1 << 20)
     assert ingests.one("pool", executor="processes:2") == ingests.one()
+
+
+def test_a_task_of_a_cluster_reads_a_part_by_what_it_is_told(ingests):
+    """All of it but the cluster: a text and a name go there, a word comes back."""
+    expected = ingests.one()
+    config = ingests.config("work")
+    session = Session(config, Silent(), command="ingest")
+    with session.alone():
+        parts = dividing.divided(session, "ingest")
+        job = Job.of(config)
+        sources = {"sources": config.sources}
+        job = replace(job, config={**job.config, **sources}, stage="ingest", key=parts.key)
+        with handshake(config.work_folder, job) as told:
+            made = [make_there(told.json(), unit.name)[0] for unit in parts.units()]
+            wrong = make_there(replace(told, key="another").json(), parts.units()[0].name)
+    assert set(made) == {"made"}
+    assert wrong[0] == "failed"
+    assert all(parts.done(unit) for unit in parts.units())
+    assert ingests.one("work") == expected
 
 
 @pytest.mark.parametrize("seed", range(40))

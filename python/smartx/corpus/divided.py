@@ -14,7 +14,7 @@ on the rows before.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -218,7 +218,7 @@ class Parts:
     def digests(self) -> dict[str, str]:
         """SHA-256 of every source, by name, as whoever read it found. All parts are there."""
         found: dict[str, str] = {}
-        for facts in self._each().values():
+        for _, facts in self._each():
             found.update(facts["digests"])
         return found
 
@@ -226,7 +226,7 @@ class Parts:
         """Have a reading go through all parts, in order."""
         total = self._bytes(0, len(self._wanted.files))
         with step(reading.progress, "put together", total, "bytes") as advance:
-            for name, facts in self._each().items():
+            for name, facts in self._each():
                 first, last = self._span(name)
                 files = dict(enumerate(self._wanted.files[first:last], first))
                 put_behind(self._part(name), facts, files, reading)
@@ -248,16 +248,14 @@ class Parts:
                 (self.folder / MARK).unlink()
                 self.folder.rmdir()
 
-    def _each(self) -> dict[str, dict[str, Any]]:
-        """All parts in order, by name, with what their sidecars say. Raises StoreError."""
-        found: dict[str, dict[str, Any]] = {}
+    def _each(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All parts in order, with what their sidecars say, one at a time. Raises StoreError."""
         for name in self._spans:
             whole = self._whole(name)
             if not whole:
                 fault, fix = "a part of the corpus was lost", "run the same command again"
                 raise StoreError(fault, place=str(self._part(name).sidecar), fix=fix)
-            found.update(whole)
-        return found
+            yield from whole.items()
 
     def _whole(self, name: str) -> dict[str, dict[str, Any]]:
         """What is there of a unit, by name: itself, or all smaller ones, or nothing."""
