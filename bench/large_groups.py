@@ -143,7 +143,7 @@ def _table(kept: dict[str, Any]) -> str:
         f"| vectors | function | parts | CPU | wall | load | peak memory | {shares} |",
         "|---|---|--:|--:|--:|--:|--:|" + "--:|" * len(SHARES),
     ]
-    for name, row in kept.items():
+    for name, row in sorted(kept.items(), key=lambda each: each[0]):
         kind, rows, dimensions, function, parts = name.split()
         plain = "facility-location" if function in RANDOM else function
         whole = kept.get(f"{kind} {rows} {dimensions} {plain} 1")
