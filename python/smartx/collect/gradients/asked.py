@@ -6,24 +6,16 @@ import math
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartx.amounts import Amount, Percent, amount
-from smartx.causal.model import libraries
 from smartx.draws import WARM_UP_DRAWS, WARM_UP_ORDER, WARM_UP_ROWS, draws, draws_at
-from smartx.errors import InputError, MissingPackageError
-from smartx.progress import Progress
-
-if TYPE_CHECKING:
-    from smartx.config import RunConfig
-    from smartx.corpus import Corpus
-    from smartx.features import StoredFeature
+from smartx.errors import InputError
 
 Formulas = Literal["paper", "code"]
-EXTRA = "llm"  # of the package: what brings peft
 MOST_DIMENSIONS = 1 << 18
 RISING = 0.03  # of the steps, in which the learning rate rises from 0
 
@@ -147,24 +139,3 @@ def asked_for(
         raise InputError(str(problem), place="warmup_rows") from None
     recipe = Recipe(rows, epochs, lr, batch, Lora(lora_rank), seed)
     return Asked(recipe=recipe, formulas=cast("Formulas", formulas), **more)
-
-
-def collect_gradients(
-    asked: Asked, config: RunConfig, corpus: Corpus, run: Path, progress: Progress
-) -> dict[str, StoredFeature]:
-    """The matrix `gradients`, (n, epochs x dimensions) float32, and, where there are targets, the
-    table `target_gradients` with a row for each subtask.
-
-    Raises ModelError, MissingPackageError, InputError, CorpusError for the file of targets, and
-    StoreError where the disk has too little room.
-    """
-    libraries("gradients of a language model")
-    try:
-        import peft  # noqa: F401
-        import safetensors  # noqa: F401
-    except ImportError as problem:
-        name = (problem.name or "peft").partition(".")[0]
-        raise MissingPackageError(name, needed_for="adapters", extra=EXTRA) from None
-    from smartx.collect.gradients.collecting import collect
-
-    return collect(asked, config, corpus, run, progress)
