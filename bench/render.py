@@ -24,8 +24,8 @@ the same vectors, each case in a process of its own that is pinned to its core. 
 compared, as other work on a machine falsifies wall time more. Rendered from the results' JSON by
 `bench/render.py`: to change a figure, measure again.
 
-One group of a million rows, whole and in parts: [very_large.md](recipes/very_large.md#5-a-group-that-is-too-large-for-one-machine)
-(`python bench/large_groups.py`).
+One group of a million rows, whole and in parts (`python bench/large_groups.py`):
+[very_large.md](recipes/very_large.md#5-a-group-that-is-too-large-for-one-machine).
 """
 SKIP = '<!-- skip: next "the benchmark itself: hours, and the real corpora" -->'
 
