@@ -26,6 +26,7 @@ import numpy as np
 
 from smartx.causal import CausalModel, Row, Tokens, tokens_of
 from smartx.causal.losses import answers, last_logits
+from smartx.causal.model import libraries
 from smartx.collect.llm.asked import (
     BEFORE,
     CONFIDENCE,
@@ -190,9 +191,7 @@ class Own(Pass):
 
 def answered(model: CausalModel, prompts: Sequence[Tokens], most: int) -> list[Tokens]:
     """Prompts with the model's most likely answer, one token after another, at most so many."""
-    import torch
-    import transformers
-
+    torch, transformers = libraries("a language model's own answers")
     longest = max(map(len, prompts))
     ids = torch.zeros((len(prompts), longest), dtype=torch.long)
     mask = torch.zeros_like(ids)
