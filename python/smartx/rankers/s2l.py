@@ -74,10 +74,8 @@ class S2lRanker(Ranker):
         losses = np.asarray(pool.feature(self.losses), dtype=np.float64)
         order = np.empty(len(pool), dtype=np.int32)
         for part in pool.parts():
-            own, ids = (
-                np.nan_to_num(losses[part], posinf=np.inf, neginf=-np.inf),
-                pool.row_ids[part],
-            )
+            ids, own = pool.row_ids[part], losses[part]
+            own = np.where(np.isnan(own), 0.0, own)
             count, starts = min(self.clusters, len(own)), None
             if self.starts == "spread" and count > 1 and np.isfinite(own).all():
                 starts = spread_starts(own, count, seed=self.seed)
