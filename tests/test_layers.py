@@ -17,15 +17,14 @@ MAP = REPOSITORY / "docs" / "architecture.md"
 # From the ground up: a file imports only from rooms above its own in this list (or from its own
 # room).
 ROOMS = [
-    "errors", "urls", "progress", "usage", "costs", "draws", "options", "amounts", "needs", "strategies",
-    "config_file", "config", "files", "store", "run_folder", "lock", "units",
-    "engine", "executors", "corpus", "embed", "features", "causal", "collect", "means",
-    "leave_out", "weights", "rankers", "tasks", "budget", "mixture", "selection", "selector",
-    "report", "exports", "clean", "frames", "planning", "runs", "verify", "preflight_folders", "preflight",
-    "forecast", "from_config", "session", "dividing", "pipeline",
-    "doctor", "demo", "compare", "swarm", "online", "augment",
-    "terminal", "display", "tellers", "outcomes", "flags", "field_flags", "starter", "console",
-    "feature_commands", "augment_commands", "cli", "__main__",
+    "errors", "urls", "progress", "usage", "costs", "draws", "options", "amounts", "needs",
+    "strategies", "config_file", "config", "files", "store", "run_folder", "lock", "units",
+    "engine", "executors", "corpus", "embed", "features", "causal", "collect", "means", "leave_out",
+    "weights", "rankers", "tasks", "budget", "mixture", "selection", "selector", "report",
+    "exports", "clean", "frames", "planning", "runs", "verify", "preflight_folders", "preflight",
+    "forecast", "from_config", "session", "dividing", "pipeline", "doctor", "demo", "compare",
+    "swarm", "online", "augment", "terminal", "display", "tellers", "outcomes", "flags",
+    "field_flags", "starter", "console", "feature_commands", "augment_commands", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from smartx.cli import app
 from smartx.config import RunConfig, config_from
 from smartx.embed import rate
 from smartx.errors import ConfigError
-from smartx.preflight import check
 from smartx.from_config import vectors_of
+from smartx.preflight import check
 
 pytest.importorskip("tokenizers", reason="students need tokenizers")
 pytest.importorskip("safetensors", reason="static encoders need safetensors")
