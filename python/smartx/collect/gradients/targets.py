@@ -24,7 +24,8 @@ class Targets:
     def names(self) -> list[str]:
         """Of the subtasks, in order."""
         tasks = self.corpus.groups.tasks()
-        return [f"{source}/{task}" for source, task in zip(tasks.source, tasks.task, strict=True)]
+        pairs = zip(tasks.source, tasks.task, strict=True)
+        return [f"{source}/{task}" if source else task for source, task in pairs]
 
     def rows(self, subtask: int) -> list[Row]:
         """Of a subtask, by number."""
