@@ -87,7 +87,7 @@ def _table(name: str, source: str, config: RunConfig, where: Where) -> Where:
 def passes_of(asked: Asked) -> list[Pass]:
     """The fewest passes that give what is asked for."""
     read = [
-        *([LOSS] if asked.asks("loss", "perplexity", "ifd") else []),
+        *([LOSS] if asked.asks("loss", "ifd") else []),
         *([PERPLEXITY] if asked.asks("perplexity") else []),
         *([BEFORE] if asked.asks("learnability") else []),
         *([UNDERSTANDING, CORRECTNESS] if asked.asks("difficulty") else []),
