@@ -31,10 +31,9 @@ from smartx.collect import Collected
 from smartx.config import RunConfig
 from smartx.corpus import Corpus
 from smartx.corpus.numbers import has_column
-from smartx.corpus.tables import write_table
-from smartx.errors import StoreError
+from smartx.corpus.tables import as_written, write_table
 from smartx.features import SHARD_ROWS
-from smartx.files import canonical_json, commit_bytes, unchanged_digest
+from smartx.files import canonical_json, commit_bytes
 from smartx.needs import Feature, Need, digest_of
 from smartx.progress import Progress, Silent, counted
 from smartx.run_folder import CLEAN
@@ -73,15 +72,8 @@ class Cleaned:
 
         Raises StoreError where the file is not what was written.
         """
-        path = self.folder / DROPPED_FILE
-        wanted = [e["sha256"] for e in self.manifest["files"] if e["name"] == DROPPED_FILE]
-        try:
-            if wanted != [unchanged_digest(path)]:
-                raise OSError("its bytes are not those that were written")
+        with as_written(self.folder, self.manifest, DROPPED_FILE, fix="clean once more") as path:
             return pq.read_table(path, page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as problem:
-            fault = f"it cannot be read ({problem})"
-            raise StoreError(fault, place=str(path), fix="clean once more") from None
 
     @property
     def rows(self) -> Ints:

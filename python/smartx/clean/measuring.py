@@ -25,11 +25,10 @@ from smartx.clean.measures import SCHEMA as TABLE
 from smartx.clean.measures import measured
 from smartx.clean.signs import versions
 from smartx.corpus import Corpus, open_corpus
-from smartx.corpus.tables import table_file
+from smartx.corpus.tables import as_written, table_file
 from smartx.errors import StoreError, WorkerError
 from smartx.executors.child import Child
 from smartx.executors.processes import as_error
-from smartx.files import unchanged_digest
 from smartx.progress import Progress, step
 from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
 
@@ -97,15 +96,10 @@ class Measures:
 
     def _read(self, names: Sequence[str] | None) -> Iterator[pa.Table]:
         for entry in self.manifest["files"]:
-            path = self.folder / entry["name"]
-            try:
-                if unchanged_digest(path) != entry["sha256"]:
-                    raise OSError("its bytes are not those that were written")
-                yield pq.read_table(path, columns=names, page_checksum_verification=True)
-            except (OSError, pa.ArrowException) as problem:
-                raise StoreError(
-                    f"it cannot be read ({problem})", place=str(path), fix="clean once more"
-                ) from None
+            name = str(entry["name"])
+            with as_written(self.folder, self.manifest, name, fix="clean once more") as path:
+                table = pq.read_table(path, columns=names, page_checksum_verification=True)
+            yield table
 
 
 def measures_of(

@@ -23,9 +23,8 @@ from smartx.clean.measuring import Measures
 from smartx.clean.rules import Copies
 from smartx.clean.signs import versions
 from smartx.corpus import Corpus
+from smartx.corpus.tables import as_written
 from smartx.embed.npy import write_npy
-from smartx.errors import StoreError
-from smartx.files import unchanged_digest
 from smartx.leave_out.words import STRICT, Hashes, Words, words_of
 from smartx.progress import Progress, step
 from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
@@ -66,16 +65,8 @@ class Signatures:
             yield np.concatenate([part[:, band] for part in parts])
 
     def _read(self, name: str, *, mapped: bool = False) -> NDArray[Any]:
-        path = self.folder / name
-        wanted = [e["sha256"] for e in self.manifest["files"] if e["name"] == name]
-        try:
-            if wanted != [unchanged_digest(path)]:
-                raise OSError("its bytes are not those that were written")
+        with as_written(self.folder, self.manifest, name, fix="clean once more") as path:
             return np.asarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
-        except (OSError, ValueError) as problem:
-            raise StoreError(
-                f"it cannot be read ({problem})", place=str(path), fix="clean once more"
-            ) from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,19 @@
-"""How the corpus writes Parquet: same rows, same bytes, and a checksum on every page."""
+"""How Parquet is written, same rows as same bytes with a checksum on every page, and how a file of
+a finished stage is read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from smartx.files import committing
+from smartx.errors import StoreError
+from smartx.files import committing, unchanged_digest
 from smartx.store import FileEntry
 
 ROW_GROUP = 8_192
@@ -56,3 +60,20 @@ def write_table(path: Path, table: pa.Table) -> FileEntry:
     with table_file(path, table.schema) as writer:
         writer.write(table)
     return FileEntry.of(path, table.num_rows)
+
+
+@contextmanager
+def as_written(folder: Path, manifest: Mapping[str, Any], name: str, *, fix: str) -> Iterator[Path]:
+    """A file of a finished stage, to be read in this block: it is what the manifest says.
+
+    Raises StoreError, with the fix, where it is not, or cannot be read.
+    """
+    path = folder / name
+    wanted = [entry["sha256"] for entry in manifest["files"] if entry["name"] == name]
+    try:
+        if wanted != [unchanged_digest(path)]:
+            raise OSError("its bytes are not those that were written")
+        yield path
+    except (OSError, ValueError, pa.ArrowException) as problem:
+        fault = f"it cannot be read ({problem})"
+        raise StoreError(fault, place=str(path), fix=fix) from None

@@ -20,10 +20,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
-from smartx.corpus.tables import write_table
+from smartx.corpus.tables import as_written, write_table
 from smartx.engine import near_rows
-from smartx.errors import InputError, StoreError
-from smartx.files import unchanged_digest
+from smartx.errors import InputError
 from smartx.leave_out.detection import EXACT, NEAR, NGRAMS, REASONS, TRAINED, Detection
 from smartx.leave_out.evaluation import EvaluationSet
 from smartx.leave_out.texts import Block, Equal, Found, Grams, blocks_of, starts_of
@@ -58,15 +57,9 @@ class LeftOut:
 
         Raises StoreError where the file is not what was written.
         """
-        path = self.folder / TABLE_FILE
-        try:
-            if unchanged_digest(path) != self.manifest["files"][0]["sha256"]:
-                raise OSError("its bytes are not those that were written")
+        fix = "run the command again that made it"
+        with as_written(self.folder, self.manifest, TABLE_FILE, fix=fix) as path:
             return pq.read_table(path, page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as problem:
-            fix = "run the command again that made it"
-            fault = f"it cannot be read ({problem})"
-            raise StoreError(fault, place=str(path), fix=fix) from None
 
     @property
     def contaminated(self) -> NDArray[np.int64]:

@@ -20,13 +20,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from smartx.corpus import Corpus
-from smartx.corpus.corpus import reading
-from smartx.corpus.tables import write_table
+from smartx.corpus.tables import as_written, write_table
 from smartx.embed import Embeddings
 from smartx.embed.npy import open_npy, write_npy
 from smartx.embed.texts import Texts, strings
-from smartx.errors import StoreError
-from smartx.files import canonical_json, unchanged_digest
+from smartx.files import canonical_json
 from smartx.progress import Progress, Silent, step
 from smartx.store import FileEntry, Sidecar, Stage, folder_of, key_of
 from smartx.tasks.auto import AutoTasks
@@ -57,9 +55,7 @@ class FoundTasks:
     @cached_property
     def table(self) -> pa.Table:
         """A row for each task: name, rows, words, typical_row, typical_prompt, centre."""
-        path = self.folder / TABLE
-        with reading(path):
-            self._check(path)
+        with as_written(self.folder, self.manifest, TABLE, fix=_AGAIN) as path:
             return pq.read_table(path, page_checksum_verification=True)
 
     @property
@@ -69,20 +65,9 @@ class FoundTasks:
 
     def labels(self) -> NDArray[np.int32]:
         """(n,) the number of each row's task."""
-        path = self.folder / LABELS
-        try:
-            self._check(path)
+        with as_written(self.folder, self.manifest, LABELS, fix=_AGAIN) as path:
             rows = open_npy(path)
             return np.asarray(rows.read(0, rows.num_rows)[:, 0], dtype=np.int32)
-        except (OSError, ValueError) as problem:
-            raise StoreError(
-                f"it cannot be read ({problem})", place=str(path), fix=_AGAIN
-            ) from None
-
-    def _check(self, path: Path) -> None:
-        wanted = [e["sha256"] for e in self.manifest["files"] if e["name"] == path.name]
-        if wanted != [unchanged_digest(path)]:
-            raise OSError("its bytes are not those that were written")
 
 
 _AGAIN = "run `smartx tasks` again"
