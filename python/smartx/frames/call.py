@@ -100,7 +100,7 @@ class Call:
                 finally:
                     _clear(given, self.held)
         except BaseException as problem:
-            if isinstance(problem, SmartxError):  # names what was given, not the file it became
+            if self.held and isinstance(problem, SmartxError):  # names what was given, not its file
                 given = self.config.work_folder / GIVEN
                 problem.renamed({str(one.path(given)): one.called for one in self.held})
             self.clean()
