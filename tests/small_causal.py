@@ -10,15 +10,9 @@ TEMPLATE = (
 )
 
 
-def causal_folder(
-    folder: Path, *, seed: int = 0, template: str | None = TEMPLATE, dropout: float = 0.0
-) -> Path:
-    """As save_pretrained writes it: a decoder of two blocks with random weights.
-
-    dropout: inside attention, so that training draws numbers.
-    """
+def byte_tokenizer(template: str | None):
+    """A tokenizer of transformers, of single bytes, with a chat template."""
     import tokenizers
-    import torch
     import transformers
 
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
@@ -30,6 +24,20 @@ def causal_folder(
         tokenizer_object=plain, eos_token="<end>", pad_token="<pad>"
     )
     tokenizer.chat_template = template
+    return tokenizer
+
+
+def causal_folder(
+    folder: Path, *, seed: int = 0, template: str | None = TEMPLATE, dropout: float = 0.0
+) -> Path:
+    """As save_pretrained writes it: a decoder of two blocks with random weights.
+
+    dropout: inside attention, so that training draws numbers.
+    """
+    import torch
+    import transformers
+
+    tokenizer = byte_tokenizer(template)
     shape = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,

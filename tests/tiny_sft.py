@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from small_causal import byte_tokenizer
+
 TEMPLATE = """\
 {%- if tools %}{{ '<tools>' + (tools | tojson) + '\n' }}{%- endif %}
 {%- for message in messages %}{{ '<' + message.role + '>' + message.content }}
@@ -16,18 +18,9 @@ def train(trl, out, rows, **options):
 
     options: of SFTConfig.
     """
-    import tokenizers
     import transformers
 
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {character: i for i, character in enumerate(alphabet)}
-    plain = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
-    plain.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    plain.decoder = tokenizers.decoders.ByteLevel()
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=plain, eos_token="<end>", pad_token="<pad>"
-    )
-    tokenizer.chat_template = TEMPLATE
+    tokenizer = byte_tokenizer(TEMPLATE)
     shape = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=8,

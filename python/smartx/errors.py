@@ -29,6 +29,11 @@ def plain(text: str) -> str:
     )
 
 
+def first_line(problem: BaseException) -> str:
+    """What an error of a library says, as one line; its kind where it says nothing."""
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
+
+
 class SmartxError(Exception):
     """The base of all errors of smartx.
 

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from smartx.causal.model import CausalModel, first_line
+from smartx.causal.model import CausalModel
 from smartx.causal.rows import Tokens
 from smartx.engine.card import full_precision
-from smartx.errors import ModelError
+from smartx.errors import ModelError, first_line
 
 CPU_TOKENS, CARD_TOKENS = 1_024, 16_384  # of a batch, padding included
 _T = TypeVar("_T")

@@ -15,7 +15,7 @@ from typing import Any
 
 from smartx.embed.devices import DTYPES, devices_of, kind_of
 from smartx.embed.quiet import quiet
-from smartx.errors import InputError, MissingPackageError, ModelError
+from smartx.errors import InputError, MissingPackageError, ModelError, first_line
 from smartx.files import unchanged_digest
 
 FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")  # that shape what it computes
@@ -132,11 +132,6 @@ def libraries(needed_for: str) -> tuple[Any, Any]:
     except ImportError:
         raise MissingPackageError("transformers", needed_for=needed_for, extra=EXTRA) from None
     return torch, transformers
-
-
-def first_line(problem: BaseException) -> str:
-    """What an error of a library says, as one line."""
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
 
 
 def _checked_device(torch: Any, asked: str) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from smartx.errors import CorpusError, MissingPackageError
+from smartx.errors import CorpusError, MissingPackageError, first_line
 
 _NAME = re.compile(r"(?:hf://(?:datasets/)?)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 PATTERNS = ["*.parquet", "README.md"]
@@ -47,11 +47,11 @@ def fetch(source: str, hub: Hub | None = None) -> Fetched:
         commit = hub.revision(name, wanted)
         return Fetched(hub.fetch(name, commit), f"{name}@{commit}")
     except Exception as problem:  # the client's errors have no common kind
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise CorpusError(
             source,
             0,
-            f"there is no such file or folder, nor can it be fetched from the Hub ({reason[:200]})",
+            "there is no such file or folder, nor can it be fetched from the Hub "
+            f"({first_line(problem)})",
             fix="check the name and the network, or download the data set and name its folder",
         ) from None
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from smartx.errors import InputError, MissingPackageError
+from smartx.errors import InputError, MissingPackageError, first_line
 
 _BATCH = 1_024  # texts that a tokenizer gets at once
 _CHARACTERS = 4  # of English text in a token, about
@@ -86,9 +86,8 @@ def token_counter(tokenizer: str | None) -> TokenCounter:
     try:
         loaded = Loaded.from_file(str(file)) if local else Loaded.from_pretrained(tokenizer)
     except Exception as problem:  # the package raises bare Exception
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise InputError(
-            f"the tokenizer cannot be loaded ({reason[:200]})",
+            f"the tokenizer cannot be loaded ({first_line(problem)})",
             place=tokenizer,
             fix="give a tokenizer.json, a folder that holds one, or a name that the Hub knows",
         ) from None

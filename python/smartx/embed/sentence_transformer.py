@@ -20,7 +20,7 @@ from smartx.embed.packed import pack
 from smartx.embed.quiet import quiet
 from smartx.embed.sentence_tokens import IdTokens, tokens_for
 from smartx.engine.card import full_precision
-from smartx.errors import EncoderError, MissingPackageError
+from smartx.errors import EncoderError, MissingPackageError, first_line
 from smartx.progress import Progress, Silent
 
 # Tokens a call on a CPU, padding included: 512 to 8,192 are within 5 % of each other (MiniLM).
@@ -214,7 +214,7 @@ def _load(library: Any, spec: EncoderSpec, device: str, dtype: Any) -> Any:
         raise
     except Exception as problem:
         raise EncoderError(
-            f"it cannot be loaded ({_line(problem)})",
+            f"it cannot be loaded ({first_line(problem)})",
             place=str(folder),
             fix="name a folder that sentence-transformers saved, with safetensors weights",
         ) from problem
@@ -239,12 +239,8 @@ def _checked_device(asked: str) -> str:
         torch.empty(1, device=asked)
     except (RuntimeError, AssertionError) as problem:
         raise EncoderError(
-            f'torch cannot use "{asked}" here ({_line(problem)})',
+            f'torch cannot use "{asked}" here ({first_line(problem)})',
             place="device",
             fix="pass `device` cpu",
         ) from None
     return asked
-
-
-def _line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

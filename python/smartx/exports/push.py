@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Protocol
 
-from smartx.errors import InputError, MissingPackageError, SmartxError
+from smartx.errors import InputError, MissingPackageError, SmartxError, first_line
 from smartx.store import MANIFEST
 
 _NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -52,7 +52,7 @@ def checked_hub(name: str, hub: Hub | None = None) -> Hub:
         hub.whoami()
     except Exception as problem:  # the client's errors have no common kind
         raise SmartxError(
-            f"the Hub cannot be reached, or nobody is logged in ({_reason(problem)})",
+            f"the Hub cannot be reached, or nobody is logged in ({first_line(problem)})",
             place="push",
             fix="check the network and log in (`hf auth login`); nothing was written",
         ) from None
@@ -75,7 +75,7 @@ def push(folder: Path, name: str, hub: Hub, *, private: bool, message: str) -> s
         )
     except Exception as problem:  # the client's errors have no common kind
         raise SmartxError(
-            f"it could not be pushed to {name} ({_reason(problem)})",
+            f"it could not be pushed to {name} ({first_line(problem)})",
             place=str(folder),
             fix="the export is finished: check network and rights, and run the same command again",
         ) from None
@@ -89,7 +89,3 @@ def _hugging_face() -> Hub:
         raise MissingPackageError("huggingface_hub", needed_for="push", extra="hub") from None
     api: Hub = HfApi()
     return api
-
-
-def _reason(problem: Exception) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from smartx.errors import InputError
+from smartx.errors import InputError, first_line
 from smartx.files import committing
 
 BATCH_ROWS = 8_192  # rows that are written at a time
@@ -168,9 +168,8 @@ def _line(row: Any, number: int, place: str) -> bytes:
 
 
 def _not_written(place: str, problem: BaseException) -> InputError:
-    line = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
     return InputError(
-        f"it cannot be had as an Arrow table ({line})",
+        f"it cannot be had as an Arrow table ({first_line(problem)})",
         place=place,
         fix="give each column values of one type",
     )

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from smartx.causal.model import EXTRA, first_line, libraries
+from smartx.causal.model import EXTRA, libraries
 from smartx.collect.training.examples import Examples, collated
 from smartx.collect.training.recipe import Recipe
 from smartx.collect.training.states import States
 from smartx.embed.quiet import quiet
-from smartx.errors import InputError, MissingPackageError, ModelError
+from smartx.errors import InputError, MissingPackageError, ModelError, first_line
 from smartx.progress import Progress, step
 
 SAVE_SECONDS = 600.0  # between states, within a segment
